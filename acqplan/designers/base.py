@@ -1,0 +1,115 @@
+"""The contract of a designer: what chooses a pattern under an exact budget."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from acqplan.budget import Budget
+from acqplan.pattern import Pattern
+from acqplan.seeding import numpy_generator
+from acqplan.sensing.base import SensingModel
+
+
+@dataclass(frozen=True, eq=False)
+class DesignProblem:
+    """What a designer knows before training.
+
+    Parameters
+    ----------
+    sensing
+        The catalogue.
+    budget
+        The exact count, calibration included.
+    calibration
+        int32[m], units that every pattern contains; m = ``budget.n_calibration``.
+    energy
+        float64[K]: mean of |coefficient|² over the training images, summed over a unit's samples.
+    seed
+        Seed for whatever the designer draws at construction.
+    """
+
+    sensing: SensingModel
+    budget: Budget
+    calibration: npt.NDArray[np.int32]
+    energy: npt.NDArray[np.float64]
+    seed: int = 0
+
+    @property
+    def free_units(self) -> npt.NDArray[np.int64]:
+        """Units outside the calibration region, ascending."""
+        return np.setdiff1d(np.arange(self.sensing.n_units), self.calibration)
+
+    @property
+    def n_free(self) -> int:
+        """Readings left after calibration."""
+        return self.budget.n_readings - self.budget.n_calibration
+
+
+class Designer(nn.Module, ABC):
+    """Chooses a pattern; lives during training only and is never stored in a plan.
+
+    A subclass's constructor takes the `DesignProblem` and then its own options as JSON-ready keywords.
+    """
+
+    kind: ClassVar[str]
+    summary: ClassVar[str]
+    reference: ClassVar[str]
+    is_learned: ClassVar[bool]
+
+    def __init__(self, problem: DesignProblem) -> None:
+        super().__init__()
+        self.problem = problem
+
+    @abstractmethod
+    def relaxed(self, generator: torch.Generator) -> torch.Tensor:
+        """counts float32[K] for one training step, differentiable where the designer is learned."""
+
+    @abstractmethod
+    def freeze(self, generator: torch.Generator) -> Pattern:
+        """The final pattern: exactly ``budget.n_readings`` readings, calibration inside."""
+
+    def set_progress(self, progress: float) -> None:
+        """Tell how far joint training is, 0 to 1, for annealing; by default ignored."""
+
+    def pattern_of(self, free: npt.ArrayLike) -> Pattern:
+        """The pattern of the calibration region plus these units, in ascending order."""
+        calibration = self.problem.calibration
+        order = np.sort(np.concatenate([calibration, np.asarray(free, dtype=np.int64)]))
+        pattern = Pattern(order.astype(np.int32), self.problem.sensing.n_units, calibration)
+        assert pattern.n_readings == self.problem.budget.n_readings, "budget not exact"
+        return pattern
+
+
+class FixedDesigner(Designer):
+    """A designer that learns nothing: draws one pattern at construction and keeps it."""
+
+    is_learned = False
+
+    def __init__(self, problem: DesignProblem) -> None:
+        super().__init__(problem)
+        self._pattern: Pattern | None = None
+
+    @abstractmethod
+    def choose(self, random: np.random.Generator) -> npt.NDArray[np.int64]:
+        """``problem.n_free`` distinct units outside the calibration region."""
+
+    @property
+    def pattern(self) -> Pattern:
+        """The pattern, drawn at the first use from the problem's seed."""
+        if self._pattern is None:
+            random = numpy_generator(self.problem.seed, f"designer:{self.kind}")
+            self._pattern = self.pattern_of(self.choose(random))
+        return self._pattern
+
+    def relaxed(self, generator: torch.Generator) -> torch.Tensor:
+        return torch.as_tensor(self.pattern.counts, dtype=torch.float32)
+
+    def freeze(self, generator: torch.Generator) -> Pattern:
+        return self.pattern

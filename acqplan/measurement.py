@@ -1,0 +1,75 @@
+"""From images or acquired readings to the coefficients that a reconstructor takes: one door for both."""
+
+from __future__ import annotations
+
+import torch
+
+from acqplan.acquisition import Acquisition
+from acqplan.errors import AcquisitionError
+from acqplan.noise.base import NoiseModel
+from acqplan.pattern import Pattern
+from acqplan.sensing.base import SensingModel
+
+
+def measured(coefficients: torch.Tensor, counts: torch.Tensor, sensing: SensingModel) -> torch.Tensor:
+    """Keep what was measured: coefficients[B, K, …] × min(counts, 1), with +0 elsewhere.
+
+    A product with a 0/1 mask alone leaves −0.0, whose sign tells the truth's; adding zero removes it.
+    """
+    return coefficients * sensing.per_unit(counts.clamp(max=1)) + 0.0
+
+
+def measure(
+    images: torch.Tensor,
+    counts: torch.Tensor,
+    sensing: SensingModel,
+    noise: NoiseModel,
+    generator: torch.Generator,
+) -> torch.Tensor:
+    """Simulate: images[B, *image_shape], counts[B or 1, K] -> measured coefficients[B, K, …].
+
+    Noise acts on the detector's readings; repeats are averaged. Differentiable in ``counts`` through
+    what is kept, not through the noise level.
+    """
+    readings = sensing(images)
+    repeats = counts.detach().reshape(*counts.shape, *(1,) * len(sensing.reading_shape))
+    noisy = noise.sample(readings, generator=generator, counts=repeats)
+    return measured(sensing.decode(noisy), counts, sensing)
+
+
+def coefficients_of(
+    acquisition: Acquisition, pattern: Pattern, sensing: SensingModel
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Acquired readings -> (coefficients[1, K, …], counts[1, K]); repeats are averaged.
+
+    Raises
+    ------
+    AcquisitionError
+        Wrong number or shape of readings, a dtype that can't be right, or values that aren't finite.
+    """
+    readings = acquisition.readings
+    expected = (pattern.n_readings, *sensing.reading_shape)
+    if tuple(readings.shape) != expected:
+        raise AcquisitionError(
+            f"{acquisition.source} holds readings of shape {tuple(readings.shape)}, the plan's pattern gives {expected}.",
+            "Pass the plan that it was acquired with.",
+        )
+    if readings.dtype.kind not in ("fc" if sensing.is_complex else "fiu"):
+        wanted = "complex" if sensing.is_complex else "real"
+        raise AcquisitionError(
+            f"{acquisition.source} holds readings of type {readings.dtype}, expected {wanted} numbers.",
+            "Check which instrument the file comes from.",
+        )
+    values = torch.as_tensor(readings).to(sensing.reading_dtype)
+    if not torch.isfinite(torch.view_as_real(values) if values.is_complex() else values).all():
+        bad = int((~torch.isfinite(values.abs())).reshape(values.shape[0], -1).any(1).sum())
+        raise AcquisitionError(
+            f"{acquisition.source} has {bad} readings with NaN or infinite values.",
+            "Repair or re-acquire them.",
+        )
+    counts = torch.as_tensor(pattern.counts, dtype=torch.float32)
+    summed = torch.zeros((sensing.n_units, *sensing.reading_shape), dtype=sensing.reading_dtype)
+    summed.index_add_(0, torch.as_tensor(pattern.order, dtype=torch.int64), values)
+    repeats = counts.clamp(min=1).reshape(-1, *(1,) * len(sensing.reading_shape))
+    coefficients = sensing.decode((summed / repeats)[None])
+    return measured(coefficients, counts[None], sensing), counts[None]

@@ -1,0 +1,36 @@
+"""The contract of a noise model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import torch
+
+
+class NoiseModel(ABC):
+    """Random fluctuation of detector readings. Subclasses are frozen dataclasses of JSON arguments."""
+
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def sample(
+        self,
+        readings: torch.Tensor,
+        *,
+        generator: torch.Generator,
+        counts: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Noisy readings, a new tensor of the same shape and dtype.
+
+        ``readings`` are expected values. With ``counts`` (broadcastable to ``readings``, ≥ 1) each
+        result is the mean of that many independent repeats.
+        """
+
+    @abstractmethod
+    def variance(self, readings: torch.Tensor) -> torch.Tensor:
+        """Variance of one repeat, E|noise|², float32, shape of ``readings``."""
+
+    @abstractmethod
+    def spec(self) -> dict[str, Any]:
+        """Constructor arguments, JSON-ready."""

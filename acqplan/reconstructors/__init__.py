@@ -1,0 +1,1 @@
+"""Ways to turn measured coefficients into an image: one reconstructor per file."""

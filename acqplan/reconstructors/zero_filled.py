@@ -1,0 +1,23 @@
+"""The adjoint of what was measured: the floor that every other reconstructor must clear."""
+
+from __future__ import annotations
+
+import torch
+
+from acqplan.reconstructors.base import Reconstructor
+from acqplan.registry import register
+from acqplan.sensing.base import SensingModel
+
+
+@register("reconstructors", "zero-filled")
+class ZeroFilled(Reconstructor):
+    """Zero-filled inverse transform (MRI) or pseudo-inverse (Hadamard); nothing to train."""
+
+    summary = "adjoint of the measured coefficients; nothing to train"
+    reference = "textbook"
+    is_trained = False
+
+    def forward(
+        self, coefficients: torch.Tensor, counts: torch.Tensor, sensing: SensingModel
+    ) -> torch.Tensor:
+        return sensing.adjoint(coefficients)

@@ -1,0 +1,1 @@
+"""What instruments can measure: one sensing model per file."""

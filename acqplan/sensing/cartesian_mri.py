@@ -1,0 +1,128 @@
+"""Cartesian MRI: k-space lines of a 2D slice, or ky–kz points of a 3D scan."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from acqplan.acquisition import Acquisition
+from acqplan.arrays import fft_centred, ifft_centred
+from acqplan.errors import AcquisitionError, RecipeError
+from acqplan.registry import register
+from acqplan.sensing.base import SensingModel
+
+ENCODINGS = ("lines", "points")
+
+
+@register("sensing", "cartesian_mri")
+class CartesianMRI(SensingModel):
+    """Fourier encoding with coil sensitivities: coefficient = F(Sᵢ · image), centred and orthonormal.
+
+    Parameters
+    ----------
+    image_shape
+        (rows, columns). ``lines``: (ky, readout). ``points``: (ky, kz); the readout of the 3D scan
+        is perpendicular to the image, kept whole, and already inverse-transformed.
+    encoding
+        ``lines``: a unit is a ky line, its reading complex64[coils, columns].
+        ``points``: a unit is a ky–kz position (both axes phase-encoded), its reading complex64[coils].
+    coil_maps
+        complex64[C, *image_shape] sensitivities Sᵢ, or None for one uniform coil. Per-scan
+        calibration: not part of `spec`. With Σᵢ|Sᵢ|² = 1 the model is an isometry.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int] | list[int],
+        encoding: str = "points",
+        coil_maps: torch.Tensor | npt.NDArray[np.complex64] | None = None,
+    ) -> None:
+        super().__init__()
+        if encoding not in ENCODINGS:
+            raise RecipeError(
+                f"There is no MRI encoding {encoding!r}.", f"Choose one of: {', '.join(ENCODINGS)}."
+            )
+        rows, columns = (int(side) for side in image_shape)
+        if rows < 2 or columns < 2:
+            raise RecipeError(f"An image of {rows}x{columns} is too small.", "Give at least 2x2.")
+        self.image_shape = (rows, columns)
+        self.encoding = encoding
+        self.is_complex = True
+        maps = None if coil_maps is None else torch.as_tensor(coil_maps, dtype=torch.complex64)
+        if maps is not None and (maps.ndim != 3 or tuple(maps.shape[1:]) != self.image_shape):
+            raise AcquisitionError(
+                f"The coil maps have shape {tuple(maps.shape)}, expected (coils, {rows}, {columns}).",
+                "Give one map per coil at the size of the image.",
+            )
+        self.coil_maps: torch.Tensor | None
+        self.register_buffer("coil_maps", maps, persistent=False)
+        n_coils = 1 if maps is None else maps.shape[0]
+        self.unit_name = "line" if encoding == "lines" else "point"
+        self.grid_shape = (rows,) if encoding == "lines" else (rows, columns)
+        self.reading_shape = (n_coils, columns) if encoding == "lines" else (n_coils,)
+        self.coefficient_shape = self.reading_shape
+        self.is_unitary = maps is None
+        self.is_isometry = maps is None or bool(
+            torch.allclose(maps.abs().square().sum(0), torch.ones(()), atol=1e-4)
+        )
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        coil_images = image[:, None]
+        if self.coil_maps is not None:
+            coil_images = coil_images * self.coil_maps
+        kspace = fft_centred(coil_images, (-2, -1))
+        return self.from_grid(kspace)
+
+    def decode(self, readings: torch.Tensor) -> torch.Tensor:
+        return readings
+
+    def adjoint(self, coefficients: torch.Tensor) -> torch.Tensor:
+        coil_images = ifft_centred(self.to_grid(coefficients), (-2, -1))
+        if self.coil_maps is None:
+            return coil_images[:, 0]
+        return (coil_images * self.coil_maps.conj()).sum(1)
+
+    def to_grid(self, coefficients: torch.Tensor) -> torch.Tensor:
+        """[B, K, *reading_shape] -> k-space[B, C, rows, columns]."""
+        if self.encoding == "lines":
+            return coefficients.movedim(1, 2)
+        return coefficients.movedim(1, 2).unflatten(-1, self.image_shape)
+
+    def from_grid(self, kspace: torch.Tensor) -> torch.Tensor:
+        """k-space[B, C, rows, columns] -> [B, K, *reading_shape]."""
+        if self.encoding == "lines":
+            return kspace.movedim(1, 2)
+        return kspace.flatten(2).movedim(1, 2)
+
+    def coordinates(self) -> npt.NDArray[np.float64]:
+        axes = [(np.arange(n) - n // 2) / (n / 2) for n in self.grid_shape]
+        return np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=-1)
+
+    def distance(self) -> npt.NDArray[np.float64]:
+        return np.asarray(np.linalg.norm(self.coordinates(), axis=-1))
+
+    def calibration_units(self, width: int) -> npt.NDArray[np.int32]:
+        if width < 0 or width > min(self.grid_shape):
+            raise RecipeError(
+                f"A calibration width of {width} doesn't fit a catalogue of {'x'.join(map(str, self.grid_shape))}.",
+                f"Give a width from 0 to {min(self.grid_shape)}.",
+            )
+        inside = np.ones(self.grid_shape, dtype=bool)
+        for axis, n in enumerate(self.grid_shape):
+            index = np.arange(n) - (n // 2 - width // 2)
+            shape = [1] * len(self.grid_shape)
+            shape[axis] = n
+            inside &= ((index >= 0) & (index < width)).reshape(shape)
+        return np.flatnonzero(inside).astype(np.int32)
+
+    def calibrated(self, acquisition: Acquisition) -> Self:
+        if acquisition.coil_maps is None:
+            return self
+        maps = torch.as_tensor(acquisition.coil_maps)
+        return type(self)(self.image_shape, self.encoding, maps)
+
+    def spec(self) -> dict[str, Any]:
+        return {"image_shape": list(self.image_shape), "encoding": self.encoding}
