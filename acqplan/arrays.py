@@ -23,13 +23,17 @@ _RADIX_BITS = 4  # H_256 = H_16 ⊗ H_16: products with 16 × 16 matrices are th
 def fft_centred(x: torch.Tensor, dims: Sequence[int]) -> torch.Tensor:
     """Centred orthonormal discrete Fourier transform over ``dims`` (unitary)."""
     shifted = torch.fft.ifftshift(x, dim=tuple(dims))
-    return torch.fft.fftshift(torch.fft.fftn(shifted, dim=tuple(dims), norm="ortho"), dim=tuple(dims))
+    spectrum: torch.Tensor = torch.fft.fftshift(torch.fft.fftn(shifted, dim=tuple(dims), norm="ortho"), dim=tuple(dims))
+    return spectrum
 
 
 def ifft_centred(x: torch.Tensor, dims: Sequence[int]) -> torch.Tensor:
     """Inverse of `fft_centred`, and its adjoint."""
     shifted = torch.fft.ifftshift(x, dim=tuple(dims))
-    return torch.fft.fftshift(torch.fft.ifftn(shifted, dim=tuple(dims), norm="ortho"), dim=tuple(dims))
+    spectrum: torch.Tensor = torch.fft.fftshift(
+        torch.fft.ifftn(shifted, dim=tuple(dims), norm="ortho"), dim=tuple(dims)
+    )
+    return spectrum
 
 
 def is_power_of_two(n: int) -> bool:

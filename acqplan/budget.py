@@ -142,9 +142,7 @@ def parse_budget(
     return Budget(int(count), n_units, n_calibration, reading_time_s)
 
 
-def _parse_time(
-    text: str, cleaned: str, n_units: int, n_calibration: int, reading_time_s: float | None
-) -> Budget:
+def _parse_time(text: str, cleaned: str, n_units: int, n_calibration: int, reading_time_s: float | None) -> Budget:
     seconds = _time_in_seconds(cleaned)
     if seconds is None:
         raise BudgetError(f"The budget {text!r} can't be understood.", _REMEDY)

@@ -51,7 +51,8 @@ def coefficients_of(
     expected = (pattern.n_readings, *sensing.reading_shape)
     if tuple(readings.shape) != expected:
         raise AcquisitionError(
-            f"{acquisition.source} holds readings of shape {tuple(readings.shape)}, the plan's pattern gives {expected}.",
+            f"{acquisition.source} holds readings of shape {tuple(readings.shape)}, "
+            f"the plan's pattern gives {expected}.",
             "Pass the plan that it was acquired with.",
         )
     if readings.dtype.kind not in ("fc" if sensing.is_complex else "fiu"):

@@ -13,6 +13,11 @@ class NoiseModel(ABC):
 
     kind: ClassVar[str]
 
+    @property
+    def image_scale(self) -> float:
+        """What full scale (1.0) of a prepared image is in the detector's units."""
+        return 1.0
+
     @abstractmethod
     def sample(
         self,

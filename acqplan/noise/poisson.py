@@ -23,19 +23,29 @@ class PoissonGaussian(NoiseModel):
 
     Parameters
     ----------
+    photons
+        Photo-electrons that a pixel at full scale gives during one frame with its mirror on: the
+        scale of training and simulated images.
     read_noise_e
         Read noise, standard deviation in photo-electrons per frame.
     dark_e
         Dark counts and background, mean photo-electrons per frame.
     """
 
+    photons: float = 1000.0
     read_noise_e: float = 2.0
     dark_e: float = 0.0
 
     def __post_init__(self) -> None:
+        if not (math.isfinite(self.photons) and self.photons > 0):
+            raise RecipeError(f"The photons per pixel and frame are {self.photons}.", "Give a positive number.")
         for name, value in asdict(self).items():
             if not (math.isfinite(value) and value >= 0):
                 raise RecipeError(f"The noise setting {name} is {value}.", "Give a number of at least 0.")
+
+    @property
+    def image_scale(self) -> float:
+        return self.photons
 
     def sample(
         self,

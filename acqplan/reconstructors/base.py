@@ -28,9 +28,7 @@ class Reconstructor(nn.Module, ABC):
         self._arguments = arguments
 
     @abstractmethod
-    def forward(
-        self, coefficients: torch.Tensor, counts: torch.Tensor, sensing: SensingModel
-    ) -> torch.Tensor:
+    def forward(self, coefficients: torch.Tensor, counts: torch.Tensor, sensing: SensingModel) -> torch.Tensor:
         """Reconstruct.
 
         Parameters

@@ -17,7 +17,5 @@ class ZeroFilled(Reconstructor):
     reference = "textbook"
     is_trained = False
 
-    def forward(
-        self, coefficients: torch.Tensor, counts: torch.Tensor, sensing: SensingModel
-    ) -> torch.Tensor:
+    def forward(self, coefficients: torch.Tensor, counts: torch.Tensor, sensing: SensingModel) -> torch.Tensor:
         return sensing.adjoint(coefficients)

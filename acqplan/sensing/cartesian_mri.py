@@ -42,9 +42,7 @@ class CartesianMRI(SensingModel):
     ) -> None:
         super().__init__()
         if encoding not in ENCODINGS:
-            raise RecipeError(
-                f"There is no MRI encoding {encoding!r}.", f"Choose one of: {', '.join(ENCODINGS)}."
-            )
+            raise RecipeError(f"There is no MRI encoding {encoding!r}.", f"Choose one of: {', '.join(ENCODINGS)}.")
         rows, columns = (int(side) for side in image_shape)
         if rows < 2 or columns < 2:
             raise RecipeError(f"An image of {rows}x{columns} is too small.", "Give at least 2x2.")
@@ -65,9 +63,7 @@ class CartesianMRI(SensingModel):
         self.reading_shape = (n_coils, columns) if encoding == "lines" else (n_coils,)
         self.coefficient_shape = self.reading_shape
         self.is_unitary = maps is None
-        self.is_isometry = maps is None or bool(
-            torch.allclose(maps.abs().square().sum(0), torch.ones(()), atol=1e-4)
-        )
+        self.is_isometry = maps is None or bool(torch.allclose(maps.abs().square().sum(0), torch.ones(()), atol=1e-4))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         coil_images = image[:, None]
@@ -89,7 +85,8 @@ class CartesianMRI(SensingModel):
         """[B, K, *reading_shape] -> k-space[B, C, rows, columns]."""
         if self.encoding == "lines":
             return coefficients.movedim(1, 2)
-        return coefficients.movedim(1, 2).unflatten(-1, self.image_shape)
+        grid: torch.Tensor = coefficients.movedim(1, 2).unflatten(-1, self.image_shape)
+        return grid
 
     def from_grid(self, kspace: torch.Tensor) -> torch.Tensor:
         """k-space[B, C, rows, columns] -> [B, K, *reading_shape]."""

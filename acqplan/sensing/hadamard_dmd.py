@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from acqplan.arrays import is_power_of_two, walsh_hadamard, walsh_sequency
+from acqplan.arrays import is_power_of_two, walsh_sequency
 from acqplan.errors import RecipeError
 from acqplan.registry import register
 from acqplan.sensing.base import SensingModel

@@ -1,0 +1,212 @@
+"""A plan: a pattern and the network trained on exactly that pattern, in one value and one file."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import torch
+
+import acqplan
+from acqplan import plan_file, registry
+from acqplan.acquisition import Acquisition, Geometry
+from acqplan.budget import Budget
+from acqplan.errors import AcqplanError, AcquisitionError, PatternMismatch, PlanFileError
+from acqplan.measurement import coefficients_of
+from acqplan.noise.base import NoiseModel
+from acqplan.pattern import Pattern
+from acqplan.plan_file import PlanContent, canonical_json
+from acqplan.recipe import Recipe, from_toml, to_toml
+from acqplan.reconstructors.base import Reconstructor
+from acqplan.seeding import torch_generator
+from acqplan.sensing.base import SensingModel
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Everything needed to acquire and to reconstruct; immutable.
+
+    There is no way to give a plan another pattern or other weights: design a new one.
+
+    Parameters
+    ----------
+    sensing, budget, pattern, noise, reconstructor
+        The parts; ``reconstructor`` was trained on ``pattern``.
+    recipe
+        Resolved recipe that makes this plan again.
+    evidence
+        JSON-ready: held-out table, fingerprint of the training images, warnings.
+    """
+
+    sensing: SensingModel
+    budget: Budget
+    pattern: Pattern
+    noise: NoiseModel
+    reconstructor: Reconstructor
+    recipe: Recipe
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.pattern.n_units != self.sensing.n_units or self.pattern.n_readings != self.budget.n_readings:
+            raise ValueError("pattern, catalogue and budget don't fit each other")
+        self.reconstructor.eval()
+        self.reconstructor.requires_grad_(False)
+
+    @cached_property
+    def _content(self) -> PlanContent:
+        texts = {
+            "recipe": to_toml(self.recipe),
+            "sensing": _component_json(self.sensing),
+            "noise": _component_json(self.noise),
+            "budget": canonical_json(self.budget.spec()),
+            "reconstructor": _component_json(self.reconstructor),
+            "evidence": canonical_json(self.evidence),
+        }
+        weights = {name: value.cpu().numpy() for name, value in self.reconstructor.state_dict().items()}
+        return PlanContent(texts, self.pattern.order, self.pattern.calibration, self.pattern.digest, weights)
+
+    @property
+    def plan_id(self) -> str:
+        """SHA-256 over the canonical content, 64 hexadecimal digits."""
+        return self._content.plan_id
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the plan file atomically (`OutputError` if it exists or can't be written)."""
+        software = {
+            "acqplan": acqplan.__version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "h5py": h5py.__version__,
+        }
+        plan_file.write(self._content, Path(path), software, overwrite=overwrite)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Plan:
+        """Read a plan file and verify its identity.
+
+        Raises
+        ------
+        PlanFileError
+            Missing, foreign, truncated, altered, or written by a newer acqplan.
+        """
+        content = plan_file.read(Path(path))
+        try:
+            plan = cls._from_content(content)
+        except (AcqplanError, ValueError, TypeError, KeyError, RuntimeError) as error:
+            raise PlanFileError(
+                f"{path} holds parts that this acqplan can't use: {error}",
+                "Install the package that defines them, or upgrade acqplan.",
+            ) from error
+        return plan
+
+    @classmethod
+    def _from_content(cls, content: PlanContent) -> Plan:
+        texts = content.texts
+        sensing = _component("sensing", texts["sensing"])
+        pattern = Pattern(content.order, sensing.n_units, content.calibration)
+        if pattern.digest != content.pattern_digest:
+            raise ValueError("the network was trained on another pattern")
+        reconstructor = _component("reconstructors", texts["reconstructor"])
+        weights = {name: torch.as_tensor(array) for name, array in content.weights.items()}
+        reconstructor.load_state_dict(weights, strict=True)
+        return cls(
+            sensing,
+            Budget(**json.loads(texts["budget"])),
+            pattern,
+            _component("noise", texts["noise"]),
+            reconstructor,
+            from_toml(texts["recipe"], "the plan's recipe"),
+            json.loads(texts["evidence"]),
+        )
+
+    def simulate(
+        self,
+        image: npt.NDArray[Any],
+        *,
+        seed: int = 0,
+        noise: NoiseModel | None = None,
+        geometry: Geometry | None = None,
+        coil_maps: npt.NDArray[np.complex64] | None = None,
+        source: str = "simulation",
+    ) -> Acquisition:
+        """Acquire ``image`` with the plan's pattern and noise (or another noise model).
+
+        Parameters
+        ----------
+        image
+            [*image_shape], in the image units of the noise model: maximum near 1 for MRI,
+            photo-electrons per pixel and frame for the DMD.
+        coil_maps
+            complex64[C, *image_shape] or None for a single uniform coil.
+        """
+        array = torch.as_tensor(np.asarray(image)).to(self.sensing.image_dtype)
+        if tuple(array.shape) != self.sensing.image_shape:
+            raise AcquisitionError(
+                f"The image is {tuple(array.shape)}, the plan is for {self.sensing.image_shape}.",
+                "Bring the image to the plan's size.",
+            )
+        empty = np.zeros(0, dtype=np.complex64)
+        model = self.sensing.calibrated(Acquisition(empty, None, source, coil_maps=coil_maps))
+        order = torch.as_tensor(self.pattern.order, dtype=torch.int64)
+        expected = model(array[None])[0].index_select(0, order)
+        readings = (noise or self.noise).sample(expected, generator=torch_generator(seed, "simulate"))
+        return Acquisition(readings.numpy(), self.pattern.digest, source, self.pattern.order, coil_maps, geometry)
+
+    def check_acquisition(self, acquisition: Acquisition, *, assume_plan: bool = False) -> None:
+        """Raise `PatternMismatch` unless ``acquisition`` was taken with this plan's pattern.
+
+        The digest decides; where the file carries none, the acquisition order; where it carries neither,
+        only ``assume_plan`` lets it pass.
+        """
+        if acquisition.pattern_digest is not None:
+            if acquisition.pattern_digest != self.pattern.digest:
+                raise PatternMismatch(
+                    f"{acquisition.source} was acquired with pattern {acquisition.pattern_digest[:12]}…, "
+                    f"the plan has {self.pattern.digest[:12]}….",
+                    "Pass the plan that it was acquired with.",
+                )
+        elif acquisition.order is not None:
+            if not np.array_equal(acquisition.order, self.pattern.order):
+                raise PatternMismatch(
+                    f"{acquisition.source} was acquired at other positions than the plan's pattern.",
+                    "Pass the plan that it was acquired with.",
+                )
+        elif not assume_plan:
+            raise PatternMismatch(
+                f"{acquisition.source} doesn't say which pattern it was acquired with.",
+                "If you are sure that it was this plan's, pass --assume-plan.",
+            )
+
+    def reconstruct(self, acquisition: Acquisition, *, assume_plan: bool = False) -> npt.NDArray[Any]:
+        """Image[*image_shape] from acquired readings: complex64 for MRI, float32 photo-electrons for the DMD.
+
+        Raises
+        ------
+        PatternMismatch
+            Acquired with another pattern, or it can't be told (see `check_acquisition`).
+        AcquisitionError
+            Wrong length, shape or type, or values that aren't finite.
+        """
+        self.check_acquisition(acquisition, assume_plan=assume_plan)
+        sensing = self.sensing.calibrated(acquisition)
+        with torch.inference_mode():
+            coefficients, counts = coefficients_of(acquisition, self.pattern, sensing)
+            image: npt.NDArray[Any] = self.reconstructor(coefficients, counts, sensing)[0].numpy()
+        return image
+
+
+def _component_json(part: SensingModel | NoiseModel | Reconstructor) -> str:
+    return canonical_json({"kind": part.kind, "arguments": part.spec()})
+
+
+def _component(role: str, text: str) -> Any:
+    table = json.loads(text)
+    return registry.find(role, table["kind"])(**table["arguments"])
