@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,7 +14,8 @@ _REMEDY = (
     "or a time (2min30s, with the repetition or picture time)."
 )
 _NUMBER = r"(\d+(?:\.\d+)?|\.\d+)"
-_TIME_PART = re.compile(_NUMBER + r"\s*(hours?|hrs?|h|minutes?|mins?|min|m|seconds?|secs?|s|ms)\s*")
+_TIME_PART = re.compile(_NUMBER + r"\s*(ms|hours?|hrs?|h|minutes?|mins?|min|m|seconds?|secs?|s)\s*")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")  # the comma of 1,024, not that of 2,5x
 _SECONDS = {"h": Fraction(3600), "m": Fraction(60), "s": Fraction(1), "ms": Fraction(1, 1000)}
 
 
@@ -114,7 +116,9 @@ def parse_budget(
         The text can't be parsed, or the count is zero, beyond the catalogue or below the calibration.
     """
     reading_time_s = None if frame_time_s is None else frame_time_s * frames_per_unit
-    cleaned = text.strip().lower().replace(",", "")
+    if reading_time_s is not None and not 0 < reading_time_s < math.inf:
+        raise BudgetError(f"The time per frame is {frame_time_s} s.", "Give a positive time.")
+    cleaned = _THOUSANDS.sub("", text.strip().lower())
     count: Fraction
     if match := re.fullmatch(_NUMBER + r"\s*x", cleaned):
         acceleration = Fraction(match.group(1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from acqplan.acquisition import Acquisition
@@ -68,9 +69,9 @@ def coefficients_of(
             f"{acquisition.source} has {bad} readings with NaN or infinite values.",
             "Repair or re-acquire them.",
         )
-    counts = torch.as_tensor(pattern.counts, dtype=torch.float32)
+    counts = torch.from_numpy(pattern.counts.astype(np.float32))
     summed = torch.zeros((sensing.n_units, *sensing.reading_shape), dtype=sensing.reading_dtype)
-    summed.index_add_(0, torch.as_tensor(pattern.order, dtype=torch.int64), values)
+    summed.index_add_(0, torch.from_numpy(pattern.order.astype(np.int64)), values)
     repeats = counts.clamp(min=1).reshape(-1, *(1,) * len(sensing.reading_shape))
     coefficients = sensing.decode((summed / repeats)[None])
     return measured(coefficients, counts[None], sensing), counts[None]

@@ -147,7 +147,7 @@ class Plan:
         coil_maps
             complex64[C, *image_shape] or None for a single uniform coil.
         """
-        array = torch.as_tensor(np.asarray(image)).to(self.sensing.image_dtype)
+        array = torch.from_numpy(np.array(image)).to(self.sensing.image_dtype)
         if tuple(array.shape) != self.sensing.image_shape:
             raise AcquisitionError(
                 f"The image is {tuple(array.shape)}, the plan is for {self.sensing.image_shape}.",
@@ -155,7 +155,7 @@ class Plan:
             )
         empty = np.zeros(0, dtype=np.complex64)
         model = self.sensing.calibrated(Acquisition(empty, None, source, coil_maps=coil_maps))
-        order = torch.as_tensor(self.pattern.order, dtype=torch.int64)
+        order = torch.from_numpy(self.pattern.order.astype(np.int64))
         expected = model(array[None])[0].index_select(0, order)
         readings = (noise or self.noise).sample(expected, generator=torch_generator(seed, "simulate"))
         return Acquisition(readings.numpy(), self.pattern.digest, source, self.pattern.order, coil_maps, geometry)

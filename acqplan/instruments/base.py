@@ -1,9 +1,15 @@
-"""The contract of an instrument format, and the export that every format goes through."""
+"""The contract of an instrument format, and the two ways out that every format goes through.
+
+`export` writes a plan's pattern, `save_acquired` what was measured with it. Both appear whole or not at all.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,13 +20,14 @@ import torch
 
 import acqplan
 from acqplan.acquisition import Acquisition
-from acqplan.errors import InstrumentError
-from acqplan.files import atomic_folder
+from acqplan.errors import AcqplanError, AcquisitionError, InstrumentError, OutputError
+from acqplan.files import atomic_file, atomic_folder, check_writable
 from acqplan.pattern import Pattern
 from acqplan.plan import Plan
 from acqplan.sensing.base import SensingModel
 
 MANIFEST = "manifest.json"
+EXPORT_AGAIN = "Export the plan again."
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,17 +78,48 @@ class Instrument(ABC):
         """Read the pattern back from the *files* that hardware loads, not from the manifest alone."""
 
     def play(self, folder: Path, sensing: SensingModel, image: torch.Tensor) -> torch.Tensor:
-        """Expected readings[n, *reading_shape] of image[*image_shape] when the exported files are played."""
-        order = torch.as_tensor(self.read(folder).pattern.order, dtype=torch.int64)
-        expected: torch.Tensor = sensing(image[None])[0].index_select(0, order)
+        """Expected readings[n, *reading_shape] of image[*image_shape] when the exported files are played.
+
+        Raises
+        ------
+        InstrumentError
+            The files are damaged, or were exported for another catalogue or image size.
+        """
+        pattern = self.read(folder).pattern
+        if pattern.n_units != sensing.n_units:
+            raise InstrumentError(
+                f"{folder} plays a catalogue of {pattern.n_units} units, the sensing model has {sensing.n_units}.",
+                "Pass the folder that was exported from this plan.",
+            )
+        check_image(image, sensing)
+        expected: torch.Tensor = sensing(image[None])[0].index_select(
+            0, torch.as_tensor(pattern.order.astype(np.int64))
+        )
         return expected
 
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether the *content* of the file ``path`` is acquired data of this format; never raises."""
+        return False
+
+    def companions(self, path: Path) -> list[Path]:
+        """Other files that belong to acquired data at ``path``, whether they exist or not."""
+        return []
+
     def write_acquired(self, acquisition: Acquisition, plan: Plan, path: Path) -> None:
-        """Write acquired data as this instrument would (used by the virtual instrument)."""
+        """Write acquired data as this instrument would, to a new file; `save_acquired` makes it atomic."""
         raise InstrumentError(f"The format {self.kind!r} holds no acquired data.", "See acqplan formats.")
 
     def read_acquired(self, path: Path, plan: Plan) -> Acquisition:
-        """Read acquired data; ``plan`` tells what to expect."""
+        """Read acquired data; ``plan`` tells what to expect.
+
+        Whether it was measured with the plan's pattern, in number and shape too, `Plan.reconstruct` checks.
+
+        Raises
+        ------
+        AcquisitionError
+            The file can't be read, is of another kind, or contradicts itself.
+        """
         raise InstrumentError(f"The format {self.kind!r} holds no acquired data.", "See acqplan formats.")
 
 
@@ -95,11 +133,9 @@ def export(plan: Plan, instrument: Instrument, folder: Path, *, overwrite: bool 
     OutputError
         ``folder`` exists (without ``overwrite``) or can't be written.
     """
-    if plan.sensing.kind not in instrument.modalities:
-        raise InstrumentError(
-            f"The format {instrument.kind!r} can't hold a {plan.sensing.kind} plan.",
-            "acqplan formats lists what each format is for.",
-        )
+    if not instrument.exports:
+        raise InstrumentError(f"The format {instrument.kind!r} holds no patterns.", "See acqplan formats.")
+    _check_modality(instrument, plan)
     problems = instrument.check(plan)
     if problems:
         raise InstrumentError(" ".join(problems), "Change the device's settings or design a plan that fits it.")
@@ -117,7 +153,7 @@ def export(plan: Plan, instrument: Instrument, folder: Path, *, overwrite: bool 
             "calibration": plan.pattern.calibration.tolist(),
             **details,
         }
-        (temporary / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+        (temporary / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         back = instrument.read(temporary)
         if back.pattern != plan.pattern or back.plan_id != plan.plan_id:
             raise InstrumentError(
@@ -126,21 +162,124 @@ def export(plan: Plan, instrument: Instrument, folder: Path, *, overwrite: bool 
             )
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of an exported folder; `InstrumentError` if there is none or it can't be read."""
-    path = folder / MANIFEST
+def save_acquired(
+    instrument: Instrument, acquisition: Acquisition, plan: Plan, path: Path, *, overwrite: bool = False
+) -> None:
+    """Write acquired data with all its files, which appear whole or not at all.
+
+    A kill at any moment leaves the old data or the new. Of a format with several files it may leave
+    neither (``path`` itself comes last), but never a mixture.
+
+    Raises
+    ------
+    OutputError
+        ``path`` has a suffix that the format doesn't write, exists (without ``overwrite``), or can't be written.
+    InstrumentError
+        The format isn't for this kind of plan, or holds no acquired data.
+    AcquisitionError
+        The number of readings isn't the plan's.
+    """
+    _check_modality(instrument, plan)
+    suffixes = instrument.acquired_suffixes
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise OutputError(
+            f"The format {instrument.kind!r} doesn't write {path.suffix or 'files without suffix'}: {path}.",
+            f"Choose a name that ends in {' or '.join(suffixes)}.",
+        )
+    n_readings = len(acquisition.readings)
+    if n_readings != plan.pattern.n_readings:
+        raise AcquisitionError(
+            f"{acquisition.source} has {n_readings} readings, the plan's pattern {plan.pattern.n_readings}.",
+            "Pass the plan that it was acquired with.",
+        )
+    companions = instrument.companions(path)
+    for file in [path, *companions]:
+        check_writable(file, overwrite=overwrite)
+    with atomic_file(path, overwrite=overwrite) as temporary:
+        instrument.write_acquired(acquisition, plan, temporary)
+        if companions:
+            path.unlink(missing_ok=True)
+        for companion in companions:
+            _move_or_remove(temporary.with_name(companion.name), companion)
+
+
+def _check_modality(instrument: Instrument, plan: Plan) -> None:
+    if plan.sensing.kind not in instrument.modalities:
+        raise InstrumentError(
+            f"The format {instrument.kind!r} can't hold a {plan.sensing.kind} plan.",
+            "acqplan formats lists what each format is for.",
+        )
+
+
+def _move_or_remove(fresh: Path, target: Path) -> None:
+    """Put ``fresh`` at ``target``; without it, an older ``target`` isn't true any more."""
+    if fresh.exists():
+        with fresh.open("rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(fresh, target)
+    else:
+        target.unlink(missing_ok=True)
+
+
+@contextmanager
+def readable(path: Path, error: type[AcqplanError], remedy: str) -> Iterator[None]:
+    """Turn whatever a parser raises on a damaged file into one ``error`` that names the file.
+
+    Put nothing but the calls of the parser into the block: numpy, h5py, zipfile and tifffile raise many
+    kinds of exceptions on a damaged file, and a mistake of acqplan must not look like one.
+    """
     try:
-        manifest = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InstrumentError(f"{path} can't be read: {error}.", "Pass a folder made by acqplan export.") from error
-    if not isinstance(manifest, dict) or "format" not in manifest:
-        raise InstrumentError(f"{path} is no manifest of acqplan.", "Pass a folder made by acqplan export.")
+        yield
+    except error:
+        raise
+    except Exception as cause:
+        reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
+        reason = " ".join(reason.split()).rstrip(".") or type(cause).__name__
+        raise error(f"{path} can't be read: {reason}.", remedy) from cause
+
+
+def check_image(image: torch.Tensor, sensing: SensingModel) -> None:
+    """Raise `InstrumentError` unless image[*image_shape] fits ``sensing``."""
+    if tuple(image.shape) != sensing.image_shape:
+        raise InstrumentError(
+            f"The image is {tuple(image.shape)}, the plan is for {sensing.image_shape}.",
+            "Bring the image to the plan's size.",
+        )
+
+
+def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
+    """The manifest of a folder exported as ``kind``; `InstrumentError` if there is none or it's another's."""
+    path = folder / MANIFEST
+    remedy = "Pass a folder made by acqplan export."
+    with readable(path, InstrumentError, remedy):
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("plan_id"), str):
+        raise InstrumentError(f"{path} is no manifest of acqplan.", remedy)
+    if manifest.get("format") != kind:
+        raise InstrumentError(f"{folder} was exported as {manifest.get('format')!r}, expected {kind!r}.", remedy)
     return manifest
 
 
-def pattern_from(order: npt.NDArray[np.integer[Any]], manifest: dict[str, Any], source: str) -> Pattern:
+def exported(
+    pattern: Pattern, manifest: dict[str, Any], source: Path, details: dict[str, Any] | None = None
+) -> Exported:
+    """What a folder plays, once the pattern read from its files is the one that the manifest tells of.
+
+    Raises
+    ------
+    InstrumentError
+        ``source`` was changed since the export, or belongs to another one.
+    """
+    if pattern.digest != manifest.get("pattern_digest"):
+        raise InstrumentError(
+            f"{source} doesn't play the pattern that its manifest tells of: it was changed or mixed up.", EXPORT_AGAIN
+        )
+    return Exported(pattern, manifest["plan_id"], details or {})
+
+
+def pattern_from(order: npt.NDArray[np.integer[Any]], manifest: dict[str, Any], source: Path) -> Pattern:
     """The pattern of an order read from files and the manifest's calibration; `InstrumentError` if they don't fit."""
     try:
-        return Pattern(order.astype(np.int32), int(manifest["n_units"]), np.asarray(manifest["calibration"], np.int32))
-    except (KeyError, ValueError, TypeError) as error:
-        raise InstrumentError(f"{source} doesn't fit its manifest: {error}.", "Export the plan again.") from error
+        return Pattern(order.astype(np.int64), int(manifest["n_units"]), np.asarray(manifest["calibration"], np.int64))
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
+        raise InstrumentError(f"{source} doesn't fit its manifest: {error}.", EXPORT_AGAIN) from error

@@ -1,0 +1,96 @@
+"""The commands put together, and what a command's end means for the exit code.
+
+Nothing here or in the modules of the commands imports torch or NumPy at its top: help must be quick.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+import acqplan
+from acqplan.cli import acquire, catalogue, demo, design, evidence, plans
+from acqplan.cli.arguments import SeveralValues, examples
+from acqplan.cli.console import show_error
+from acqplan.errors import AcqplanError
+
+_ORDER = ("demo", "design", "show", "list", "export", "simulate", "reconstruct", "formats", "evaluate", "compare")
+
+
+class _InOrder(TyperGroup):
+    """Commands in the order in which they are used."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override, unused-ignore]
+        return list(_ORDER)
+
+
+app = typer.Typer(
+    cls=_InOrder,
+    help="Plan image acquisition: learn a sampling pattern and the network that reconstructs from it, "
+    "under an exact measurement budget.",
+    epilog=examples(
+        "acqplan demo",
+        "acqplan design mri --images sample:brain --budget 4x --size 128x128 --minutes 3 -o brain.acqplan",
+        "acqplan export brain.acqplan --to bart -o brain-bart/",
+        "acqplan simulate brain.acqplan volume.nii.gz --slice 90 -o acquired.h5",
+        "acqplan reconstruct brain.acqplan acquired.h5 -o recon.nii.gz",
+        "acqplan evaluate brain.acqplan --images more-scans/ --json result.json",
+    ),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_PLANNING, _MEASURING, _EVIDENCE = "Planning", "Measuring", "Evidence"
+
+app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
+app.add_typer(design.app, name="design", rich_help_panel=_PLANNING)
+app.command("show", epilog=plans.SHOW_EXAMPLES, rich_help_panel=_PLANNING)(plans.show)
+app.command("export", epilog=plans.EXPORT_EXAMPLES, rich_help_panel=_MEASURING)(plans.export)
+app.command("simulate", epilog=acquire.SIMULATE_EXAMPLES, rich_help_panel=_MEASURING)(acquire.simulate)
+app.command("reconstruct", epilog=acquire.RECONSTRUCT_EXAMPLES, rich_help_panel=_MEASURING)(acquire.reconstruct)
+app.command("evaluate", cls=SeveralValues, epilog=evidence.EVALUATE_EXAMPLES, rich_help_panel=_EVIDENCE)(
+    evidence.evaluate
+)
+app.command("compare", cls=SeveralValues, epilog=evidence.COMPARE_EXAMPLES, rich_help_panel=_EVIDENCE)(evidence.compare)
+app.command("formats", rich_help_panel=_MEASURING)(catalogue.formats)
+app.command("list", epilog=catalogue.LIST_EXAMPLES, rich_help_panel=_PLANNING)(catalogue.list_kinds)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"acqplan {acqplan.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; ``arguments`` default to those of the process. Returns the exit code.
+
+    Bugs aren't caught: Python prints their traceback and exits with 1.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without × or → gets a question mark
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        app(args=given, prog_name="acqplan", obj=given)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except AcqplanError as error:
+        show_error(error)
+        return 2
+    return 0

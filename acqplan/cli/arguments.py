@@ -1,0 +1,98 @@
+"""What people type after a command: several values after one flag, sizes, times, ranges, options."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from acqplan.errors import RecipeError
+
+_SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0}
+
+
+class SeveralValues(TyperCommand):
+    """A command whose ``--images`` takes all the words up to the next flag: ``--images a b c``."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override, unused-ignore]
+        return super().parse_args(ctx, repeat_flag(args, "--images"))
+
+
+def repeat_flag(words: list[str], flag: str) -> list[str]:
+    """``--images a b`` as ``--images a --images b``."""
+    repeated: list[str] = []
+    taking = 0
+    for word in words:
+        if word.startswith("-") and word != "-":
+            taking = 1 if word == flag else 0
+        elif taking:
+            if taking > 1:
+                repeated.append(flag)
+            taking += 1
+        repeated.append(word)
+    return repeated
+
+
+def examples(*calls: str) -> str:
+    """An epilog of worked examples, one to a line."""
+    return "\n\n".join(("Examples:", *(f"$ {call}" for call in calls)))
+
+
+def size(text: str | None) -> list[int] | None:
+    """``128x96`` -> [128, 96], rows and columns."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*(\d+)\s*[x×*,]\s*(\d+)\s*", text.lower())
+    if match is None or not (int(match[1]) and int(match[2])):
+        raise RecipeError(f"The size is {text!r}, expected rows x columns.", "Write it like 128x128.")
+    return [int(match[1]), int(match[2])]
+
+
+def seconds(text: str | None, flag: str) -> float | None:
+    """``5ms``, ``20us``, ``0.5 s``, or a bare number of milliseconds, in seconds."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-zµ]*)\s*", text.lower().replace("μ", "µ"))
+    unit = (match[2] or "ms") if match else ""
+    if match is None or unit not in _SECONDS or float(match[1]) == 0:
+        raise RecipeError(f"{flag} is {text!r}, expected a time.", f"Write it like {flag} 5ms or {flag} 20us.")
+    return float(match[1]) * _SECONDS[unit]
+
+
+def slices(text: str | None) -> list[int] | None:
+    """``40-120`` (or ``40:120``) -> [40, 120], first and last, both included."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*(\d+)\s*[-:]\s*(\d+)\s*", text)
+    if match is None or int(match[1]) > int(match[2]):
+        raise RecipeError(
+            f"The slices are {text!r}, expected the first and the last.", "Write them like 40-120, counted from 0."
+        )
+    return [int(match[1]), int(match[2])]
+
+
+def tile(text: str | None) -> tuple[int, int] | None:
+    """``2,3`` -> (2, 3), row and column of a tile."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*(\d+)\s*,\s*(\d+)\s*", text)
+    if match is None:
+        raise RecipeError(f"The tile is {text!r}, expected row,column.", "Write it like 0,2, counted from 0.")
+    return int(match[1]), int(match[2])
+
+
+def options(texts: list[str] | None) -> dict[str, Any]:
+    """``["scale=4", "device=1024x768"]`` -> {"scale": 4, "device": "1024x768"}; JSON values, else text."""
+    table: dict[str, Any] = {}
+    for text in texts or []:
+        name, separator, value = text.partition("=")
+        if not separator or not name.strip():
+            raise RecipeError(f"The option {text!r} isn't written as name=value.", "Write it like scale=4.")
+        try:
+            table[name.strip().replace("-", "_")] = json.loads(value)
+        except json.JSONDecodeError:
+            table[name.strip().replace("-", "_")] = value
+    return table

@@ -1,0 +1,385 @@
+"""``acqplan design mri`` and ``acqplan design dmd``: from images and a budget to a plan."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from acqplan.cli import arguments, console
+from acqplan.cli.arguments import SeveralValues, examples
+from acqplan.cli.interruption import StopBetweenSteps, resume_command
+from acqplan.errors import RecipeError
+
+if TYPE_CHECKING:
+    from acqplan.plan import Plan
+    from acqplan.recipe import Recipe
+
+app = typer.Typer(help="Learn a plan from images, or train a network for a usual pattern.", no_args_is_help=True)
+
+_GOAL, _IMAGES, _TRAINING, _RUN = "What to plan", "Images", "Training", "This run"
+
+Images = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--images",
+        metavar="PATH...",
+        rich_help_panel=_IMAGES,
+        help="Fully sampled images: files, folders, or a sample (sample:brain, sample:cells).",
+    ),
+]
+RecipeFile = Annotated[
+    Path | None,
+    typer.Option("--recipe", metavar="FILE", rich_help_panel=_GOAL, help="TOML recipe; flags override what it says."),
+]
+Amount = Annotated[
+    str | None,
+    typer.Option(
+        "--budget",
+        metavar="AMOUNT",
+        rich_help_panel=_GOAL,
+        help="4x, 25%, 64, '64 lines', or a time such as 2min30s. Calibration is included.",
+    ),
+]
+Size = Annotated[
+    str | None,
+    typer.Option("--size", metavar="HxW", rich_help_panel=_GOAL, help="Rows x columns of the image, like 128x128."),
+]
+Calibration = Annotated[
+    int | None,
+    typer.Option(
+        "--calibration",
+        metavar="N",
+        rich_help_panel=_GOAL,
+        help="Width of the centre that every pattern measures: lines, or the side of a square.",
+    ),
+]
+DesignerKind = Annotated[
+    str | None,
+    typer.Option(
+        "--designer",
+        metavar="KIND",
+        rich_help_panel=_GOAL,
+        help="What chooses the pattern; see acqplan list designers.",
+    ),
+]
+ReconstructorKind = Annotated[
+    str | None,
+    typer.Option(
+        "--reconstructor",
+        metavar="KIND",
+        rich_help_panel=_GOAL,
+        help="The network; see acqplan list reconstructors.",
+    ),
+]
+Minutes = Annotated[
+    float | None, typer.Option("--minutes", rich_help_panel=_TRAINING, help="How long to train (default 10).")
+]
+Steps = Annotated[
+    int | None,
+    typer.Option("--steps", rich_help_panel=_TRAINING, help="How many steps to train instead: repeatable bit for bit."),
+]
+Seed = Annotated[int | None, typer.Option("--seed", rich_help_panel=_TRAINING, help="Seed of everything random.")]
+Device = Annotated[str | None, typer.Option("--device", rich_help_panel=_TRAINING, help="cpu or cuda.")]
+Threads = Annotated[int | None, typer.Option("--threads", rich_help_panel=_TRAINING, help="CPU threads (0: all).")]
+Slices = Annotated[
+    str | None,
+    typer.Option(
+        "--slices",
+        metavar="FIRST-LAST",
+        rich_help_panel=_IMAGES,
+        help="Only these slices of each volume, both included, counted from 0.",
+    ),
+]
+Binning = Annotated[
+    int | None,
+    typer.Option(
+        "--binning", metavar="N", rich_help_panel=_IMAGES, help="Average N x N pixels into one (with tiles only)."
+    ),
+]
+HeldOut = Annotated[
+    float | None,
+    typer.Option("--held-out", rich_help_panel=_IMAGES, help="Share of the subjects kept for the test (default 0.2)."),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", rich_help_panel=_RUN, help="Go on from OUTPUT.checkpoint of an interrupted run.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", rich_help_panel=_RUN, help="Replace an existing output.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", rich_help_panel=_RUN, help="Check everything and print the recipe; don't train.")
+]
+Output = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="FILE", rich_help_panel=_RUN, help="The plan file to write.")
+]
+
+
+@app.command(
+    "mri",
+    cls=SeveralValues,
+    epilog=examples(
+        "acqplan design mri --images sample:brain --budget 4x --pattern points --size 128x128 --minutes 3 -o brain.acqplan",
+        "acqplan design mri --images scans/ --budget 8x --pattern lines --calibration 12 --designer variable-density "
+        "--reconstructor unet -o vd.acqplan",
+        "acqplan design mri --images scans/ --budget 2min30s --tr 8ms --dry-run",
+    ),
+)
+def design_mri(
+    ctx: typer.Context,
+    images: Images = None,
+    budget: Amount = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            metavar="lines|points",
+            rich_help_panel=_GOAL,
+            help="What is chosen: ky lines of a 2D scan, or ky-kz points of a 3D scan (default points).",
+        ),
+    ] = None,
+    size: Size = None,
+    calibration: Calibration = None,
+    tr: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", rich_help_panel=_GOAL, help="Repetition time, like 8ms, for budgets in time."),
+    ] = None,
+    noise: Annotated[
+        float | None,
+        typer.Option(
+            metavar="STD",
+            rich_help_panel=_GOAL,
+            help="Noise: standard deviation of a pixel of the full scan over the image's peak (default 0.005).",
+        ),
+    ] = None,
+    designer: DesignerKind = None,
+    reconstructor: ReconstructorKind = None,
+    recipe: RecipeFile = None,
+    slices: Slices = None,
+    held_out: HeldOut = None,
+    minutes: Minutes = None,
+    steps: Steps = None,
+    seed: Seed = None,
+    device: Device = None,
+    threads: Threads = None,
+    output: Output = None,
+    overwrite: Overwrite = False,
+    resume: Resume = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Plan an MRI scan: which k-space lines or points to measure, and the network for exactly those."""
+    whole = _start("mri", recipe)
+    whole = _with_component(whole, "sensing", "cartesian_mri", encoding=pattern)
+    whole = _with_component(whole, "noise", "complex_gaussian", std=noise)
+    whole = _with_flags(
+        whole,
+        images={
+            "paths": images,
+            "size": arguments.size(size),
+            "slices": arguments.slices(slices),
+            "held_out": held_out,
+        },
+        budget={"amount": budget, "calibration": calibration, "frame_time_s": arguments.seconds(tr, "--tr")},
+        length=(minutes, steps),
+        training={"device": device, "threads": threads},
+        components={"designer": designer, "reconstructor": reconstructor},
+        seed=seed,
+    )
+    _run(whole, ctx, output, overwrite=overwrite, resume=resume, dry_run=dry_run)
+
+
+@app.command(
+    "dmd",
+    cls=SeveralValues,
+    epilog=examples(
+        "acqplan design dmd --images sample:cells --budget 12.5% --size 64x64 --photons 200 --minutes 3 -o cells.acqplan",
+        "acqplan design dmd --images tiffs/ --budget '2048 frames' --size 128x128 --binning 2 -o cells.acqplan",
+        "acqplan design dmd --images tiffs/ --budget 200ms --picture-time 100us --size 64x64 --dry-run",
+    ),
+)
+def design_dmd(
+    ctx: typer.Context,
+    images: Images = None,
+    budget: Amount = None,
+    size: Size = None,
+    calibration: Calibration = None,
+    picture_time: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", rich_help_panel=_GOAL, help="Time of one frame, like 50us, for budgets in time."),
+    ] = None,
+    photons: Annotated[
+        float | None,
+        typer.Option(
+            metavar="E",
+            rich_help_panel=_GOAL,
+            help="Photo-electrons of a full-scale pixel during one frame (default 1000).",
+        ),
+    ] = None,
+    read_noise: Annotated[
+        float | None,
+        typer.Option(metavar="E", rich_help_panel=_GOAL, help="Read noise per frame in photo-electrons (default 2)."),
+    ] = None,
+    dark: Annotated[
+        float | None,
+        typer.Option(metavar="E", rich_help_panel=_GOAL, help="Dark counts per frame in photo-electrons (default 0)."),
+    ] = None,
+    designer: DesignerKind = None,
+    reconstructor: ReconstructorKind = None,
+    recipe: RecipeFile = None,
+    slices: Slices = None,
+    binning: Binning = None,
+    held_out: HeldOut = None,
+    minutes: Minutes = None,
+    steps: Steps = None,
+    seed: Seed = None,
+    device: Device = None,
+    threads: Threads = None,
+    output: Output = None,
+    overwrite: Overwrite = False,
+    resume: Resume = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Plan a single-pixel scan with a DMD: which Hadamard frames to show, and the network for exactly those."""
+    whole = _start("dmd", recipe)
+    whole = _with_component(whole, "noise", "poisson_gaussian", photons=photons, read_noise_e=read_noise, dark_e=dark)
+    whole = _with_flags(
+        whole,
+        images={
+            "paths": images,
+            "size": arguments.size(size),
+            "slices": arguments.slices(slices),
+            "binning": binning,
+            "held_out": held_out,
+        },
+        budget={
+            "amount": budget,
+            "calibration": calibration,
+            "frame_time_s": arguments.seconds(picture_time, "--picture-time"),
+        },
+        length=(minutes, steps),
+        training={"device": device, "threads": threads},
+        components={"designer": designer, "reconstructor": reconstructor},
+        seed=seed,
+    )
+    _run(whole, ctx, output, overwrite=overwrite, resume=resume, dry_run=dry_run)
+
+
+def _start(modality: str, file: Path | None) -> Recipe:
+    """The recipe in ``file``, or an empty one."""
+    from acqplan.recipe import Recipe, from_toml
+
+    if file is None:
+        return Recipe(modality)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RecipeError(f"The recipe {file} can't be read: {error.strerror}.", "Check the name.") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"The recipe {file} is no text.", "Pass a TOML file; --dry-run prints one.") from error
+    recipe = from_toml(text, str(file))
+    if recipe.modality != modality:
+        raise RecipeError(
+            f"{file} is a recipe for {recipe.modality}, the command designs for {modality}.",
+            f"Use acqplan design {recipe.modality}.",
+        )
+    return recipe
+
+
+def _given(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _with_flags(
+    recipe: Recipe,
+    *,
+    images: dict[str, Any],
+    budget: dict[str, Any],
+    length: tuple[float | None, int | None],
+    training: dict[str, Any],
+    components: dict[str, str | None],
+    seed: int | None,
+) -> Recipe:
+    """The recipe with what the flags say; None says nothing."""
+    from acqplan.recipe import Component
+
+    recipe = recipe.with_settings("images", **_given(images))
+    recipe = recipe.with_settings("budget", **_given(budget))
+    recipe = recipe.with_settings("training", **_given(training))
+    if length != (None, None):
+        recipe = recipe.with_settings("training", minutes=length[0], steps=length[1])
+    for name, kind in _given(components).items():
+        if getattr(recipe, name).kind != kind:
+            chosen: dict[str, Any] = {name: Component(kind)}
+            recipe = replace(recipe, **chosen)
+    return recipe if seed is None else replace(recipe, seed=seed)
+
+
+def _with_component(recipe: Recipe, name: str, kind: str, **options: Any) -> Recipe:
+    """The recipe with some options of a component that flags stand for; others of the same kind stay."""
+    from acqplan.recipe import Component
+
+    given = _given(options)
+    if not given:
+        return recipe
+    present = getattr(recipe, name)
+    kept = present.options if present is not None and present.kind == kind else {}
+    chosen: dict[str, Any] = {name: Component(kind, {**kept, **given})}
+    return replace(recipe, **chosen)
+
+
+def _run(
+    recipe: Recipe, ctx: typer.Context, output: Path | None, *, overwrite: bool, resume: bool, dry_run: bool
+) -> None:
+    if dry_run:
+        _dry_run(recipe)
+        return
+    from acqplan.files import check_writable
+
+    if output is None:
+        raise RecipeError("No output is named.", "Add -o FILE.acqplan, or --dry-run to see the recipe only.")
+    check_writable(output, overwrite=overwrite)
+    checkpoint = output.with_name(f"{output.name}.checkpoint")
+    if checkpoint.exists() and not resume:
+        console.note(f"{checkpoint} of an interrupted training will be overwritten (--resume goes on from it).")
+    console.note(f"Designing {output} …")
+
+    from acqplan import registry
+    from acqplan.cli.training_display import TrainingDisplay
+    from acqplan.training import design
+
+    learns = registry.find("designers", recipe.designer.kind).is_learned
+    stopping = StopBetweenSteps(checkpoint, resume_command(ctx.obj))
+    with stopping as stop, TrainingDisplay(learns_pattern=learns) as display:
+
+        def follow(progress: Any) -> None:
+            display(progress)
+            stop.after_step()
+
+        plan = design(recipe, progress=follow, checkpoint=checkpoint, resume=resume)
+    plan.save(output, overwrite=overwrite)
+    _report(plan, output)
+
+
+def _dry_run(recipe: Recipe) -> None:
+    """Print the recipe with all that is decided before training; the images are read and checked."""
+    from acqplan.recipe import to_toml
+    from acqplan.resolve import build_designer, build_reconstructor, resolve
+
+    with console.working("reading images"):
+        problem = resolve(recipe)
+        build_designer(problem)
+        build_reconstructor(problem)
+    console.warn(problem.images.warnings)
+    typer.echo(to_toml(problem.recipe), nl=False)
+
+
+def _report(plan: Plan, output: Path) -> None:
+    from acqplan.report import facts
+
+    console.warn(facts.warnings(plan))
+    means = plan.evidence["held_out"]["mean"]
+    rows = [
+        [f"this plan ({plan.recipe.designer.kind}, {plan.reconstructor.kind})", *console.metric_cells(means["plan"])],
+        ["the same pattern, zero-filled", *console.metric_cells(means["zero_filled"])],
+    ]
+    console.table([f"{plan.evidence['n_test']} held-out images", *console.METRIC_COLUMNS], rows)
+    console.facts([("Count", facts.count(plan)), ("Plan id", plan.plan_id), ("Written", str(output))])

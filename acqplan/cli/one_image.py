@@ -1,0 +1,72 @@
+"""The one image that is put before the virtual instrument."""
+
+from __future__ import annotations
+
+from acqplan.errors import ImageError, RecipeError
+from acqplan.images import ImageRecord, ImageStack, load_stacks
+from acqplan.images.resample import binning_of, tile_corners
+from acqplan.plan import Plan
+from acqplan.resolve import evaluation_images
+
+
+def one_image(plan: Plan, path: str, slice_number: int | None, tile: tuple[int, int] | None) -> tuple[ImageRecord, str]:
+    """One image of the file at the plan's size, normalised as in training, and which one it is.
+
+    Parameters
+    ----------
+    slice_number
+        Counted from 0 along the file's slice axis; None: the middle one.
+    tile
+        Row and column of a tile, where plans are made of tiles; None: the one nearest to the centre.
+
+    Raises
+    ------
+    ImageError
+        There is no such slice or tile, or it is nearly empty.
+    """
+    stacks = load_stacks([path], require_non_negative=not plan.sensing.is_complex)
+    if len(stacks) != 1:
+        raise ImageError(f"{path} holds {len(stacks)} files; one image is simulated at a time.", "Name one of them.")
+    stack = stacks[0]
+    rows, columns = _tile_grid(plan, stack)
+    if tile is not None and rows * columns == 1:
+        raise RecipeError(f"{path} isn't divided into tiles for this plan.", "Leave --tile out.")
+    if tile is not None and not (tile[0] < rows and tile[1] < columns):
+        raise ImageError(
+            f"{path} has {rows} x {columns} tiles of the plan's size; there is no tile {tile[0]},{tile[1]}.",
+            f"Count rows from 0 to {rows - 1} and columns from 0 to {columns - 1}.",
+        )
+    if slice_number is not None and not 0 <= slice_number < stack.n_slices:
+        raise ImageError(
+            f"{path} has {stack.n_slices} slices; there is no slice {slice_number}.",
+            f"Count from 0 to {stack.n_slices - 1}.",
+        )
+    records = {divmod(record.index, rows * columns): record for record in evaluation_images(plan.recipe, stacks).test}
+
+    def cost(place: tuple[int, int]) -> tuple[float, ...]:
+        """How far a place is from the one asked for, or from the middle."""
+        row, column = divmod(place[1], columns)
+        slice_cost = abs(place[0] - (stack.n_slices // 2 if slice_number is None else slice_number))
+        at = ((rows - 1) / 2, (columns - 1) / 2) if tile is None else tile
+        return (slice_cost, (row - at[0]) ** 2 + (column - at[1]) ** 2, place[1])
+
+    place = min(records, key=cost)
+    row, column = divmod(place[1], columns)
+    if (slice_number is not None and place[0] != slice_number) or (tile is not None and (row, column) != tile):
+        raise ImageError(f"The part of {path} that was asked for is nearly empty.", "Choose another slice or tile.")
+    where = f"slice {place[0]} of {stack.n_slices}" if stack.n_slices > 1 else "the image"
+    if rows * columns > 1:
+        where += f", tile {row},{column} of {rows} x {columns}"
+    return records[place], f"{where} of {path}"
+
+
+def _tile_grid(plan: Plan, stack: ImageStack) -> tuple[int, int]:
+    """Rows and columns of the tiles that an image is divided into."""
+    settings = plan.recipe.images
+    if settings.fit != "crop":
+        return 1, 1
+    binning = binning_of(stack, settings.binning)
+    size = plan.sensing.image_shape
+    corners = tile_corners((stack.image_shape[0] // binning, stack.image_shape[1] // binning), size)
+    n_rows, n_columns = len({row for row, _ in corners}), len({column for _, column in corners})
+    return max(1, n_rows), max(1, n_columns)

@@ -1,0 +1,131 @@
+"""``acqplan show`` and ``acqplan export``: look at a plan, and write the files that an instrument loads."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from acqplan.cli import arguments, console
+from acqplan.cli.arguments import examples
+
+if TYPE_CHECKING:
+    from acqplan.instruments.base import Instrument
+    from acqplan.plan import Plan
+
+SHOW_EXAMPLES = examples(
+    "acqplan show brain.acqplan",
+    "acqplan show brain.acqplan --html brain.html",
+    "acqplan show brain.acqplan --recipe > brain.toml",
+    "acqplan show brain.acqplan --json | jq .count",
+)
+EXPORT_EXAMPLES = examples(
+    "acqplan export brain.acqplan --to bart -o brain-bart/",
+    "acqplan export cells.acqplan --to dmd-tiff --device 1920x1080 -o cells-dmd/",
+    "acqplan export cells.acqplan --to dmd-tiff --device 1024x768 --scale 8 --option max_frames=2048 -o cells-dmd/",
+)
+_PICTURE_WIDTH = 100
+
+PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan file made by acqplan design.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
+
+
+def show(
+    plan: PlanFile,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as one HTML page.")] = None,
+    recipe: Annotated[bool, typer.Option("--recipe", help="Print only the resolved recipe, TOML.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print only the facts, as JSON.")] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Show a plan: its pattern, everything that decided it, and its evidence."""
+    from acqplan.files import check_writable
+    from acqplan.plan import Plan
+    from acqplan.recipe import to_toml
+    from acqplan.report import facts
+
+    if html is not None:
+        check_writable(html, overwrite=overwrite)
+    loaded = Plan.load(plan)
+    if recipe:
+        typer.echo(to_toml(loaded.recipe), nl=False)
+    if as_json:
+        typer.echo(json.dumps(facts.json_ready(facts.summary(loaded)), indent=2))
+    if not (recipe or as_json):
+        _show(loaded)
+    if html is not None:
+        from acqplan.report.pages import plan_page, write_page
+
+        write_page(plan_page(loaded), html, overwrite=overwrite)
+        console.note(f"Written: {html}")
+
+
+def _show(plan: Plan) -> None:
+    from acqplan.cli.pattern_picture import picture
+    from acqplan.report import facts
+
+    out = console.stdout()
+    mask = plan.pattern.mask.reshape(plan.sensing.grid_shape)
+    unicode = "utf" in (getattr(sys.stdout, "encoding", None) or "").lower()
+    out.print(facts.title(plan), style="bold")
+    out.print(picture(mask, min(out.width, _PICTURE_WIDTH), unicode=unicode), markup=False)
+    console.facts(facts.facts(plan))
+    console.warn(facts.warnings(plan))
+
+
+def export(
+    plan: PlanFile,
+    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="The format; see acqplan formats.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The folder to write.")],
+    device: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Mirrors of the DMD, width x height, like 1920x1080.")
+    ] = None,
+    scale: Annotated[int | None, typer.Option(metavar="N", help="Mirrors per pixel of the pattern (DMD).")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Any other setting of the format; may be repeated."),
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write a plan's pattern as the files that an instrument loads; read back and compared before they appear."""
+    from acqplan.files import check_writable
+    from acqplan.instruments import base
+    from acqplan.plan import Plan
+
+    check_writable(output, overwrite=overwrite)
+    given: dict[str, Any] = arguments.options(option)
+    given |= {name: value for name, value in (("device", device), ("scale", scale)) if value is not None}
+    instrument = make_instrument(to, given)
+    loaded = Plan.load(plan)
+    with console.working(f"writing {output}"):
+        base.export(loaded, instrument, output, overwrite=overwrite)
+    files = sorted(path for path in output.rglob("*") if path.is_file())
+    for path in files:
+        console.stdout().print(f"{path}  {_size(path.stat().st_size)}", markup=False)
+    console.note(f"Exported plan {loaded.plan_id[:12]} as {to}; read back and compared bit for bit.")
+
+
+def make_instrument(kind: str, settings: dict[str, Any]) -> Instrument:
+    """The format ``kind`` with these settings; `AcqplanError` if it doesn't know one of them."""
+    from acqplan import registry
+    from acqplan.errors import RecipeError
+    from acqplan.recipe import Component, check_options
+
+    check_options("instruments", Component(kind, settings))
+    try:
+        instrument: Instrument = registry.find("instruments", kind)(**settings)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(
+            f"The settings {settings} don't fit the format {kind!r}: {error}.", "Correct them."
+        ) from error
+    return instrument
+
+
+def _size(n_bytes: int) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if n_bytes < 1024:
+            return f"{n_bytes:.4g} {unit}"
+        n_bytes = n_bytes / 1024  # type: ignore[assignment]
+    return f"{n_bytes:.4g} GiB"

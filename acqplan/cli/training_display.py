@@ -1,0 +1,69 @@
+"""What is seen of a training while it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
+from rich.text import Text
+
+from acqplan.cli.console import stderr
+
+if TYPE_CHECKING:
+    from acqplan.training import Progress as TrainingProgress
+
+_PLAIN_LINES = 10  # of a training, where there is no terminal
+
+
+class TrainingDisplay:
+    """Follows a training: a bar on a terminal, about ten plain lines elsewhere. Call it with each `Progress`."""
+
+    def __init__(self, title: str = "", *, learns_pattern: bool = True) -> None:
+        self._console = stderr()
+        self._title = f"{title}: " if title else ""
+        self._phases = {
+            "joint": "pattern and network" if learns_pattern else "network",
+            "fine-tune": "network on the frozen pattern" if learns_pattern else "network",
+        }
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._told = (-1, "")
+
+    def __enter__(self) -> TrainingDisplay:
+        if self._console.is_terminal:
+            self._bar = Progress(
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=None),
+                TextColumn("{task.percentage:>3.0f} %"),
+                TextColumn("{task.fields[state]}"),
+                console=self._console,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task(f"{self._title}reading images", total=None, state="")
+        return self
+
+    def __exit__(self, *failure: Any) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, progress: TrainingProgress) -> None:
+        phase = self._phases.get(progress.phase, progress.phase)
+        psnr = "" if progress.psnr_db is None else f"  held-out {progress.psnr_db:.2f} dB"
+        state = f"loss {progress.loss:.2e}{psnr}  {_clock(progress.remaining_s)} left"
+        if self._bar is not None and self._task is not None:
+            description = f"{self._title}{phase}"
+            self._bar.update(
+                self._task, description=description, total=progress.n_steps, completed=progress.step, state=state
+            )
+            return
+        tenth = progress.step * _PLAIN_LINES // max(1, progress.n_steps)
+        if (tenth, phase) != self._told:
+            self._told = (tenth, phase)
+            self._console.print(Text(f"{self._title}{phase}: step {progress.step} of {progress.n_steps}  {state}"))
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

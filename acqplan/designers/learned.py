@@ -1,0 +1,123 @@
+"""The default designer: exact-k Gumbel top-k, so that every training step is binary and on budget."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from acqplan.designers.base import Designer, DesignProblem
+from acqplan.errors import RecipeError
+from acqplan.pattern import Pattern
+from acqplan.registry import register
+from acqplan.seeding import torch_generator
+
+_BISECTIONS = 50
+
+
+class _ExactTopK(torch.autograd.Function):
+    """Hard top-k forward; backward through p = σ((z − τ)/T) with τ such that Σp = k."""
+
+    @staticmethod
+    def forward(ctx: Any, z: torch.Tensor, k: int, temperature: float) -> torch.Tensor:
+        hard = torch.zeros_like(z)
+        hard[torch.sort(z, descending=True, stable=True).indices[:k]] = 1
+        low = z.min() - 40 * temperature
+        high = z.max() + 40 * temperature
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2
+            too_many = torch.sigmoid((z - middle) / temperature).sum() > k
+            low, high = torch.where(too_many, middle, low), torch.where(too_many, high, middle)
+        p = torch.sigmoid((z - (low + high) / 2) / temperature)
+        ctx.save_for_backward(p * (1 - p) / temperature)
+        return hard
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        (slope,) = ctx.saved_tensors
+        (gradient,) = gradients
+        mean = (slope * gradient).sum() / slope.sum().clamp(min=torch.finfo(slope.dtype).tiny)
+        return slope * (gradient - mean), None, None
+
+
+def exact_top_k(z: torch.Tensor, k: int, temperature: float) -> torch.Tensor:
+    """0/1 float[N] with exactly k ones at the largest z (stable ties), differentiable in z[N].
+
+    The gradient is that of p_i = σ((z_i − τ)/T) with τ fixed by Σp = k: ∂p_i/∂z_j = s_i(δ_ij − s_j/Σs),
+    s = p(1 − p)/T, by the implicit function theorem.
+    """
+    if k <= 0 or k >= z.numel():
+        return torch.zeros_like(z) if k <= 0 else torch.ones_like(z)
+    result: torch.Tensor = _ExactTopK.apply(z, k, temperature)  # type: ignore[no-untyped-call]
+    return result
+
+
+@register("designers", "learned")
+class Learned(Designer):
+    """One score per unit; the k best are measured, in every training step as in the final pattern.
+
+    The scores start at a *drawn* pattern, log density plus one fixed Gumbel draw, whose top-k is a weighted
+    draw without replacement: learning moves samples of a pattern that is already good. A smooth start
+    would collapse to the low-pass disc.
+
+    Parameters
+    ----------
+    spread
+        The starting density is the mean coefficient energy over the training images to this power.
+    exploration
+        Scale γ of the Gumbel noise at the start of joint training; falls to 0.
+    temperature
+        Temperature T of the relaxation at the start; falls to a tenth.
+    """
+
+    summary = "exact-k Gumbel top-k: binary and on budget in every training step (the default)"
+    reference = "Gumbel top-k, arXiv 1903.06059; straight-through LOUPE, arXiv 2007.14450"
+    is_learned = True
+
+    def __init__(
+        self,
+        problem: DesignProblem,
+        spread: float = 0.4,
+        exploration: float = 0.1,
+        temperature: float = 1.0,
+    ) -> None:
+        super().__init__(problem)
+        for name, value, smallest in (("spread", spread, 0.0), ("exploration", exploration, 0.0)):
+            if not value >= smallest:
+                raise RecipeError(f"The designer option {name} is {value}.", f"Give at least {smallest}.")
+        if not temperature > 0:
+            raise RecipeError(f"The designer option temperature is {temperature}.", "Give a positive number.")
+        self.exploration, self.temperature, self.progress = exploration, temperature, 0.0
+        free = problem.free_units
+        energy = np.maximum(problem.energy[free], 1e-12 * max(float(problem.energy.max()), 1e-300))
+        density = torch.from_numpy(spread * np.log(energy)).float()
+        generator = torch_generator(problem.seed, "designer:learned")
+        self.scores = nn.Parameter(density - density.mean() + _gumbel(free.size, generator))
+        self.register_buffer("free", torch.from_numpy(free), persistent=False)
+        base = torch.zeros(problem.sensing.n_units)
+        base[torch.from_numpy(problem.calibration.astype(np.int64))] = 1
+        self.register_buffer("base", base, persistent=False)
+
+    def set_progress(self, progress: float) -> None:
+        self.progress = min(max(progress, 0.0), 1.0)
+
+    def relaxed(self, generator: torch.Generator) -> torch.Tensor:
+        scores = self.scores
+        if self.exploration > 0 and self.progress < 1:
+            noise = _gumbel(scores.numel(), generator).to(scores.device)
+            scores = scores + self.exploration * (1 - self.progress) * noise
+        temperature = self.temperature * 0.1**self.progress
+        chosen = exact_top_k(scores, self.problem.n_free, temperature)
+        base: torch.Tensor = self.get_buffer("base")
+        return base.index_add(0, self.get_buffer("free"), chosen)
+
+    def freeze(self, generator: torch.Generator) -> Pattern:
+        ranked = torch.sort(self.scores.detach().cpu(), descending=True, stable=True).indices.numpy()
+        return self.pattern_of(self.problem.free_units[ranked[: self.problem.n_free]])
+
+
+def _gumbel(n: int, generator: torch.Generator) -> torch.Tensor:
+    uniform = torch.rand(n, generator=generator).clamp(min=1e-20)
+    return -torch.log((-torch.log(uniform)).clamp(min=1e-20))

@@ -1,0 +1,329 @@
+"""The data set that training uses: sized, normalised, with empty images left out."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from acqplan.acquisition import Geometry
+from acqplan.errors import ImageError
+from acqplan.images.phase import constant_phase, smooth_phase, with_phase
+from acqplan.images.resample import How, bin_pixels, binning_of, fit, tile_corners
+from acqplan.images.split import NEARLY_EMPTY, Split
+from acqplan.images.stack import ImageStack, Pixels, moved
+from acqplan.seeding import torch_generator
+
+SCALE_PERCENTILE = 99.9
+BACKGROUND_PERCENTILE = 1.0
+MADE_UP_PHASE = (
+    "Magnitude images: their phase was lost, and a random smooth one is made up; the evidence is milder than "
+    "measured k-space would be."
+)
+_TRIES = 20  # random crops drawn before a tile of the grid is taken instead
+
+
+@dataclass(frozen=True, eq=False)
+class ImageRecord:
+    """One image at the size of the plan.
+
+    Parameters
+    ----------
+    array
+        complex64 or float32 [H, W], in units of its subject's scale.
+    subject, source
+        As in `ImageStack`.
+    index
+        Number of the slice in its file, or of the tile in its part of the file.
+    data_range
+        Largest magnitude in ``array``: the peak of PSNR and SSIM.
+    is_magnitude
+        ``array`` was a magnitude; the phase that it now has, if complex, is made up.
+    geometry
+        Voxel index (row, column, 0) to millimetres, or None.
+    """
+
+    array: Pixels
+    subject: str
+    source: str
+    index: int
+    data_range: float
+    is_magnitude: bool
+    geometry: Geometry | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingImages:
+    """Images ready for training, validation and test.
+
+    Parameters
+    ----------
+    train, validation, test
+        Records, all of the same size. Of microscopy: tiles on a fixed grid, side by side.
+    size
+        Rows and columns.
+    is_complex
+        Arrays and batches are complex64 (MRI), else float32 (intensities).
+    regions
+        float32 or complex64 [h, w], each at least ``size``: where `batch` crops from. Empty
+        where training images are whole slices.
+    min_energy
+        For each region, the mean square below which a crop counts as empty.
+    warnings
+        Of the images and of the split.
+    """
+
+    train: tuple[ImageRecord, ...]
+    validation: tuple[ImageRecord, ...]
+    test: tuple[ImageRecord, ...]
+    size: tuple[int, int]
+    is_complex: bool
+    regions: tuple[torch.Tensor, ...] = ()
+    min_energy: tuple[float, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @cached_property
+    def _train_stack(self) -> torch.Tensor:
+        return torch.from_numpy(np.stack([record.array for record in self.train]))
+
+    @cached_property
+    def _train_is_magnitude(self) -> torch.Tensor:
+        return torch.tensor([record.is_magnitude for record in self.train])
+
+    @cached_property
+    def _region_weights(self) -> torch.Tensor:
+        """How many crops each region holds."""
+        return torch.tensor(
+            [(r.shape[0] - self.size[0] + 1) * (r.shape[1] - self.size[1] + 1) for r in self.regions],
+            dtype=torch.float64,
+        )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over every prepared array, its part, subject and number."""
+        digest = hashlib.sha256()
+        for part in ("train", "validation", "test"):
+            for record in getattr(self, part):
+                name = f"{part}:{record.subject}:{record.index}:{record.array.dtype}:{record.array.shape}\n"
+                digest.update(name.encode() + np.ascontiguousarray(record.array).tobytes())
+        for region in self.regions:
+            digest.update(f"region:{tuple(region.shape)}\n".encode() + region.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def batch(self, batch_size: int, generator: torch.Generator, *, augment: bool = True) -> torch.Tensor:
+        """Training images drawn at random, with replacement: [B, H, W], complex64 or float32.
+
+        Augmented images are flipped at random along each axis. Magnitudes get a new random
+        smooth phase (`phase.smooth_phase`) where the data are complex; images with a phase of
+        their own get a random constant added to it. Intensities are cropped anywhere from the
+        training regions, and square ones turned by multiples of 90°. All is drawn from
+        ``generator`` (on the CPU); the global random state is neither used nor changed.
+        """
+        if augment and self.regions:
+            images = torch.stack([self._random_crop(generator) for _ in range(batch_size)])
+            is_magnitude = torch.full((batch_size,), self.train[0].is_magnitude)
+        else:
+            chosen = torch.randint(len(self.train), (batch_size,), generator=generator)
+            images, is_magnitude = self._train_stack[chosen], self._train_is_magnitude[chosen]
+        if not augment:
+            return images
+        if self.is_complex:
+            images = self._random_phase(images, is_magnitude, generator)
+        return self._random_turns(images, generator)
+
+    def _random_crop(self, generator: torch.Generator) -> torch.Tensor:
+        for _ in range(_TRIES):
+            i = int(torch.multinomial(self._region_weights, 1, generator=generator))
+            region = self.regions[i]
+            top, left = (
+                int(torch.randint(have - want + 1, (1,), generator=generator))
+                for have, want in zip(region.shape, self.size, strict=True)
+            )
+            crop = region[top : top + self.size[0], left : left + self.size[1]]
+            if float(crop.abs().square().mean()) >= self.min_energy[i]:
+                return crop
+        return self._train_stack[int(torch.randint(len(self.train), (1,), generator=generator))]
+
+    def _random_phase(
+        self, images: torch.Tensor, is_magnitude: torch.Tensor, generator: torch.Generator
+    ) -> torch.Tensor:
+        n = images.shape[0]
+        smooth, constant = smooth_phase(n, self.size, generator), constant_phase(n, generator)
+        lost = is_magnitude[:, None, None]
+        return with_phase(torch.where(lost, images.abs().to(images.dtype), images), torch.where(lost, smooth, constant))
+
+    def _random_turns(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        turn = not self.is_complex and self.size[0] == self.size[1]
+        draws = torch.randint(2, (images.shape[0], 3), generator=generator).tolist()
+        turned = []
+        for image, (up_down, left_right, transpose) in zip(images, draws, strict=True):
+            axes = [axis for axis, flip in enumerate((up_down, left_right)) if flip]
+            image = torch.flip(image, axes) if axes else image
+            turned.append(image.T if turn and transpose else image)
+        return torch.stack(turned)
+
+
+def prepare(
+    split: Split,
+    size: tuple[int, int],
+    *,
+    how: How = "resample",
+    is_complex: bool = True,
+    binning: int | None = None,
+    seed: int = 0,
+) -> TrainingImages:
+    """Size, normalise and check the images of a split.
+
+    Parameters
+    ----------
+    split
+        Stacks to train on, validate and test with.
+    size
+        Rows and columns of the images of the plan.
+    how
+        ``"resample"``: every slice, with larger voxels (`resample.fit`). ``"crop"``: tiles side
+        by side of the binned images; `TrainingImages.batch` crops anywhere.
+    is_complex
+        True for MRI: the subject's 99.9th percentile magnitude becomes 1, and a magnitude gets
+        a smooth phase that depends on ``seed``, subject and slice only. False for intensities:
+        the subject's 1st percentile, the background, is subtracted, what is negative set to
+        zero, and the 99.9th percentile becomes 1.
+    binning
+        Of ``"crop"`` only: pixels along each side averaged into one; None: what the stack
+        recommends, else 1.
+    seed
+        Of the made-up phases.
+
+    Percentiles are over all the images of a subject at their new size: a number that an
+    instrument knows from a scout, not from the image that it is about to acquire. An image
+    whose mean square is below 5 % of its subject's median (over images that aren't zero) is
+    left out.
+
+    Raises
+    ------
+    ImageError
+        For images smaller than ``size``, complex images where intensities are expected, a
+        subject without contrast, and a part of the split of which no image is left. A part that is
+        given empty stays empty.
+    """
+    parts = {"train": split.train, "validation": split.validation, "test": split.test}
+    resized = {
+        name: [_sized(stack, size, how, is_complex, binning) for stack in stacks] for name, stacks in parts.items()
+    }
+    everything = [stack for stacks in resized.values() for stack in stacks]
+    levels = {
+        subject: _levels([s for s in everything if s.subject == subject], is_complex)
+        for subject in {s.subject for s in everything}
+    }
+    normalised = {name: [_normalised(s, *levels[s.subject]) for s in stacks] for name, stacks in resized.items()}
+    min_energy = {
+        subject: NEARLY_EMPTY
+        * _median_energy([s for n in normalised.values() for s in n if s.subject == subject], size)
+        for subject in levels
+    }
+    records: dict[str, tuple[ImageRecord, ...]] = {}
+    for name, stacks in normalised.items():
+        records[name] = tuple(r for s in stacks for r in _records(s, size, is_complex, min_energy[s.subject], seed))
+        if stacks and not records[name]:
+            raise ImageError(
+                f"No {name} image is left: all are nearly empty.", "Give more images, or hold out another fraction."
+            )
+    regions = []
+    if how == "crop":
+        regions = [(torch.from_numpy(im), min_energy[s.subject]) for s in normalised["train"] for im in s.images]
+    warnings = [w for stacks in parts.values() for s in stacks for w in s.warnings] + list(split.warnings)
+    if is_complex and any(stack.is_magnitude for stack in everything):
+        warnings.append(MADE_UP_PHASE)
+    return TrainingImages(
+        **records,
+        size=size,
+        is_complex=is_complex,
+        regions=tuple(region for region, _ in regions),
+        min_energy=tuple(energy for _, energy in regions),
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _sized(stack: ImageStack, size: tuple[int, int], how: How, is_complex: bool, binning: int | None) -> ImageStack:
+    if not is_complex and np.iscomplexobj(stack.images):
+        raise ImageError(f"{stack.source} is complex; intensities are expected.", "Give images of intensities.")
+    if how != "crop":
+        return fit(stack, size, how)
+    binning = binning_of(stack, binning)
+    fit(stack, size, how, binning)  # refuses images that are too small
+    return bin_pixels(stack, binning)
+
+
+def _levels(stacks: list[ImageStack], is_complex: bool) -> tuple[float, float]:
+    """(background, scale) of one subject."""
+    magnitudes = np.concatenate([np.abs(s.images).ravel() for s in stacks])
+    background = 0.0 if is_complex else float(np.percentile(magnitudes, BACKGROUND_PERCENTILE))
+    scale = float(np.percentile(magnitudes, SCALE_PERCENTILE)) - background
+    if scale <= 0:
+        raise ImageError(f"{stacks[0].source} has no contrast.", "Leave it out.")
+    return background, scale
+
+
+def _normalised(stack: ImageStack, background: float, scale: float) -> ImageStack:
+    images: Pixels = stack.images / np.float32(scale)
+    if background:
+        images = np.clip(images.real - np.float32(background / scale), np.float32(0), None)
+    return replace(stack, images=images)
+
+
+def _tiles(stack: ImageStack, size: tuple[int, int]) -> list[tuple[int, tuple[int, int]]]:
+    """(image number, top-left corner) of every tile; a whole image is one tile."""
+    corners = tile_corners(stack.image_shape, size)
+    return [(i, corner) for i in range(stack.n_slices) for corner in corners]
+
+
+def _energy(array: npt.NDArray[Any]) -> float:
+    return float(np.square(np.abs(array)).mean(dtype=np.float64))
+
+
+def _cut(stack: ImageStack, i: int, corner: tuple[int, int], size: tuple[int, int]) -> npt.NDArray[Any]:
+    return stack.images[i, corner[0] : corner[0] + size[0], corner[1] : corner[1] + size[1]]
+
+
+def _median_energy(stacks: list[ImageStack], size: tuple[int, int]) -> float:
+    energies = [_energy(_cut(s, i, corner, size)) for s in stacks for i, corner in _tiles(s, size)]
+    return float(np.median([energy for energy in energies if energy > 0] or [0.0]))
+
+
+def _records(
+    stack: ImageStack, size: tuple[int, int], is_complex: bool, min_energy: float, seed: int
+) -> list[ImageRecord]:
+    records = []
+    tiles = _tiles(stack, size)
+    for number, (i, corner) in enumerate(tiles):
+        array = _cut(stack, i, corner, size)
+        if _energy(array) < min_energy or not array.any():
+            continue
+        index = stack.first_slice + i if len(tiles) == stack.n_slices else number
+        if is_complex:
+            array = array.astype(np.complex64)
+            if stack.is_magnitude:
+                stream = f"phase:{stack.subject}:{Path(stack.source).name}:{index}"
+                phase = smooth_phase(1, size, torch_generator(seed, stream))
+                array = with_phase(torch.from_numpy(array)[None], phase)[0].numpy()
+        geometry = stack.slice_geometry(i)
+        if geometry is not None:
+            geometry = moved(geometry, (float(corner[0]), float(corner[1]), 0.0))
+        records.append(
+            ImageRecord(
+                array=np.ascontiguousarray(array),
+                subject=stack.subject,
+                source=stack.source,
+                index=index,
+                data_range=float(np.abs(array).max()),
+                is_magnitude=stack.is_magnitude,
+                geometry=geometry,
+            )
+        )
+    return records

@@ -1,0 +1,89 @@
+"""One stack of images of one subject, as a file holds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from acqplan.acquisition import Geometry
+
+Pixels = npt.NDArray[np.complex64] | npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class ImageStack:
+    """The images of one file: the slices of one volume, or the frames of one field of view.
+
+    Parameters
+    ----------
+    images
+        complex64 or float32 [n, H, W], finite, in the file's own units.
+    subject
+        Whom or what the images show. Stacks of the same subject are never separated by a
+        split, except when there is no other subject (`acqplan.images.split`).
+    source
+        The file, or the sample's name: for messages and records.
+    is_magnitude
+        The images are real and non-negative: a magnitude whose phase is lost, or an intensity.
+    geometry
+        Position of the *whole stack*: voxel index (row, column, slice) to millimetres. None
+        where the file doesn't say.
+    warnings
+        What a user should know about these images, one sentence each, naming the file.
+    first_slice
+        Number of ``images[0]`` in the file: a part of a stack remembers where it was.
+    recommended_binning
+        Pixels along each side that are well averaged into one, or None: known of samples.
+    """
+
+    images: Pixels
+    subject: str
+    source: str
+    is_magnitude: bool
+    geometry: Geometry | None = None
+    warnings: tuple[str, ...] = ()
+    first_slice: int = 0
+    recommended_binning: int | None = None
+
+    @property
+    def n_slices(self) -> int:
+        """Number of images n."""
+        return int(self.images.shape[0])
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Rows H and columns W of one image."""
+        return int(self.images.shape[1]), int(self.images.shape[2])
+
+    def slice_geometry(self, i: int) -> Geometry | None:
+        """Where ``images[i]`` lies, as a volume of one slice: (row, column, 0) to millimetres."""
+        return None if self.geometry is None else moved(self.geometry, (0.0, 0.0, float(i)))
+
+    def slices(self, start: int, stop: int) -> ImageStack:
+        """The images ``start`` to ``stop`` (exclusive), where they were in space."""
+        return replace(
+            self,
+            images=self.images[start:stop],
+            geometry=self.slice_geometry(start),
+            first_slice=self.first_slice + start,
+        )
+
+    def region(self, rows: tuple[int, int], columns: tuple[int, int]) -> ImageStack:
+        """The pixels ``rows`` by ``columns`` (stop exclusive) of every image, where they were in space."""
+        corner = (float(rows[0]), float(columns[0]), 0.0)
+        return replace(
+            self,
+            images=self.images[:, rows[0] : rows[1], columns[0] : columns[1]],
+            geometry=None if self.geometry is None else moved(self.geometry, corner),
+        )
+
+
+def moved(
+    geometry: Geometry, origin: tuple[float, float, float], step: tuple[float, float, float] = (1.0, 1.0, 1.0)
+) -> Geometry:
+    """The geometry of a grid whose voxel j lies at voxel index ``origin + step * j`` of the old one."""
+    index = np.diag([*step, 1.0])
+    index[:3, 3] = origin
+    return Geometry(affine=geometry.affine @ index)

@@ -1,0 +1,143 @@
+"""What a file of acquired data holds, and the checks that every reader makes of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from acqplan.acquisition import Acquisition, Geometry
+from acqplan.errors import AcquisitionError
+from acqplan.instruments.base import readable
+from acqplan.plan import Plan
+
+FRESH_COPY = "Get a fresh copy of it, or acquire it again."
+OTHER_FILE = "Pass a file of acquired data; acqplan formats lists the formats."
+ARRAYS = ("readings", "order", "coil_maps", "affine")
+"""Names of the arrays in a file of acquired data; all but ``readings`` may be missing."""
+TEXTS = ("pattern_digest", "plan_id", "source")
+"""Names of the texts in a file of acquired data; all may be missing."""
+MAX_BYTES = 4 << 30  # no acquisition is near it; a damaged or hostile file may claim any size
+
+_NPY_MAGIC = b"\x93NUMPY"
+
+
+def first_bytes(path: Path, count: int) -> bytes:
+    """The first ``count`` bytes of a file; `AcquisitionError` if it can't be read, or is empty."""
+    with readable(path, AcquisitionError, "Check the name."), path.open("rb") as stream:
+        head = stream.read(count)
+    if not head:
+        raise AcquisitionError(f"{path} is empty.", FRESH_COPY)
+    return head
+
+
+def is_npy(head: bytes) -> bool:
+    """Whether a file that starts with these bytes is one plain NumPy array."""
+    return head.startswith(_NPY_MAGIC)
+
+
+def load_npy(path: Path) -> npt.NDArray[Any]:
+    """The array of a ``.npy`` file, never by pickle; `AcquisitionError` if it is none or is damaged."""
+    if not is_npy(first_bytes(path, len(_NPY_MAGIC))):
+        raise AcquisitionError(f"{path} is no NumPy array.", OTHER_FILE)
+    with readable(path, AcquisitionError, FRESH_COPY):
+        # Mapped into memory, a header that claims more than the file holds is refused before it costs memory.
+        mapped = np.lib.format.open_memmap(path, mode="r")
+        return np.array(mapped)
+
+
+def fields_of(acquisition: Acquisition, plan: Plan) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
+    """(arrays, texts) to store, under the names in `ARRAYS` and `TEXTS`; what isn't known is left out."""
+    affine = None if acquisition.geometry is None else acquisition.geometry.affine
+    arrays = {
+        "readings": acquisition.readings,
+        "order": acquisition.order,
+        "coil_maps": acquisition.coil_maps,
+        "affine": affine,
+    }
+    texts = {
+        "pattern_digest": acquisition.pattern_digest,
+        "plan_id": plan.plan_id,
+        "source": acquisition.source,
+    }
+    return (
+        {name: array for name, array in arrays.items() if array is not None},
+        {name: text for name, text in texts.items() if text is not None},
+    )
+
+
+def acquisition_from(
+    arrays: Mapping[str, npt.NDArray[Any]], texts: Mapping[str, str], path: Path, plan: Plan
+) -> Acquisition:
+    """The acquisition that a file states.
+
+    Numbers are brought to complex64, float32 and int32; a flat trace to [n, *reading_shape] where that
+    has one axis more. Whether the readings fit the plan is for `Plan.reconstruct` to say.
+
+    Raises
+    ------
+    AcquisitionError
+        Something is missing, isn't a number, has an impossible shape, or contradicts the rest.
+    """
+    if "readings" not in arrays:
+        raise AcquisitionError(f"{path} holds no readings.", OTHER_FILE)
+    readings = _readings(arrays["readings"], plan, path)
+    digest = texts.get("pattern_digest")
+    if digest is not None and not re.fullmatch(r"[0-9a-f]{64}", digest):
+        raise AcquisitionError(f"{path} holds a pattern digest that is none: {digest[:80]!r}.", FRESH_COPY)
+    order = _order(arrays.get("order"), len(readings), path)
+    if order is not None and digest == plan.pattern.digest and not np.array_equal(order, plan.pattern.order):
+        raise AcquisitionError(f"{path} contradicts itself: its order isn't that of its pattern digest.", FRESH_COPY)
+    maps = arrays.get("coil_maps")
+    if maps is not None:
+        maps = _finite(maps, "coil maps", path).astype(np.complex64)
+    geometry = None
+    if "affine" in arrays:
+        affine = _finite(arrays["affine"], "affine", path)
+        if affine.shape != (4, 4) or affine.dtype.kind == "c":
+            raise AcquisitionError(f"{path} holds an affine of shape {affine.shape}, expected (4, 4).", FRESH_COPY)
+        geometry = Geometry(affine.astype(np.float64))
+    record = {name: texts[name] for name in ("plan_id", "source") if name in texts}
+    return Acquisition(readings, digest, str(path), order, maps, geometry, record)
+
+
+def _numbers(values: npt.NDArray[Any], name: str, path: Path) -> npt.NDArray[Any]:
+    if values.dtype.kind not in "fciu":
+        raise AcquisitionError(f"{path} holds {name} of type {values.dtype}, expected numbers.", OTHER_FILE)
+    if values.size == 0:
+        raise AcquisitionError(f"{path} holds no {name}: the array is empty.", FRESH_COPY)
+    return values
+
+
+def _finite(values: npt.NDArray[Any], name: str, path: Path) -> npt.NDArray[Any]:
+    if not np.isfinite(_numbers(values, name, path)).all():
+        raise AcquisitionError(f"{path} holds {name} with NaN or infinite values.", FRESH_COPY)
+    return values
+
+
+def _readings(values: npt.NDArray[Any], plan: Plan, path: Path) -> npt.NDArray[Any]:
+    numbers = _numbers(values, "readings", path)
+    with np.errstate(over="ignore"):  # an overflow becomes infinite, which is refused with the other infinities
+        readings = numbers.astype(np.complex64 if numbers.dtype.kind == "c" else np.float32)
+    shape = plan.sensing.reading_shape
+    if readings.ndim == 1 and len(shape) == 1 and readings.size % shape[0] == 0:
+        return readings.reshape(-1, *shape)
+    return np.atleast_1d(readings)
+
+
+def _order(values: npt.NDArray[Any] | None, n_readings: int, path: Path) -> npt.NDArray[np.int32] | None:
+    if values is None:
+        return None
+    order = _numbers(values, "order", path)
+    if order.dtype.kind not in "iu" or order.shape != (n_readings,):
+        raise AcquisitionError(
+            f"{path} holds an order of shape {order.shape} and type {order.dtype} for {n_readings} readings.",
+            "Give the unit index of each reading, one integer per reading.",
+        )
+    if int(order.min()) < 0 or int(order.max()) > np.iinfo(np.int32).max:
+        raise AcquisitionError(f"{path} holds an order with unit indices out of range.", FRESH_COPY)
+    return order.astype(np.int32)

@@ -1,0 +1,218 @@
+"""BART's .cfl/.hdr pairs: patterns for ``bart pics -p``, and Cartesian k-space.
+
+A ``.hdr`` is text with the sizes of up to 16 axes, a ``.cfl`` the complex64 values, little-endian, first
+axis fastest. BART's axes are 0 readout, 1 ky, 2 kz, 3 coil:
+
+=========  ===================================  =========================
+encoding   image axes                           BART sizes
+=========  ===================================  =========================
+lines      (ky rows, readout columns)           columns, rows, 1, coils
+points     (ky, kz), readout transformed        1, ky, kz, coils
+=========  ===================================  =========================
+
+Transforms agree with ``bart fft -u`` at any size. ``bart pics`` of versions before mid-2024 (measured: 0.8.00)
+shifts images with an odd side by one pixel, and changes their sign where exactly one side leaves a
+remainder of 2 when divided by 4 (https://github.com/mrirecon/bart/pull/328).
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from acqplan.acquisition import Acquisition
+from acqplan.errors import AcqplanError, AcquisitionError, InstrumentError, PatternMismatch
+from acqplan.instruments.acquired import FRESH_COPY, MAX_BYTES, acquisition_from
+from acqplan.instruments.base import EXPORT_AGAIN, Exported, Instrument, exported, read_manifest, readable
+from acqplan.instruments.pattern_table import read_table, write_table
+from acqplan.pattern import Pattern
+from acqplan.plan import Plan
+from acqplan.registry import register
+from acqplan.sensing.cartesian_mri import CartesianMRI
+
+_MAX_DIMS = 16
+_SMALLEST = float(np.finfo(np.float32).tiny)
+
+Complex = npt.NDArray[np.complex64]
+
+
+@register("instruments", "bart")
+class Bart(Instrument):
+    """``pattern.cfl``/``.hdr`` of 0 and 1 in the size of the k-space, and the order, which a mask can't hold.
+
+    Acquired: k-space on the full grid, ``name.cfl`` and ``name.hdr``, zero where nothing was measured
+    (repeats averaged); with several coils also their sensitivities, ``name_maps.cfl`` and ``.hdr``.
+
+    The files can't carry a digest, so the positions that hold anything but zero must be exactly those
+    that the plan measures. A position that is zero in all coils and samples counts as not measured:
+    noise makes that impossible, and where a noise-free simulation reads exactly zero, the smallest
+    normal float32 is written instead.
+    """
+
+    summary = "BART .cfl/.hdr: pattern for pics -p, order as CSV; acquired Cartesian k-space and coil maps."
+    modalities = ("cartesian_mri",)
+    acquired_suffixes = (".cfl",)
+
+    def check(self, plan: Plan) -> list[str]:
+        return []
+
+    def write(self, plan: Plan, folder: Path) -> dict[str, Any]:
+        sensing = _cartesian(plan, InstrumentError)
+        values = _to_bart(_mask(plan.pattern, sensing)[None].astype(np.complex64), sensing)
+        _write_cfl(folder / "pattern.cfl", values)
+        write_table(plan, folder / "order.csv")
+        return {"dimensions": list(values.shape)}
+
+    def read(self, folder: Path) -> Exported:
+        manifest = read_manifest(folder, self.kind)
+        pattern, plan_id = read_table(folder / "order.csv")
+        path = folder / "pattern.cfl"
+        with readable(folder / "manifest.json", InstrumentError, EXPORT_AGAIN):
+            arguments = {name: value for name, value in manifest["sensing"].items() if name != "kind"}
+            sensing = CartesianMRI(**arguments)
+        played = _from_bart(_read_cfl(path, InstrumentError, EXPORT_AGAIN), sensing, path, InstrumentError)[0]
+        if pattern.n_units != sensing.n_units or not np.array_equal(played, _mask(pattern, sensing)):
+            raise InstrumentError(f"{path} doesn't play the positions of order.csv.", EXPORT_AGAIN)
+        if plan_id != manifest["plan_id"]:
+            raise InstrumentError(f"{folder / 'order.csv'} belongs to another plan than its manifest.", EXPORT_AGAIN)
+        return exported(pattern, manifest, path, {"dimensions": manifest.get("dimensions")})
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        return path.suffix.lower() == ".cfl" and path.is_file() and path.with_suffix(".hdr").is_file()
+
+    def companions(self, path: Path) -> list[Path]:
+        maps = _maps_path(path)
+        return [path.with_suffix(".hdr"), maps, maps.with_suffix(".hdr")]
+
+    def write_acquired(self, acquisition: Acquisition, plan: Plan, path: Path) -> None:
+        sensing = _cartesian(plan, InstrumentError)
+        order = plan.pattern.order if acquisition.order is None else acquisition.order
+        readings = torch.as_tensor(np.array(acquisition.readings, dtype=np.complex64))
+        index = torch.as_tensor(order.astype(np.int64))
+        counts = torch.bincount(index, minlength=sensing.n_units).clamp(min=1)
+        units = torch.zeros((sensing.n_units, *readings.shape[1:]), dtype=torch.complex64).index_add_(
+            0, index, readings
+        )
+        units /= counts.reshape(-1, *(1,) * (units.ndim - 1))
+        silent = index[(units[index] == 0).flatten(1).all(1)]
+        units[silent] = _SMALLEST
+        _write_cfl(path, _to_bart(sensing.to_grid(units[None])[0].numpy(), sensing))
+        if acquisition.coil_maps is not None:
+            _write_cfl(_maps_path(path), _to_bart(acquisition.coil_maps, sensing))
+
+    def read_acquired(self, path: Path, plan: Plan) -> Acquisition:
+        sensing = _cartesian(plan, AcquisitionError)
+        kspace = _from_bart(_read_cfl(path, AcquisitionError, FRESH_COPY), sensing, path, AcquisitionError)
+        maps_path = _maps_path(path)
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        if maps_path.exists() or maps_path.with_suffix(".hdr").exists():
+            maps = _read_cfl(maps_path, AcquisitionError, FRESH_COPY)
+            arrays["coil_maps"] = _from_bart(maps, sensing, maps_path, AcquisitionError)
+            if len(arrays["coil_maps"]) != len(kspace):
+                raise AcquisitionError(
+                    f"{maps_path} has {len(arrays['coil_maps'])} coils, {path.name} has {len(kspace)}.",
+                    "Compute the maps from this k-space.",
+                )
+        units = sensing.from_grid(torch.as_tensor(kspace)[None])[0]
+        _check_positions((units != 0).flatten(1).any(1).numpy(), plan, path)
+        arrays["readings"] = units.numpy()[plan.pattern.order]
+        arrays["order"] = plan.pattern.order
+        return acquisition_from(arrays, {}, path, plan)
+
+
+def _check_positions(measured: npt.NDArray[np.bool_], plan: Plan, path: Path) -> None:
+    """Raise `PatternMismatch` unless measured[K], what holds anything but zero, is what the plan measures.
+
+    Values that are NaN count as measured; they are refused for what they are later.
+    """
+    if not measured.any():
+        raise AcquisitionError(f"{path} holds nothing but zeros.", FRESH_COPY)
+    extra = int((measured & ~plan.pattern.mask).sum())
+    missing = int((plan.pattern.mask & ~measured).sum())
+    if extra or missing:
+        unit = plan.sensing.unit_name
+        raise PatternMismatch(
+            f"{path} holds {int(measured.sum())} measured {unit}s, of which {extra} aren't in the plan's pattern; "
+            f"{missing} of the {int(plan.pattern.mask.sum())} {unit}s of the pattern hold only zeros.",
+            "Pass the plan that it was acquired with; set to zero what the plan doesn't measure.",
+        )
+
+
+def _cartesian(plan: Plan, error: type[AcqplanError]) -> CartesianMRI:
+    if not isinstance(plan.sensing, CartesianMRI):
+        raise error(f"BART files can't hold readings of a {plan.sensing.kind} plan.", "See acqplan formats.")
+    return plan.sensing
+
+
+def _mask(pattern: Pattern, sensing: CartesianMRI) -> npt.NDArray[np.bool_]:
+    """bool[*image_shape]: which samples of the k-space are measured; a line is repeated along its readout."""
+    mask = pattern.mask if sensing.encoding == "points" else pattern.mask[:, None]
+    return np.broadcast_to(mask.reshape(sensing.image_shape[0], -1), sensing.image_shape)
+
+
+def _maps_path(path: Path) -> Path:
+    return path.with_name(f"{path.stem}_maps.cfl")
+
+
+def _to_bart(grid: Complex, sensing: CartesianMRI) -> Complex:
+    """[coils, rows, columns] -> BART's (readout, ky, kz, coil)."""
+    if sensing.encoding == "lines":
+        return grid.transpose(2, 1, 0)[:, :, None, :]
+    return grid.transpose(1, 2, 0)[None]
+
+
+def _from_bart(values: Complex, sensing: CartesianMRI, path: Path, error: type[AcqplanError]) -> Complex:
+    """BART's (readout, ky, kz, coil, 1, …) -> [coils, rows, columns]."""
+    rows, columns = sensing.image_shape
+    expected = (columns, rows, 1) if sensing.encoding == "lines" else (1, rows, columns)
+    if values.shape[:3] != expected or math.prod(values.shape[4:]) != 1:
+        raise error(
+            f"{path} has the sizes {_sizes(values.shape)}, expected {_sizes(expected)}xcoils (readout, ky, kz, coil).",
+            "Bring it to the plan's size, one slice and one set of maps, with bart extract, slice or transpose.",
+        )
+    plain = values.reshape(values.shape[:4])
+    return plain[:, :, 0].transpose(2, 1, 0) if sensing.encoding == "lines" else plain[0].transpose(2, 0, 1)
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape[: max(3, *(axis + 1 for axis, size in enumerate(shape) if size != 1))]))
+
+
+def _write_cfl(path: Path, values: Complex) -> None:
+    """Write ``path`` (.cfl) and then its .hdr: without a header the values can't be misread."""
+    with path.open("wb") as stream:
+        stream.write(np.asarray(values, dtype="<c8").tobytes(order="F"))
+    sizes = [*values.shape, *[1] * (_MAX_DIMS - values.ndim)]
+    path.with_suffix(".hdr").write_text(f"# Dimensions\n{' '.join(map(str, sizes))}\n", encoding="ascii", newline="\n")
+
+
+def _read_cfl(path: Path, error: type[AcqplanError], remedy: str) -> Complex:
+    """complex64 of 16 axes from ``path`` (.cfl) and its .hdr; ``error`` if the two don't fit."""
+    header = path.with_suffix(".hdr")
+    with readable(header, error, remedy):
+        sizes = _header_sizes(header)
+    n_bytes = 8 * math.prod(sizes)
+    with readable(path, error, remedy):
+        found = path.stat().st_size
+    if found != n_bytes or n_bytes > MAX_BYTES:
+        raise error(f"{path} holds {found} bytes, its header asks for {n_bytes} ({_sizes(tuple(sizes))}).", remedy)
+    with readable(path, error, remedy):
+        return np.fromfile(path, dtype="<c8").astype(np.complex64, copy=False).reshape(sizes, order="F")
+
+
+def _header_sizes(header: Path) -> list[int]:
+    """The 16 sizes that a .hdr states; `ValueError` if it states none."""
+    with header.open(encoding="utf-8") as stream:
+        lines = [line.strip() for line in stream.read(1 << 20).splitlines()]
+    sizes = [int(size) for size in lines[lines.index("# Dimensions") + 1].split()]
+    while len(sizes) > _MAX_DIMS and sizes[-1] == 1:
+        sizes.pop()
+    if not 0 < len(sizes) <= _MAX_DIMS or min(sizes) < 1:
+        raise ValueError(f"it states the sizes {sizes[:20]}")
+    return sizes + [1] * (_MAX_DIMS - len(sizes))

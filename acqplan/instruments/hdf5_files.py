@@ -1,0 +1,133 @@
+"""acqplan's own HDF5 files: patterns, and acquired data with everything that belongs to them.
+
+pattern.h5     attributes   format, format_version, plan_id, pattern_digest, n_units, sensing (JSON)
+               datasets     order int32[n], calibration int32[m], counts int32[*grid], mask uint8[*grid]
+acquired.h5    attributes   format, format_version, plan_id, pattern_digest, source
+               datasets     readings[n, *reading_shape], and where known order int32[n],
+                            coil_maps complex64[C, *image_shape], affine float64[4, 4]
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from acqplan.acquisition import Acquisition
+from acqplan.errors import AcquisitionError, InstrumentError
+from acqplan.instruments.acquired import (
+    ARRAYS,
+    FRESH_COPY,
+    MAX_BYTES,
+    OTHER_FILE,
+    TEXTS,
+    acquisition_from,
+    fields_of,
+    first_bytes,
+)
+from acqplan.instruments.base import EXPORT_AGAIN, Exported, Instrument, exported, read_manifest, readable
+from acqplan.pattern import Pattern
+from acqplan.plan import Plan
+from acqplan.plan_file import canonical_json
+from acqplan.registry import register
+
+FORMAT_VERSION = 1
+_PATTERN = "acqplan-pattern"
+_ACQUIRED = "acqplan-acquired"
+_MAGIC = b"\x89HDF\r\n\x1a\n"
+
+
+@register("instruments", "hdf5")
+class Hdf5Files(Instrument):
+    """``pattern.h5`` and acquired ``.h5``, laid out as above; no pickle, no links, nothing outside the file."""
+
+    summary = "acqplan's HDF5: pattern, and acquired data with coil maps and geometry (the default of simulate)."
+    modalities = ("cartesian_mri", "hadamard_dmd")
+    acquired_suffixes = (".h5", ".hdf5")
+
+    def check(self, plan: Plan) -> list[str]:
+        return []
+
+    def write(self, plan: Plan, folder: Path) -> dict[str, Any]:
+        pattern, grid = plan.pattern, plan.sensing.grid_shape
+        with h5py.File(folder / "pattern.h5", "w") as file:
+            file.attrs["format"] = _PATTERN
+            file.attrs["format_version"] = FORMAT_VERSION
+            file.attrs["plan_id"] = plan.plan_id
+            file.attrs["pattern_digest"] = pattern.digest
+            file.attrs["n_units"] = pattern.n_units
+            file.attrs["sensing"] = canonical_json({"kind": plan.sensing.kind, **plan.sensing.spec()})
+            file.create_dataset("order", data=pattern.order)
+            file.create_dataset("calibration", data=pattern.calibration)
+            file.create_dataset("counts", data=pattern.counts.reshape(grid))
+            file.create_dataset("mask", data=pattern.mask.reshape(grid).astype(np.uint8))
+        return {}
+
+    def read(self, folder: Path) -> Exported:
+        manifest = read_manifest(folder, self.kind)
+        path = folder / "pattern.h5"
+        with readable(path, InstrumentError, EXPORT_AGAIN), h5py.File(path, "r") as file:
+            _check_format(file, _PATTERN)
+            stated = {name: str(file.attrs[name]) for name in ("plan_id", "pattern_digest")}
+            arrays = {name: _array(file, name) for name in ("order", "calibration", "counts", "mask")}
+            pattern = Pattern(arrays["order"], int(file.attrs["n_units"]), arrays["calibration"])
+        for name, derived in (("counts", pattern.counts), ("mask", pattern.mask)):
+            if not np.array_equal(arrays[name].ravel(), derived):
+                raise InstrumentError(f"{path} contradicts itself: {name} isn't that of its order.", EXPORT_AGAIN)
+        if stated != {"plan_id": manifest["plan_id"], "pattern_digest": pattern.digest}:
+            raise InstrumentError(f"{path} belongs to another plan than its manifest, or was changed.", EXPORT_AGAIN)
+        return exported(pattern, manifest, path)
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        try:
+            with readable(path, AcquisitionError, ""), h5py.File(path, "r") as file:
+                return bool(file.attrs.get("format") == _ACQUIRED)
+        except AcquisitionError:
+            return False
+
+    def write_acquired(self, acquisition: Acquisition, plan: Plan, path: Path) -> None:
+        arrays, texts = fields_of(acquisition, plan)
+        with h5py.File(path, "w") as file:
+            file.attrs["format"] = _ACQUIRED
+            file.attrs["format_version"] = FORMAT_VERSION
+            for name, text in texts.items():
+                file.attrs[name] = text
+            for name, array in arrays.items():
+                file.create_dataset(name, data=array)
+
+    def read_acquired(self, path: Path, plan: Plan) -> Acquisition:
+        if first_bytes(path, len(_MAGIC)) != _MAGIC:
+            raise AcquisitionError(f"{path} is no HDF5 file.", OTHER_FILE)
+        with readable(path, AcquisitionError, FRESH_COPY), h5py.File(path, "r") as file:
+            _check_format(file, _ACQUIRED)
+            texts = {name: file.attrs[name] for name in TEXTS if name in file.attrs}
+            if not all(isinstance(text, str) for text in texts.values()):
+                raise ValueError("an attribute that should be text isn't")
+            stored = set(file)  # the names alone: nothing is followed
+            arrays = {name: _array(file, name) for name in ARRAYS if name in stored}
+        return acquisition_from(arrays, texts, path, plan)
+
+
+def _check_format(file: h5py.File, expected: str) -> None:
+    """Raise `ValueError` unless the file says that it is ``expected``, of a version that is known."""
+    found, version = file.attrs.get("format"), file.attrs.get("format_version", 0)
+    if not isinstance(found, str) or found != expected:
+        raise ValueError(f"it is no {expected} file" + (f" but {found}" if isinstance(found, str) else ""))
+    if int(version) > FORMAT_VERSION:
+        raise ValueError(f"its format version is {int(version)}, this acqplan knows {FORMAT_VERSION}")
+
+
+def _array(file: h5py.File, name: str) -> npt.NDArray[Any]:
+    """A plain array of numbers; `ValueError` for a link or data outside the file, which could be anything here."""
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        raise ValueError(f"{name} is a link or missing")
+    found = file[name]
+    if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
+        raise ValueError(f"{name} isn't a plain dataset")
+    if found.dtype.kind not in "fciu" or found.size * found.dtype.itemsize > MAX_BYTES:
+        raise ValueError(f"{name} of type {found.dtype} and shape {found.shape} is no array of numbers")
+    return np.asarray(found[()])

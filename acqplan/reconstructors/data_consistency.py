@@ -1,0 +1,76 @@
+"""The data-consistency step that unrolled networks and splitting methods share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from acqplan.sensing.base import SensingModel
+
+_CG_ITERATIONS = 8
+
+
+def enforce_data(
+    image: torch.Tensor,
+    coefficients: torch.Tensor,
+    counts: torch.Tensor,
+    penalty: torch.Tensor,
+    sensing: SensingModel,
+) -> torch.Tensor:
+    """argmin over x of Σᵢ counts_i |(Ax)_i − coefficient_i|² + penalty ‖x − image‖².
+
+    With a unitary model each unit is solved on its own, exactly: a unit measured n times moves the share
+    n/(n + penalty) of the way to its measurement, so that ``penalty`` → 0 gives exact data consistency.
+    Otherwise (several coils) the normal equations are solved by conjugate gradients, started at ``image``.
+
+    Parameters
+    ----------
+    image
+        [B, *image_shape].
+    coefficients, counts
+        [B, K, …] and float32[B or 1, K], as for a reconstructor.
+    penalty
+        Scalar tensor > 0: noise variance of one reading over the variance of the error of ``image``.
+    """
+    if sensing.is_unitary:
+        weight = sensing.per_unit(counts / (counts + penalty))
+        residual = weight * (coefficients - sensing.coefficients(image))
+        return image + sensing.adjoint(residual)
+    weight = sensing.per_unit(counts)
+
+    def normal(x: torch.Tensor) -> torch.Tensor:
+        return sensing.adjoint(weight * sensing.coefficients(x)) + penalty * x
+
+    residual = sensing.adjoint(weight * (coefficients - sensing.coefficients(image)))
+    return image + conjugate_gradient(normal, residual, _CG_ITERATIONS)
+
+
+def conjugate_gradient(
+    operator: Callable[[torch.Tensor], torch.Tensor], right: torch.Tensor, iterations: int
+) -> torch.Tensor:
+    """Approximate solution of ``operator(x) = right`` for a Hermitian positive definite operator, from x = 0.
+
+    Batched over the first axis; differentiable (unrolled).
+    """
+    x = torch.zeros_like(right)
+    residual, direction = right, right
+    energy = _energy(residual)
+    for _ in range(iterations):
+        image = operator(direction)
+        step = energy / _inner(direction, image).clamp(min=torch.finfo(torch.float32).tiny)
+        x = x + step * direction
+        residual = residual - step * image
+        previous, energy = energy, _energy(residual)
+        direction = residual + energy / previous.clamp(min=torch.finfo(torch.float32).tiny) * direction
+    return x
+
+
+def _inner(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    product = a.conj() * b
+    real = product.real if product.is_complex() else product
+    return real.sum((-2, -1), keepdim=True)
+
+
+def _energy(a: torch.Tensor) -> torch.Tensor:
+    return a.abs().square().sum((-2, -1), keepdim=True)

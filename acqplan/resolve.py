@@ -1,0 +1,211 @@
+"""From a recipe to its parts, and every open setting decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from acqplan import registry
+from acqplan.budget import Budget, parse_budget
+from acqplan.designers.base import Designer, DesignProblem
+from acqplan.errors import RecipeError
+from acqplan.images import ImageStack, TrainingImages, load_stacks, prepare, split
+from acqplan.images.split import Split
+from acqplan.noise.base import NoiseModel
+from acqplan.recipe import MODALITIES, Component, Recipe, check_options
+from acqplan.reconstructors.base import Reconstructor
+from acqplan.seeding import stream_seed
+from acqplan.sensing.base import SensingModel
+
+DEFAULT_MINUTES = 10.0
+_DMD_SIZE = (64, 64)
+_ENERGY_IMAGES = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A resolved recipe and what it stands for."""
+
+    recipe: Recipe
+    sensing: SensingModel
+    noise: NoiseModel
+    design: DesignProblem
+    images: TrainingImages
+
+
+def resolve(recipe: Recipe) -> Problem:
+    """Read the images and decide every open setting; `AcqplanError` if anything can't be.
+
+    Cheap mistakes (unknown kinds and options, an impossible budget) are found before the images are read
+    wherever they can be.
+    """
+    recipe = _with_defaults(recipe)
+    check_options("designers", recipe.designer, ("problem",))
+    check_options("reconstructors", recipe.reconstructor, ("is_complex",))
+    assert recipe.sensing is not None
+    assert recipe.noise is not None
+    check_options("sensing", recipe.sensing, ("image_shape", "coil_maps"))
+    check_options("noise", recipe.noise)
+    noise: NoiseModel = _build("noise", recipe.noise)
+    if recipe.images.size is not None:
+        _sensing_and_budget(recipe)
+    stacks = read_images(recipe)
+    if recipe.images.size is None:
+        shapes = [stack.image_shape for stack in stacks]
+        size = _DMD_SIZE if recipe.modality == "dmd" else tuple(int(n) for n in np.min(shapes, axis=0))
+        recipe = recipe.with_settings("images", size=list(size))
+    sensing, budget, recipe = _sensing_and_budget(recipe)
+    images = training_images(recipe, stacks)
+    if sensing.is_complex is False and recipe.images.binning is None:
+        recipe = recipe.with_settings("images", binning=stacks[0].recommended_binning or 1)
+    calibration = sensing.calibration_units(recipe.budget.calibration or 0)
+    seed = stream_seed(recipe.seed, "design")
+    problem = DesignProblem(sensing, budget, calibration, _mean_energy(sensing, images), seed)
+    return Problem(recipe, sensing, noise, problem, images)
+
+
+def read_images(recipe: Recipe) -> list[ImageStack]:
+    """The stacks that a recipe names."""
+    chosen = recipe.images.slices
+    if chosen is not None and len(chosen) != 2:
+        raise RecipeError(f"slices is {chosen}, expected the first and the last slice.", "Give two numbers.")
+    slices = None if chosen is None else (chosen[0], chosen[1] + 1)
+    return load_stacks(recipe.images.paths, slices=slices, require_non_negative=recipe.modality == "dmd")
+
+
+def training_images(recipe: Recipe, stacks: list[ImageStack]) -> TrainingImages:
+    """Split and prepare the stacks as the recipe says."""
+    settings = recipe.images
+    assert settings.size is not None
+    size = (settings.size[0], settings.size[1])
+    is_crop = settings.fit == "crop"
+    parts = split(
+        stacks,
+        settings.held_out,
+        settings.validation,
+        stream_seed(recipe.seed, "split"),
+        tile_size=size if is_crop else None,
+        binning=settings.binning,
+    )
+    return _prepare(recipe, parts, size)
+
+
+def evaluation_images(recipe: Recipe, stacks: list[ImageStack]) -> TrainingImages:
+    """Prepare all of the stacks as test images at the size of a plan's recipe."""
+    assert recipe.images.size is not None
+    size = (recipe.images.size[0], recipe.images.size[1])
+    return _prepare(recipe, Split((), (), tuple(stacks)), size)
+
+
+def _prepare(recipe: Recipe, parts: Split, size: tuple[int, int]) -> TrainingImages:
+    how: Any = recipe.images.fit
+    return prepare(
+        parts,
+        size,
+        how=how,
+        is_complex=recipe.modality == "mri",
+        binning=recipe.images.binning,
+        seed=stream_seed(recipe.seed, "images"),
+    )
+
+
+def build_designer(problem: Problem) -> Designer:
+    """The recipe's designer, at its start."""
+    component = problem.recipe.designer
+    designer: Designer = registry.find("designers", component.kind)(problem.design, **component.options)
+    return designer
+
+
+def build_reconstructor(problem: Problem) -> Reconstructor:
+    """The recipe's reconstructor with seeded initial weights; the global random state is left as it was."""
+    component = problem.recipe.reconstructor
+    cls = registry.find("reconstructors", component.kind)
+    given = {"is_complex": problem.sensing.is_complex} if cls.is_trained else {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream_seed(problem.recipe.seed, "weights"))
+        reconstructor: Reconstructor = _call(cls, {**given, **component.options})
+    return reconstructor
+
+
+def _with_defaults(recipe: Recipe) -> Recipe:
+    is_mri = recipe.modality == "mri"
+    if recipe.sensing is None:
+        options = {"encoding": "points"} if is_mri else {}
+        recipe = replace(recipe, sensing=Component(MODALITIES[recipe.modality], options))
+    if recipe.noise is None:
+        noise = Component("complex_gaussian", {"std": 0.005}) if is_mri else Component("poisson_gaussian")
+        recipe = replace(recipe, noise=noise)
+    if recipe.images.fit is None:
+        recipe = recipe.with_settings("images", fit="resample" if is_mri else "crop")
+    if recipe.images.fit not in ("resample", "crop"):
+        raise RecipeError(f"The image setting fit is {recipe.images.fit!r}.", "Choose resample or crop.")
+    if recipe.images.size is not None and len(recipe.images.size) != 2:
+        raise RecipeError(f"The size is {recipe.images.size}.", "Give rows and columns, as in 128x128.")
+    training = recipe.training
+    if training.minutes is not None and training.steps is not None:
+        raise RecipeError("Both minutes and steps are given.", "Give one of them.")
+    if training.minutes is None and training.steps is None:
+        recipe = recipe.with_settings("training", minutes=DEFAULT_MINUTES)
+    for name, value in (("minutes", training.minutes), ("steps", training.steps), ("batch_size", training.batch_size)):
+        if value is not None and not value > 0:
+            raise RecipeError(f"The training setting {name} is {value}.", "Give a positive number.")
+    if not recipe.budget.amount:
+        raise RecipeError("No budget is given.", "Pass --budget, for example 4x, 25% or '64 lines'.")
+    return recipe
+
+
+def _sensing_and_budget(recipe: Recipe) -> tuple[SensingModel, Budget, Recipe]:
+    assert recipe.sensing is not None
+    assert recipe.images.size is not None
+    sensing: SensingModel = _build("sensing", recipe.sensing, image_shape=tuple(recipe.images.size))
+    settings = recipe.budget
+
+    def parse(n_calibration: int) -> Budget:
+        return parse_budget(
+            settings.amount,
+            n_units=sensing.n_units,
+            n_calibration=n_calibration,
+            unit_name=sensing.unit_name,
+            frames_per_unit=sensing.frames_per_unit,
+            frame_time_s=settings.frame_time_s,
+        )
+
+    if settings.calibration is None:
+        width = _default_calibration(sensing, parse(0).n_readings)
+        recipe = recipe.with_settings("budget", calibration=width)
+    assert recipe.budget.calibration is not None
+    budget = parse(sensing.calibration_units(recipe.budget.calibration).size)
+    return sensing, budget, recipe
+
+
+def _default_calibration(sensing: SensingModel, n_readings: int) -> int:
+    """The widest even region up to a tenth of the side (DMD: 4) that takes at most a third of the budget."""
+    smallest = min(sensing.grid_shape)
+    widest = max(smallest // 10, 1) if sensing.is_complex else min(4, smallest)
+    for width in range(widest - widest % 2, 0, -2):
+        if 3 * sensing.calibration_units(width).size <= n_readings:
+            return width
+    return 0
+
+
+def _mean_energy(sensing: SensingModel, images: TrainingImages) -> np.ndarray[Any, np.dtype[np.float64]]:
+    records = images.train
+    stride = max(1, len(records) // _ENERGY_IMAGES)
+    batch = torch.from_numpy(np.stack([record.array for record in records[::stride]]))
+    energy = sensing.coefficients(batch).abs().square()
+    summed = energy.flatten(2).sum(2) if energy.ndim > 2 else energy
+    return np.asarray(summed.mean(0).double().numpy())
+
+
+def _build(role: str, component: Component, **given: Any) -> Any:
+    return _call(registry.find(role, component.kind), {**given, **component.options})
+
+
+def _call(cls: Any, arguments: dict[str, Any]) -> Any:
+    try:
+        return cls(**arguments)
+    except TypeError as error:
+        raise RecipeError(f"{cls.kind} can't be made from {arguments}: {error}.", "Check its options.") from error

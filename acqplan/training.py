@@ -1,0 +1,331 @@
+"""From a recipe to a plan: train pattern and network together, freeze to the exact count, fine-tune, evaluate."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from acqplan import checkpoint as checkpoints
+from acqplan.designers.base import Designer
+from acqplan.errors import PlanFileError, RecipeError
+from acqplan.evaluation import Scene, evaluate
+from acqplan.measurement import measure
+from acqplan.pattern import Pattern
+from acqplan.plan import Plan
+from acqplan.recipe import Recipe, to_toml
+from acqplan.reconstructors.base import Reconstructor
+from acqplan.resolve import Problem, build_designer, build_reconstructor, resolve
+from acqplan.schedule import Schedule
+from acqplan.seeding import torch_generator
+
+CHECKPOINT_EVERY_S = 45.0  # a kill loses at most a minute
+_TIMED_STEPS = 4
+_VALIDATION_IMAGES = 8
+_VALIDATIONS = 12
+_DESIGNER_RATE = 25.0  # learning rate of the pattern's scores over the network's
+_STREAMS = ("batches", "noise", "designer")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What training tells while it runs.
+
+    ``phase`` is ``joint`` or ``fine-tune``; ``psnr_db`` the latest on validation images, None before the first.
+    """
+
+    phase: str
+    step: int
+    n_steps: int
+    loss: float
+    psnr_db: float | None
+    remaining_s: float
+
+
+Listener = Callable[[Progress], None]
+
+
+def design(
+    recipe: Recipe,
+    *,
+    progress: Listener | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+) -> Plan:
+    """Train a plan.
+
+    Same recipe with ``steps`` (not ``minutes``), same machine, same number of threads: the same plan, bit for bit.
+    The plan's own recipe always has ``steps``, also when ``minutes`` were asked for. Global random
+    state is untouched.
+
+    Parameters
+    ----------
+    recipe
+        What to do; settings left open are decided (`acqplan.resolve`).
+    progress
+        Called after every step.
+    checkpoint
+        File to save the state of training in, every `CHECKPOINT_EVERY_S` and at an interruption; removed at
+        the end.
+    resume
+        Go on from ``checkpoint``. The result is that of an uninterrupted run with the same steps.
+
+    Raises
+    ------
+    AcqplanError
+        The recipe, the images or the checkpoint can't be used.
+    """
+    problem = resolve(recipe)
+    with _settings(problem.recipe):
+        path = None if checkpoint is None else Path(checkpoint)
+        run = _Run(problem)
+        if resume:
+            if path is None:
+                raise RecipeError("There is no checkpoint to resume from.", "Name the checkpoint file.")
+            run.restore(checkpoints.load(path))
+        else:
+            run.plan_steps()
+        try:
+            run.train(progress, path)
+        except BaseException:
+            if path is not None and run.step > 0:
+                checkpoints.save(run.state(), path)
+            raise
+        plan = run.finish()
+    if path is not None:
+        path.unlink(missing_ok=True)
+    return plan
+
+
+@contextmanager
+def _settings(recipe: Recipe) -> Iterator[None]:
+    before = torch.get_num_threads()
+    if recipe.training.threads > 0:
+        torch.set_num_threads(recipe.training.threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Run:
+    """The state of one training: everything that a checkpoint holds."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        settings = problem.recipe.training
+        self.device = torch.device(settings.device)
+        if self.device.type == "cuda" and not torch.cuda.is_available():
+            raise RecipeError(f"The device {settings.device!r} isn't there.", "Use --device cpu.")
+        self.sensing = copy.deepcopy(problem.sensing).to(self.device)
+        self.designer: Designer = build_designer(problem)
+        self.reconstructor: Reconstructor = build_reconstructor(problem).to(self.device)
+        self.optimisers = {
+            "reconstructor": _adam(self.reconstructor, settings.learning_rate),
+            "designer": _adam(self.designer, settings.learning_rate * _DESIGNER_RATE),
+        }
+        seed = problem.recipe.seed
+        self.generators = {
+            name: torch_generator(seed, name, self.device if name == "noise" else "cpu") for name in _STREAMS
+        }
+        self.schedule = Schedule(0, 0)
+        self.pattern: Pattern | None = None
+        self.step = 0
+        self.seconds_left: float | None = None
+
+    @property
+    def is_trainable(self) -> bool:
+        return self.reconstructor.n_parameters > 0 or self.designer.is_learned
+
+    def plan_steps(self) -> None:
+        """Decide how many steps the recipe's minutes allow, from a few steps timed on a copy."""
+        settings = self.problem.recipe.training
+        if not self.is_trainable:
+            return
+        if settings.steps is not None:
+            self.schedule = Schedule(settings.steps, _joint_steps(settings.steps, settings.joint_share))
+            return
+        assert settings.minutes is not None
+        started = time.perf_counter()
+        trial = copy.copy(self)
+        trial.reconstructor, trial.designer = copy.deepcopy((self.reconstructor, self.designer))
+        trial.optimisers = {
+            name: _adam(getattr(trial, name), settings.learning_rate) for name in ("reconstructor", "designer")
+        }
+        trial.generators = {name: torch_generator(0, name, g.device) for name, g in self.generators.items()}
+        trial.schedule = Schedule(_TIMED_STEPS, _TIMED_STEPS)
+        durations = []
+        for trial.step in range(_TIMED_STEPS):
+            before = time.perf_counter()
+            trial.one_step()
+            durations.append(time.perf_counter() - before)
+        self.seconds_left = settings.minutes * 60 - (time.perf_counter() - started)
+        steps = max(2, int(self.seconds_left / float(np.median(durations[1:]))))
+        self.schedule = Schedule(steps, _joint_steps(steps, settings.joint_share))
+
+    def train(self, progress: Listener | None, path: Path | None) -> None:
+        """Run the steps that are left, from `step` on."""
+        phase_started = saved = time.perf_counter()
+        first_step, psnr = self.step, None
+        while self.step < self.schedule.steps:
+            if self.step == self.schedule.joint_steps and self.pattern is None:
+                self._freeze(time.perf_counter() - phase_started, self.step - first_step)
+            loss = self.one_step()
+            self.step += 1
+            every = max(1, self.schedule.steps // _VALIDATIONS)
+            if progress is not None and (self.step % every == 0 or self.step == self.schedule.steps):
+                psnr = self._validation_psnr()
+            now = time.perf_counter()
+            if progress is not None:
+                per_step = (now - phase_started) / (self.step - first_step)
+                phase = "joint" if self.pattern is None else "fine-tune"
+                remaining = per_step * (self.schedule.steps - self.step)
+                progress(Progress(phase, self.step, self.schedule.steps, loss, psnr, remaining))
+            if path is not None and now - saved > CHECKPOINT_EVERY_S:
+                checkpoints.save(self.state(), path)
+                saved = now
+        if self.pattern is None:
+            self.pattern = self.designer.freeze(self.generators["designer"])
+
+    def one_step(self) -> float:
+        """One optimiser step on network and, before the freeze, pattern; returns the loss."""
+        settings = self.problem.recipe.training
+        rate = self.schedule.rate(self.step)
+        if self.pattern is None:
+            self.designer.set_progress(self.schedule.progress(self.step))
+            counts = self.designer.relaxed(self.generators["designer"])
+        else:
+            counts = torch.from_numpy(self.pattern.counts.astype(np.float32))
+        noise = self.problem.noise
+        images = self.problem.images.batch(settings.batch_size, self.generators["batches"])
+        images = images.to(self.device) * noise.image_scale
+        coefficients = measure(images, counts[None].to(self.device), self.sensing, noise, self.generators["noise"])
+        reconstructed = self.reconstructor(coefficients, counts[None].to(self.device), self.sensing)
+        loss = _loss(reconstructed, images, noise.image_scale)
+        for optimiser in self.optimisers.values():
+            optimiser.zero_grad(set_to_none=True)
+        if not loss.requires_grad:
+            return float(loss.detach())
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.reconstructor.parameters(), 1.0)
+        for name, optimiser in self.optimisers.items():
+            full = settings.learning_rate * (_DESIGNER_RATE if name == "designer" else 1.0)
+            optimiser.param_groups[0]["lr"] = full * rate
+            optimiser.step()
+        return float(loss.detach())
+
+    def _freeze(self, seconds: float, steps: int) -> None:
+        """Fix the pattern and, where minutes were asked for, fit the second phase to the time that is left."""
+        self.pattern = self.designer.freeze(self.generators["designer"])
+        if self.seconds_left is not None and steps > 0:
+            self.seconds_left -= seconds
+            more = max(1, int(self.seconds_left / (seconds / steps)))
+            self.schedule = Schedule(self.schedule.joint_steps + more, self.schedule.joint_steps)
+
+    def _validation_psnr(self) -> float:
+        with torch.random.fork_rng(devices=[]):
+            pattern = self.pattern or self.designer.freeze(torch_generator(0, "validation"))
+        records = self.problem.images.validation
+        chosen = records[:: max(1, len(records) // _VALIDATION_IMAGES)][:_VALIDATION_IMAGES]
+        return evaluate(
+            Scene(self.problem.sensing, pattern, self.problem.noise), {"plan": self._network_on_cpu()}, chosen
+        ).means["plan"]["psnr_db"]
+
+    def _network_on_cpu(self) -> Reconstructor:
+        if self.device.type == "cpu":
+            return self.reconstructor
+        return copy.deepcopy(self.reconstructor).cpu()
+
+    def state(self) -> dict[str, Any]:
+        """Everything that `restore` needs."""
+        return {
+            "recipe_digest": _digest(self.problem),
+            "step": self.step,
+            "steps": self.schedule.steps,
+            "joint_steps": self.schedule.joint_steps,
+            "seconds_left": self.seconds_left,
+            "order": None if self.pattern is None else self.pattern.order,
+            "reconstructor": self.reconstructor.state_dict(),
+            "designer": self.designer.state_dict(),
+            "optimisers": {
+                name: {str(i): values for i, values in optimiser.state_dict()["state"].items()}
+                for name, optimiser in self.optimisers.items()
+            },
+            "generators": {name: generator.get_state() for name, generator in self.generators.items()},
+        }
+
+    def restore(self, tree: dict[str, Any]) -> None:
+        """Go back to a saved state; `PlanFileError` if it belongs to another recipe or other images."""
+        if tree.get("recipe_digest") != _digest(self.problem):
+            raise PlanFileError(
+                "The checkpoint belongs to another recipe or to other images.", "Start again without --resume."
+            )
+        self.step = int(tree["step"])
+        self.schedule = Schedule(int(tree["steps"]), int(tree["joint_steps"]))
+        self.seconds_left = tree.get("seconds_left")
+        if "order" in tree:
+            design = self.problem.design
+            self.pattern = Pattern(tree["order"].numpy(), design.sensing.n_units, design.calibration)
+        self.reconstructor.load_state_dict(tree.get("reconstructor", {}))
+        self.designer.load_state_dict(tree.get("designer", {}))
+        for name, optimiser in self.optimisers.items():
+            saved = tree["optimisers"].get(name, {})
+            whole = optimiser.state_dict()
+            whole["state"] = {int(i): values for i, values in saved.items()}
+            optimiser.load_state_dict(whole)
+        for name, generator in self.generators.items():
+            generator.set_state(tree["generators"][name])
+
+    def finish(self) -> Plan:
+        """The plan, with its evidence on the test images."""
+        assert self.pattern is not None
+        problem, images = self.problem, self.problem.images
+        recipe = problem.recipe.with_settings(
+            "training",
+            minutes=None,
+            steps=max(1, self.schedule.steps),
+            joint_share=self.schedule.joint_steps / max(1, self.schedule.steps),
+            threads=torch.get_num_threads(),
+        )
+        network = self.reconstructor.cpu()
+        network.eval()
+        scene = Scene(problem.sensing, self.pattern, problem.noise)
+        evidence = {
+            "held_out": evaluate(scene, {"plan": network}, images.test).summary(),
+            "training_images": images.fingerprint,
+            "n_train": len(images.train),
+            "n_test": len(images.test),
+            "warnings": list(images.warnings),
+            "data_range": "largest magnitude of each held-out image",
+        }
+        return Plan(problem.sensing, problem.design.budget, self.pattern, problem.noise, network, recipe, evidence)
+
+
+def _joint_steps(steps: int, share: float) -> int:
+    if not 0 <= share <= 1:
+        raise RecipeError(f"The training setting joint_share is {share}.", "Give a number from 0 to 1.")
+    return min(round(steps * share), steps)
+
+
+def _adam(module: nn.Module, rate: float) -> torch.optim.Optimizer:
+    parameters = list(module.parameters()) or [nn.Parameter(torch.zeros(0))]
+    return torch.optim.Adam(parameters, lr=rate, betas=(0.9, 0.99))
+
+
+def _loss(image: torch.Tensor, truth: torch.Tensor, scale: float) -> torch.Tensor:
+    difference = (image - truth) / scale
+    return difference.abs().square().mean()
+
+
+def _digest(problem: Problem) -> str:
+    text = to_toml(problem.recipe) + problem.images.fingerprint
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,332 @@
+"""Laws that every registered instrument format obeys, for every sensing model that it can take."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from acqplan.acquisition import Acquisition
+from acqplan.budget import Budget
+from acqplan.errors import AcqplanError, AcquisitionError, InstrumentError, OutputError, PatternMismatch
+from acqplan.instruments.base import MANIFEST, Instrument, export, save_acquired
+from acqplan.instruments.lookup import for_acquired
+from acqplan.measurement import coefficients_of
+from acqplan.pattern import Pattern
+from acqplan.plan import Plan
+from acqplan.recipe import Recipe
+from acqplan.registry import find, kinds
+from acqplan.sensing.base import SensingModel
+
+SENSING: dict[str, tuple[str, dict[str, Any]]] = {
+    "lines": ("cartesian_mri", {"image_shape": (12, 10), "encoding": "lines"}),
+    "lines-odd": ("cartesian_mri", {"image_shape": (9, 7), "encoding": "lines"}),
+    "points": ("cartesian_mri", {"image_shape": (8, 6), "encoding": "points"}),
+    "hadamard": ("hadamard_dmd", {"image_shape": (8, 16)}),
+}
+SMALL: dict[str, dict[str, Any]] = {"dmd-tiff": {"device": "70x50"}}
+"""Options that keep the files of a format small."""
+
+
+def make_plan(case: str, seed: int = 0) -> Plan:
+    """A plan whose pattern is in no particular order, repeats units, and has a calibration region."""
+    kind, arguments = SENSING[case]
+    sensing: SensingModel = find("sensing", kind)(**arguments)
+    rng = np.random.default_rng(seed)
+    calibration = sensing.calibration_units(2)
+    others = rng.permutation(np.setdiff1d(np.arange(sensing.n_units), calibration))[: sensing.n_units // 3]
+    order = rng.permutation(np.concatenate([calibration, others, others[:2], calibration[:1]]))
+    noise = find("noise", "complex_gaussian" if sensing.is_complex else "poisson_gaussian")()
+    budget = Budget(order.size, sensing.n_units, calibration.size, reading_time_s=0.01)
+    pattern = Pattern(order, sensing.n_units, calibration)
+    recipe = Recipe("mri" if sensing.is_complex else "dmd")
+    return Plan(sensing, budget, pattern, noise, find("reconstructors", "zero-filled")(), recipe)
+
+
+def make_image(sensing: SensingModel) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    image = torch.rand(sensing.image_shape, generator=generator)
+    if not sensing.is_complex:
+        return image * 1000
+    return torch.complex(image, torch.rand(sensing.image_shape, generator=generator))
+
+
+def make_acquisition(plan: Plan) -> Acquisition:
+    order = torch.as_tensor(plan.pattern.order.astype(np.int64))
+    readings = plan.sensing(make_image(plan.sensing)[None])[0].index_select(0, order).numpy()
+    return Acquisition(readings, plan.pattern.digest, "test", plan.pattern.order)
+
+
+def make_instrument(kind: str) -> Instrument:
+    instrument: Instrument = find("instruments", kind)(**SMALL.get(kind, {}))
+    return instrument
+
+
+def pairs(needs: str) -> list[Any]:
+    """(kind, case) for every format that exports (or takes acquired data) and every sensing model that it takes."""
+    return [
+        pytest.param(kind, case, id=f"{kind}-{case}")
+        for kind, cls in kinds("instruments").items()
+        for case, (sensing, _) in SENSING.items()
+        if sensing in cls.modalities and (cls.exports if needs == "exports" else cls.acquired_suffixes)
+    ]
+
+
+def exported(kind: str, case: str, folder: Path) -> tuple[Instrument, Plan]:
+    instrument, plan = make_instrument(kind), make_plan(case)
+    if problems := instrument.check(plan):
+        pytest.skip(" ".join(problems))
+    export(plan, instrument, folder)
+    return instrument, plan
+
+
+def acquired(kind: str, case: str, folder: Path) -> list[tuple[Instrument, Plan, Path]]:
+    """Acquired data in every suffix of a format."""
+    instrument, plan = make_instrument(kind), make_plan(case)
+    paths = [folder / f"acquired-{suffix[1:]}{suffix}" for suffix in instrument.acquired_suffixes]
+    for path in paths:
+        save_acquired(instrument, make_acquisition(plan), plan, path)
+    return [(instrument, plan, path) for path in paths]
+
+
+@pytest.mark.parametrize(("kind", "case"), pairs("exports"))
+def test_export_reads_back_bit_for_bit(kind: str, case: str, tmp_path: Path) -> None:
+    instrument, plan = exported(kind, case, tmp_path / "out")
+    back = type(instrument)().read(tmp_path / "out")  # the options are in the files
+    assert np.array_equal(back.pattern.order, plan.pattern.order)
+    assert np.array_equal(back.pattern.calibration, plan.pattern.calibration)
+    assert back.pattern == plan.pattern
+    assert back.plan_id == plan.plan_id
+
+
+@pytest.mark.parametrize(("kind", "case"), pairs("exports"))
+def test_two_exports_are_the_same_and_other_patterns_differ(kind: str, case: str, tmp_path: Path) -> None:
+    instrument, plan = exported(kind, case, tmp_path / "first")
+    export(plan, instrument, tmp_path / "second")
+    export(make_plan(case, seed=1), instrument, tmp_path / "other")
+    assert instrument.read(tmp_path / "first").pattern == instrument.read(tmp_path / "second").pattern
+    assert instrument.read(tmp_path / "first").pattern != instrument.read(tmp_path / "other").pattern
+
+
+@pytest.mark.parametrize(("kind", "case"), pairs("exports"))
+def test_files_of_another_export_are_refused(kind: str, case: str, tmp_path: Path) -> None:
+    instrument, _ = exported(kind, case, tmp_path / "out")
+    export(make_plan(case, seed=1), instrument, tmp_path / "other")
+    shutil.copy(tmp_path / "other" / MANIFEST, tmp_path / "out" / MANIFEST)
+    with pytest.raises(InstrumentError):
+        instrument.read(tmp_path / "out")
+
+
+@pytest.mark.parametrize(("kind", "case"), pairs("exports"))
+def test_existing_folder_is_refused_and_replaced_only_on_demand(kind: str, case: str, tmp_path: Path) -> None:
+    instrument, plan = exported(kind, case, tmp_path / "out")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    other = make_plan(case, seed=1)
+    with pytest.raises(OutputError, match="exists already"):
+        export(other, instrument, tmp_path / "out")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    export(other, instrument, tmp_path / "out", overwrite=True)
+    assert instrument.read(tmp_path / "out").pattern == other.pattern != plan.pattern
+
+
+@pytest.mark.parametrize("step", ["write", "read"])
+@pytest.mark.parametrize(("kind", "case"), pairs("exports"))
+def test_failed_export_leaves_nothing(
+    kind: str, case: str, step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instrument, plan = make_instrument(kind), make_plan(case)
+    original = getattr(instrument, step)
+
+    def fails(*arguments: Any) -> None:
+        original(*arguments)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(instrument, step, fails)
+    with pytest.raises(OutputError, match="No space left"):
+        export(plan, instrument, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("kind", "case"), pairs("exports"))
+def test_every_exported_file_is_needed_and_read(kind: str, case: str, tmp_path: Path) -> None:
+    instrument, _ = exported(kind, case, tmp_path / "out")
+    for path in sorted((tmp_path / "out").iterdir()):
+        content = path.read_bytes()
+        path.write_bytes(b"")
+        with pytest.raises(InstrumentError):
+            instrument.read(tmp_path / "out")
+        path.unlink()
+        with pytest.raises(InstrumentError):
+            instrument.read(tmp_path / "out")
+        path.write_bytes(content)
+    instrument.read(tmp_path / "out")
+
+
+@pytest.mark.parametrize(("kind", "case"), pairs("exports"))
+def test_damaged_export_never_reads_as_another_pattern(kind: str, case: str, tmp_path: Path) -> None:
+    instrument, plan = exported(kind, case, tmp_path / "out")
+    rng = np.random.default_rng(0)
+    for path in sorted((tmp_path / "out").iterdir()):
+        content = path.read_bytes()
+        for damaged in [content[: len(content) // 2], content[:-2], *(_mutated(content, rng) for _ in range(12))]:
+            path.write_bytes(damaged)
+            try:
+                pattern = instrument.read(tmp_path / "out").pattern
+            except InstrumentError:
+                continue
+            assert pattern == plan.pattern
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize(("kind", "case"), pairs("exports"))
+def test_manifest_tells_of_the_plan(kind: str, case: str, tmp_path: Path) -> None:
+    _, plan = exported(kind, case, tmp_path / "out")
+    manifest = json.loads((tmp_path / "out" / MANIFEST).read_text())
+    assert manifest["format"] == kind
+    assert manifest["plan_id"] == plan.plan_id
+    assert manifest["pattern_digest"] == plan.pattern.digest
+    assert manifest["n_readings"] == plan.pattern.n_readings
+
+
+@pytest.mark.parametrize(("kind", "case"), pairs("exports"))
+def test_played_files_give_the_readings_of_the_sensing_model(kind: str, case: str, tmp_path: Path) -> None:
+    instrument, plan = exported(kind, case, tmp_path / "out")
+    played = instrument.play(tmp_path / "out", plan.sensing, make_image(plan.sensing))
+    expected = torch.as_tensor(make_acquisition(plan).readings)
+    assert played.shape == expected.shape
+    assert played.dtype == plan.sensing.reading_dtype
+    assert (played - expected).abs().max() <= 1e-5 * expected.abs().max()
+
+
+@pytest.mark.parametrize(("kind", "case"), pairs("exports"))
+def test_other_image_size_is_not_played(kind: str, case: str, tmp_path: Path) -> None:
+    instrument, plan = exported(kind, case, tmp_path / "out")
+    with pytest.raises(InstrumentError, match="image"):
+        instrument.play(tmp_path / "out", plan.sensing, torch.zeros(3, 4))
+
+
+@pytest.mark.parametrize("kind", kinds("instruments"))
+def test_plans_of_other_modalities_are_refused(kind: str, tmp_path: Path) -> None:
+    instrument = make_instrument(kind)
+    for case, (sensing, _) in SENSING.items():
+        if sensing not in instrument.modalities:
+            plan = make_plan(case)
+            with pytest.raises(InstrumentError, match="can't hold"):
+                export(plan, instrument, tmp_path / "out")
+            with pytest.raises(InstrumentError, match="can't hold"):
+                save_acquired(instrument, make_acquisition(plan), plan, tmp_path / "acquired.h5")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("kind", "case"), pairs("acquired"))
+def test_acquired_data_come_back(kind: str, case: str, tmp_path: Path) -> None:
+    """As coefficients, since a format on a grid can hold only the average of repeats."""
+    for instrument, plan, path in acquired(kind, case, tmp_path) if _takes_acquired(kind, case) else []:
+        back = instrument.read_acquired(path, plan)
+        plan.check_acquisition(back, assume_plan=back.pattern_digest is None and back.order is None)
+        expected, _ = coefficients_of(make_acquisition(plan), plan.pattern, plan.sensing)
+        coefficients, _ = coefficients_of(back, plan.pattern, plan.sensing)
+        assert (coefficients - expected).abs().max() <= 1e-6 * expected.abs().max()
+        assert back.pattern_digest in (None, plan.pattern.digest)
+        found = for_acquired(path).read_acquired(path, plan)
+        assert np.array_equal(found.readings, back.readings)
+
+
+@pytest.mark.parametrize(("kind", "case"), pairs("acquired"))
+def test_data_of_another_pattern_are_refused(kind: str, case: str, tmp_path: Path) -> None:
+    other = make_plan(case, seed=1)
+    for instrument, _, path in acquired(kind, case, tmp_path) if _takes_acquired(kind, case) else []:
+        with pytest.raises(PatternMismatch):
+            other.reconstruct(instrument.read_acquired(path, other))
+
+
+@pytest.mark.parametrize(("kind", "case"), pairs("acquired"))
+def test_existing_data_are_replaced_only_on_demand(kind: str, case: str, tmp_path: Path) -> None:
+    for instrument, plan, path in acquired(kind, case, tmp_path) if _takes_acquired(kind, case) else []:
+        for file in [path, *(each for each in instrument.companions(path) if each.exists())]:
+            content = file.read_bytes()
+            with pytest.raises(OutputError, match="exists already"):
+                save_acquired(instrument, make_acquisition(plan), plan, path)
+            assert file.read_bytes() == content
+        save_acquired(instrument, make_acquisition(plan), plan, path, overwrite=True)
+        instrument.read_acquired(path, plan)
+
+
+@pytest.mark.parametrize(("kind", "case"), pairs("acquired"))
+def test_failed_save_leaves_nothing(kind: str, case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    instrument, plan = make_instrument(kind), make_plan(case)
+    original = instrument.write_acquired
+
+    def fails(*arguments: Any) -> None:
+        original(*arguments)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(instrument, "write_acquired", fails)
+    for suffix in instrument.acquired_suffixes if _takes_acquired(kind, case) else ():
+        with pytest.raises(OutputError, match="No space left"):
+            save_acquired(instrument, make_acquisition(plan), plan, tmp_path / f"acquired{suffix}")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("kind", "case"), pairs("acquired"))
+def test_damaged_data_end_in_an_acquisition_error_or_are_read(kind: str, case: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for instrument, plan, path in acquired(kind, case, tmp_path) if _takes_acquired(kind, case) else []:
+        for file in [path, *(each for each in instrument.companions(path) if each.exists())]:
+            content = file.read_bytes()
+            cut = [content[: int(part * len(content))] for part in (0, 0.1, 0.5, 0.9)]
+            foreign = [b"\x80\x04\x95hello", b"no data at all\n", b"PK\x03\x04", rng.bytes(500)]
+            for damaged in [*cut, *foreign, *(_mutated(content, rng) for _ in range(30))]:
+                file.write_bytes(damaged)
+                with contextlib.suppress(AcquisitionError):
+                    assert isinstance(instrument.read_acquired(path, plan), Acquisition)
+                assert for_acquired(path)
+            for damaged in foreign:
+                file.write_bytes(damaged)
+                with pytest.raises(AcquisitionError):
+                    instrument.read_acquired(path, plan)
+            file.unlink()
+            with pytest.raises(AcquisitionError):
+                instrument.read_acquired(path, plan)
+            file.write_bytes(content)
+
+
+@pytest.mark.parametrize(("kind", "case"), pairs("acquired"))
+def test_data_that_are_not_finite_are_refused(kind: str, case: str, tmp_path: Path) -> None:
+    instrument, plan = make_instrument(kind), make_plan(case)
+    acquisition = make_acquisition(plan)
+    acquisition.readings[3] = np.nan
+    for suffix in instrument.acquired_suffixes if _takes_acquired(kind, case) else ():
+        path = tmp_path / f"acquired{suffix}"
+        save_acquired(instrument, acquisition, plan, path)
+        with pytest.raises(AcqplanError, match="NaN"):
+            plan.reconstruct(instrument.read_acquired(path, plan), assume_plan=True)
+
+
+def _takes_acquired(kind: str, case: str) -> bool:
+    """A table takes the traces of single-pixel detectors only."""
+    return kind != "table" or SENSING[case][0] == "hadamard_dmd"
+
+
+def _mutated(content: bytes, rng: np.random.Generator) -> bytes:
+    """A few bytes changed, removed or inserted."""
+    data = bytearray(content)
+    for _ in range(int(rng.integers(1, 4))):
+        place = int(rng.integers(len(data)))
+        match int(rng.integers(4)):
+            case 0:
+                data[place] ^= 1 << int(rng.integers(8))
+            case 1:
+                data[place] = int(rng.integers(256))
+            case 2:
+                del data[place]
+            case _:
+                data.insert(place, int(rng.integers(256)))
+    return bytes(data)
