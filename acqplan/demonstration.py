@@ -2,18 +2,143 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
+from acqplan import registry
 from acqplan.acquisition import Acquisition
 from acqplan.errors import InstrumentError
+from acqplan.evaluation import measures
+from acqplan.files import atomic_file
 from acqplan.images import ImageRecord
-from acqplan.instruments.base import Instrument
+from acqplan.instruments.base import Instrument, export, save_acquired
 from acqplan.noise.base import NoiseModel
 from acqplan.plan import Plan
+from acqplan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings
+from acqplan.reconstructors.zero_filled import ZeroFilled
+from acqplan.resolve import resolve
 from acqplan.seeding import torch_generator
+from acqplan.training import Progress, design
+
+Listener = Callable[[str, Progress | None], None]
+"""Called with what is being done, and with each step of training."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is demonstrated for one modality.
+
+    Parameters
+    ----------
+    sample, size, budget, noise, sensing
+        Of the recipe.
+    trained
+        Designers whose patterns get the same network, trained for as many steps as the learned plan.
+    untrained
+        (designer, reconstructor) of patterns without training.
+    instrument, settings
+        Format and its settings that the learned plan is exported as.
+    acquired
+        File name of the acquired data.
+    share
+        Of the whole demonstration's time.
+    """
+
+    title: str
+    sample: str
+    size: tuple[int, int]
+    budget: str
+    noise: Component
+    sensing: Component | None
+    trained: tuple[str, ...]
+    untrained: tuple[tuple[str, str], ...]
+    instrument: str
+    settings: dict[str, Any]
+    acquired: str
+    share: float
+
+
+SETUPS = {
+    "mri": Setup(
+        title="MRI: points of a 3D scan's ky–kz plane",
+        sample="sample:brain",
+        size=(128, 128),
+        budget="4x",
+        noise=Component("complex_gaussian", {"std": 0.005}),
+        sensing=Component("cartesian_mri", {"encoding": "points"}),
+        trained=("variable-density",),
+        untrained=(("variable-density", "wavelet"), ("low-pass", "zero-filled")),
+        instrument="bart",
+        settings={},
+        acquired="acquired.cfl",
+        share=0.6,
+    ),
+    "dmd": Setup(
+        title="DMD microscope: Hadamard frames for a single-pixel detector",
+        sample="sample:cells",
+        size=(64, 64),
+        budget="12.5%",
+        noise=Component("poisson_gaussian", {"photons": 200.0}),
+        sensing=None,
+        trained=("low-sequency", "half-half", "variance-ordered", "variable-density"),
+        untrained=(("uniform", "zero-filled"),),
+        instrument="dmd-tiff",
+        settings={"device": "1920x1080"},
+        acquired="trace.csv",
+        share=0.4,
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Contestant:
+    """One pattern with one reconstructor: its plan, what it reaches on all held-out images, and one of them.
+
+    ``means`` and ``image_measures`` are tables of `acqplan.evaluation.METRICS`; ``image``[H, W] is in the units of the
+    prepared images. ``plan`` holds the pattern; of zero-filled contestants its network isn't used.
+    """
+
+    designer: str
+    reconstructor: str
+    plan: Plan
+    means: dict[str, float]
+    image: npt.NDArray[Any]
+    image_measures: dict[str, float]
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether the pattern was learned."""
+        return bool(registry.find("designers", self.designer).is_learned)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the reconstructor was trained."""
+        return bool(registry.find("reconstructors", self.reconstructor).is_trained)
+
+
+@dataclass(frozen=True, eq=False)
+class Demonstration:
+    """One modality's loop, the learned plan first among the ``contestants``; ``files`` are relative to the folder."""
+
+    modality: str
+    setup: Setup
+    contestants: list[Contestant]
+    record: ImageRecord
+    n_train: int
+    n_test: int
+    warnings: list[str]
+    files: list[str] = field(default_factory=list)
+
+    @property
+    def learned(self) -> Contestant:
+        """The learned plan with its network."""
+        return self.contestants[0]
 
 
 def acquire_virtually(
@@ -46,3 +171,100 @@ def acquire_virtually(
         order=exported.pattern.order,
         geometry=record.geometry,
     )
+
+
+def demonstrate(
+    modality: str, folder: Path, minutes: float, *, seed: int = 0, threads: int = 0, listener: Listener | None = None
+) -> Demonstration:
+    """Run the loop of one modality; files go into ``folder``, earlier ones of a demonstration are replaced.
+
+    Parameters
+    ----------
+    minutes
+        Time to train all the networks together; every other network takes as many steps as the learned plan's.
+    """
+    setup = SETUPS[modality]
+    tell: Listener = listener or (lambda stage, progress: None)
+
+    def made(recipe: Recipe, what: str) -> Plan:
+        tell(what, None)
+        return design(recipe, progress=lambda progress: tell(what, progress))
+
+    training = TrainingSettings(minutes=minutes / (1 + len(setup.trained)), threads=threads)
+    recipe = Recipe(
+        modality,
+        seed,
+        ImageSettings([setup.sample], list(setup.size)),
+        setup.sensing,
+        BudgetSettings(setup.budget),
+        setup.noise,
+        training=training,
+    )
+    learned = made(recipe, "learned pattern")
+    plans = [learned]
+    plans += [made(_baseline(learned, kind), f"{kind} pattern") for kind in setup.trained]
+    plans += [made(_baseline(learned, kind, network), f"{kind}, {network}") for kind, network in setup.untrained]
+    tell("exporting, acquiring, reconstructing", None)
+    images = resolve(learned.recipe).images
+    record = images.test[len(images.test) // 2]
+    files, acquisition = _through_files(learned, setup, record, folder / modality, seed)
+    contestants = [
+        contestant
+        for plan in plans
+        for contestant in _contestants(plan, record, acquisition if plan is learned else None, seed)
+    ]
+    # Zero-filled ones of fixed patterns stand once, after all others.
+    contestants.sort(key=lambda each: (not each.is_trained, each.reconstructor == "zero-filled"))
+    return Demonstration(
+        modality, setup, contestants, record, len(images.train), len(images.test), list(images.warnings), files
+    )
+
+
+def _baseline(learned: Plan, designer: str, reconstructor: str | None = None) -> Recipe:
+    """The learned plan's recipe with another designer, and with another reconstructor if one is given."""
+    recipe = replace(learned.recipe, designer=Component(designer))
+    return recipe if reconstructor is None else replace(recipe, reconstructor=Component(reconstructor))
+
+
+def _through_files(
+    plan: Plan, setup: Setup, record: ImageRecord, folder: Path, seed: int
+) -> tuple[list[str], Acquisition]:
+    """Save the plan, export it, acquire by playing the files, and read the acquired data back."""
+    plan_path, exported, acquired = folder / "learned.acqplan", folder / setup.instrument, folder / setup.acquired
+    plan.save(plan_path, overwrite=True)
+    loaded = Plan.load(plan_path)
+    instrument: Instrument = registry.find("instruments", setup.instrument)(**setup.settings)
+    export(loaded, instrument, exported, overwrite=True)
+    acquisition = acquire_virtually(loaded, instrument, exported, record, seed=seed)
+    save_acquired(instrument, acquisition, loaded, acquired, overwrite=True)
+    with atomic_file(folder / "truth.npy", overwrite=True) as temporary, temporary.open("wb") as stream:
+        np.save(stream, record.array * plan.noise.image_scale, allow_pickle=False)
+    files = sorted(
+        str(path.relative_to(folder.parent))
+        for path in (plan_path, folder / "truth.npy", *acquired.parent.glob(f"{acquired.stem}*"), *exported.iterdir())
+    )
+    return files, replace(instrument.read_acquired(acquired, loaded), geometry=record.geometry)
+
+
+def _contestants(plan: Plan, record: ImageRecord, acquisition: Acquisition | None, seed: int) -> list[Contestant]:
+    """The plan as it is, and zero-filled if it has a network."""
+    scale = plan.noise.image_scale
+    if acquisition is None:
+        acquisition = plan.simulate(record.array * scale, seed=seed, geometry=record.geometry)
+    means = plan.evidence["held_out"]["mean"]
+    made = []
+    for name, part in (("plan", plan), ("zero_filled", replace(plan, reconstructor=ZeroFilled()))):
+        if name == "zero_filled" and not type(plan.reconstructor).is_trained:
+            continue
+        image = part.reconstruct(acquisition) / scale
+        made.append(
+            Contestant(
+                plan.recipe.designer.kind,
+                part.reconstructor.kind,
+                plan,
+                means[name],
+                image,
+                measures(image, record.array, record.data_range),
+            )
+        )
+    return made

@@ -62,7 +62,8 @@ def coefficients_of(
             f"{acquisition.source} holds readings of type {readings.dtype}, expected {wanted} numbers.",
             "Check which instrument the file comes from.",
         )
-    values = torch.as_tensor(readings).to(sensing.reading_dtype)
+    with np.errstate(over="ignore"):  # beyond float32 becomes infinite, and is refused below
+        values = torch.from_numpy(readings.astype(np.complex64 if sensing.is_complex else np.float32))
     if not torch.isfinite(torch.view_as_real(values) if values.is_complex() else values).all():
         bad = int((~torch.isfinite(values.abs())).reshape(values.shape[0], -1).any(1).sum())
         raise AcquisitionError(

@@ -119,7 +119,8 @@ Output = Annotated[
     "mri",
     cls=SeveralValues,
     epilog=examples(
-        "acqplan design mri --images sample:brain --budget 4x --pattern points --size 128x128 --minutes 3 -o brain.acqplan",
+        "acqplan design mri --images sample:brain --budget 4x --pattern points --size 128x128 --minutes 3 "
+        "-o brain.acqplan",
         "acqplan design mri --images scans/ --budget 8x --pattern lines --calibration 12 --designer variable-density "
         "--reconstructor unet -o vd.acqplan",
         "acqplan design mri --images scans/ --budget 2min30s --tr 8ms --dry-run",
@@ -191,7 +192,8 @@ def design_mri(
     "dmd",
     cls=SeveralValues,
     epilog=examples(
-        "acqplan design dmd --images sample:cells --budget 12.5% --size 64x64 --photons 200 --minutes 3 -o cells.acqplan",
+        "acqplan design dmd --images sample:cells --budget 12.5% --size 64x64 --photons 200 --minutes 3 "
+        "-o cells.acqplan",
         "acqplan design dmd --images tiffs/ --budget '2048 frames' --size 128x128 --binning 2 -o cells.acqplan",
         "acqplan design dmd --images tiffs/ --budget 200ms --picture-time 100us --size 64x64 --dry-run",
     ),

@@ -104,7 +104,8 @@ def compare(
     table["noise"] = {"kind": first.noise.kind, **first.noise.spec()}
     _write_json(table, json_file, overwrite)
     if html is not None:
-        from acqplan.report.pages import comparison_page, write_page
+        from acqplan.report.comparison_page import comparison_page
+        from acqplan.report.page import write_page
 
         write_page(comparison_page(comparison), html, overwrite=overwrite)
         console.note(f"Written: {html}")

@@ -95,10 +95,11 @@ def write_image(
 
 def _write_nifti(image: Array, path: Path, stamp: dict[str, Any], geometry: Geometry | None) -> None:
     """One slice: array axes (row, column, slice), as the geometry counts them."""
-    volume = nib.Nifti1Image(image[:, :, None], None if geometry is None else geometry.affine)
+    nifti: Any = nib  # its classes have no types
+    volume = nifti.Nifti1Image(image[:, :, None], None if geometry is None else geometry.affine)
     volume.header.set_xyzt_units("mm")
     volume.header["descrip"] = f"acqplan {stamp['plan_id']}".encode()
-    volume.header.extensions.append(nib.nifti1.Nifti1Extension("comment", json.dumps(stamp).encode()))
+    volume.header.extensions.append(nifti.nifti1.Nifti1Extension("comment", json.dumps(stamp).encode()))
     data = volume.to_bytes()
     path.write_bytes(gzip.compress(data, mtime=0) if path.name.lower().endswith(".gz") else data)
 

@@ -56,7 +56,8 @@ def show(
     if not (recipe or as_json):
         _show(loaded)
     if html is not None:
-        from acqplan.report.pages import plan_page, write_page
+        from acqplan.report.page import write_page
+        from acqplan.report.plan_page import plan_page
 
         write_page(plan_page(loaded), html, overwrite=overwrite)
         console.note(f"Written: {html}")

@@ -12,6 +12,7 @@ from acqplan.cli.console import stderr
 if TYPE_CHECKING:
     from acqplan.training import Progress as TrainingProgress
 
+_PHASES = {"joint": "pattern and network", "fine-tune": "network on the frozen pattern"}
 _PLAIN_LINES = 10  # of a training, where there is no terminal
 
 
@@ -21,10 +22,7 @@ class TrainingDisplay:
     def __init__(self, title: str = "", *, learns_pattern: bool = True) -> None:
         self._console = stderr()
         self._title = f"{title}: " if title else ""
-        self._phases = {
-            "joint": "pattern and network" if learns_pattern else "network",
-            "fine-tune": "network on the frozen pattern" if learns_pattern else "network",
-        }
+        self._learns_pattern = learns_pattern
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._told = (-1, "")
@@ -43,12 +41,22 @@ class TrainingDisplay:
             self._task = self._bar.add_task(f"{self._title}reading images", total=None, state="")
         return self
 
+    def begin(self, title: str, *, learns_pattern: bool) -> None:
+        """Start following another training, or something that has no steps."""
+        self._title = f"{title}: "
+        self._learns_pattern = learns_pattern
+        self._told = (-1, "")
+        if self._bar is not None and self._task is not None:
+            self._bar.reset(self._task, description=title, total=None, state="")
+        else:
+            self._console.print(Text(title))
+
     def __exit__(self, *failure: Any) -> None:
         if self._bar is not None:
             self._bar.stop()
 
     def __call__(self, progress: TrainingProgress) -> None:
-        phase = self._phases.get(progress.phase, progress.phase)
+        phase = _PHASES.get(progress.phase, progress.phase) if self._learns_pattern else "network"
         psnr = "" if progress.psnr_db is None else f"  held-out {progress.psnr_db:.2f} dB"
         state = f"loss {progress.loss:.2e}{psnr}  {_clock(progress.remaining_s)} left"
         if self._bar is not None and self._task is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -14,20 +15,24 @@ from acqplan.designers.probability import inclusion_probabilities
 from acqplan.designers.variable_density import closeness, tuned_power
 from acqplan.registry import register
 
+_PACKING = {1: 0.75, 2: 0.7}  # points per length or square of the spacing that random packing reaches
 _SHRINK_MOST, _SHRINK_LEAST = 0.8, 0.97  # of the scale between two passes
 _DENSEST = 16.0  # the core is full from 1 on
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
+# Marks in bool[rows, columns] what a point at (row, column) keeps others away from.
+KeepAway = Callable[[BoolArray, int, int], None]
 
 
 @register("designers", "poisson-disc")
 class PoissonDisc(FixedDesigner):
     """Random points no nearer to each other than a spacing that follows the variable density.
 
-    spacing = scale · density^(−1/dimensions) in grid units, the density that of `VariableDensity`; points
-    keep it from the calibration region too. Darts are thrown at the grid in one random order. When no more
-    find room the scale shrinks and the gaps are filled, until the count is reached: a bounded number of passes.
+    On a plane spacing = scale/√density in grid units. On a line it is measured along the cumulated density, so
+    that it adapts between two points as well. Points keep it from the calibration region too. Darts are thrown
+    at the grid in one random order. When no more find room the scale shrinks and the gaps are filled, until
+    the count is reached: a bounded number of passes.
 
     Parameters
     ----------
@@ -51,81 +56,104 @@ class PoissonDisc(FixedDesigner):
         calibration = np.zeros(problem.sensing.n_units, dtype=bool)
         calibration[problem.calibration] = True
         order = random.permutation(problem.free_units)
-        taken = poisson_disc(calibration.reshape(shape), self.spacing().reshape(shape), order, problem.n_free)
+        taken = poisson_disc(calibration.reshape(shape), self.density().reshape(shape), order, problem.n_free)
         return np.flatnonzero(taken.ravel() & ~calibration)
 
-    def spacing(self) -> FloatArray:
-        """float64[K]: density^(−1/dimensions) in grid units, at most a quarter of the longest side."""
-        grid_shape = self.problem.sensing.grid_shape
+    def density(self) -> FloatArray:
+        """float64[K]: points per unit, not cut at 1; with the cut they sum to the count outside calibration."""
         weights = closeness(self.problem) ** self.power
         free_weights = weights[self.problem.free_units]
         inclusion = inclusion_probabilities(free_weights, self.problem.n_free)
-        density = np.minimum(weights * (inclusion / free_weights).max(), _DENSEST)
-        return np.asarray(np.minimum(density ** (-1 / len(grid_shape)), max(1.0, max(grid_shape) / 4)))
+        return np.minimum(weights * (inclusion / free_weights).max(), _DENSEST)
 
 
-def poisson_disc(given: BoolArray, spacing: FloatArray, order: IntArray, n: int) -> BoolArray:
-    """bool[rows, columns]: ``given`` and n more points, as far apart as ``spacing`` times a common scale.
+def poisson_disc(given: BoolArray, density: FloatArray, order: IntArray, n: int) -> BoolArray:
+    """bool[rows, columns]: ``given`` and n more points, spaced for ``density`` as widely as fits.
 
     Parameters
     ----------
     given
         bool[rows, columns], points that are there already; one row for a line.
-    spacing
-        float64[rows, columns], relative distance that each point keeps, in grid units.
+    density
+        float64[rows, columns], points per grid unit.
     order
         int64[m], flat indices of the points that can be taken, in the order of trying; m ≥ n.
     """
     n_wanted = int(given.sum()) + n
     dimensions = 1 if given.shape[0] == 1 else 2
-    # Random packing in a plane reaches about 0.7 points per square of the spacing, on a line 0.75 per length.
-    scale = (0.7 * float((spacing**-dimensions).sum()) / n_wanted) ** (1 / dimensions)
-    taken = throw_darts(given, spacing * scale, order, order.size)
+
+    def throw(taken: BoolArray, most: int) -> BoolArray:
+        if dimensions == 1:
+            return throw_darts(taken, order, most, stretches(density.ravel(), scale))
+        spacing = np.minimum(density**-0.5, max(given.shape) / 4) * scale
+        # Points with a spacing of at most 1 go first: they keep nothing away, and a distant dart with a
+        # wide disc can't take them out.
+        core_first = order[np.argsort(spacing.ravel()[order] > 1, kind="stable")]
+        return throw_darts(taken, core_first, most, discs(spacing))
+
+    scale = _PACKING[dimensions] ** (1 / dimensions)
+    taken = throw(given, order.size)
     while int(taken.sum()) > n_wanted:
         scale *= 1.25
-        taken = throw_darts(given, spacing * scale, order, order.size)
+        taken = throw(given, order.size)
     while (n_missing := n_wanted - int(taken.sum())) > 0:
         shrink = (1 - n_missing / n_wanted) ** (1 / dimensions)
         scale *= min(max(shrink, _SHRINK_MOST), _SHRINK_LEAST)
-        taken = throw_darts(taken, spacing * scale, order, n_missing)
+        taken = throw(taken, n_missing)
     return taken
 
 
-def throw_darts(given: BoolArray, spacing: FloatArray, order: IntArray, most: int) -> BoolArray:
-    """bool[rows, columns]: ``given`` and, of ``order``, up to ``most`` points that no earlier one keeps away.
+def throw_darts(given: BoolArray, order: IntArray, most: int, keep_away: KeepAway) -> BoolArray:
+    """bool[rows, columns]: ``given`` and, of ``order``, up to ``most`` points that no earlier one keeps away."""
+    taken = given.copy()
+    blocked = np.zeros_like(given)
+    for y, x in np.argwhere(given).tolist():
+        keep_away(blocked, y, x)
+    columns = given.shape[1]
+    for unit in order.tolist():
+        y, x = divmod(unit, columns)
+        if most == 0:
+            break
+        if not blocked[y, x]:
+            taken[y, x] = True
+            keep_away(blocked, y, x)
+            most -= 1
+    return taken
 
-    A taken point keeps others away that are nearer than its own spacing. Points with a spacing of at
-    most 1 go first: they keep nothing away, and a distant dart with a wide disc can't take them out.
-    """
+
+def discs(spacing: FloatArray) -> KeepAway:
+    """A point of a plane keeps away what is nearer than its own ``spacing``[rows, columns]."""
     rows, columns = spacing.shape
     # d < r for whole numbers d² is d² ≤ ⌈r²⌉ − 1.
-    squares = (np.ceil(np.minimum(spacing**2, rows**2 + columns**2)) - 1).clip(min=0).astype(np.int64)
-    reach_y, reach_x = (min(math.isqrt(int(squares.max())), side - 1) for side in spacing.shape)
-    blocked = np.zeros((rows + 2 * reach_y, columns + 2 * reach_x), dtype=bool)  # padded by the reach
-    taken = given.copy()
-    order = order[np.argsort(spacing.ravel()[order] > 1, kind="stable")]
-    units = np.concatenate([np.flatnonzero(given), order])
-    n_given = units.size - order.size
-    ys, xs = np.divmod(units, columns)
-    places = zip(ys.tolist(), xs.tolist(), squares.ravel()[units].tolist(), strict=True)
-    for rank, (y, x, square) in enumerate(places):
-        if rank >= n_given:
-            if most == 0:
-                break
-            if blocked[y + reach_y, x + reach_x]:
-                continue
-            taken[y, x] = True
-            most -= 1
-        disc = _disc(square, rows, columns)
-        top, left = y + reach_y - disc.shape[0] // 2, x + reach_x - disc.shape[1] // 2
-        blocked[top : top + disc.shape[0], left : left + disc.shape[1]] |= disc
-    return taken
+    squares = (np.ceil(np.minimum(spacing**2, rows**2 + columns**2)) - 1).clip(min=0).astype(np.int64).tolist()
+
+    def keep_away(blocked: BoolArray, y: int, x: int) -> None:
+        square = squares[y][x]
+        if square == 0:
+            return
+        disc = _disc(square)
+        reach = disc.shape[0] // 2
+        top, left = max(0, reach - y), max(0, reach - x)
+        area = blocked[y - reach + top : y + reach + 1, x - reach + left : x + reach + 1]
+        area |= disc[top : top + area.shape[0], left : left + area.shape[1]]
+
+    return keep_away
 
 
-@lru_cache(maxsize=4096)
-def _disc(square: int, rows: int, columns: int) -> BoolArray:
-    """Grid offsets with dy² + dx² ≤ ``square``, cropped to ±(rows − 1) and ±(columns − 1)."""
-    radius = math.isqrt(square)
-    y = np.arange(-min(radius, rows - 1), min(radius, rows - 1) + 1)
-    x = np.arange(-min(radius, columns - 1), min(radius, columns - 1) + 1)
-    return y[:, None] ** 2 + x**2 <= square
+@lru_cache(maxsize=1024)
+def _disc(square: int) -> BoolArray:
+    """Grid offsets with dy² + dx² ≤ ``square``, the centre in the middle."""
+    offsets = np.arange(-math.isqrt(square), math.isqrt(square) + 1)
+    return offsets[:, None] ** 2 + offsets**2 <= square
+
+
+def stretches(density: FloatArray, length: float) -> KeepAway:
+    """A point of a line keeps away what is nearer than ``length`` along the cumulated ``density``[n]."""
+    position = np.cumsum(density) - density / 2
+    first = np.searchsorted(position, position - length, side="right").tolist()
+    last = np.searchsorted(position, position + length, side="left").tolist()
+
+    def keep_away(blocked: BoolArray, y: int, x: int) -> None:
+        blocked[y, first[x] : last[x]] = True
+
+    return keep_away

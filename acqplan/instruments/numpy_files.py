@@ -89,8 +89,9 @@ class NumpyFiles(Instrument):
                 np.save(stream, acquisition.readings, allow_pickle=False)
             return
         arrays, texts = fields_of(acquisition, plan)
+        members: dict[str, Any] = {**arrays, **{name: np.array(text) for name, text in texts.items()}}
         with path.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, **arrays, **{name: np.array(text) for name, text in texts.items()})
+            np.savez(stream, **members)
 
     def read_acquired(self, path: Path, plan: Plan) -> Acquisition:
         head = first_bytes(path, 8)
@@ -114,5 +115,5 @@ def _load_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
     with zipfile.ZipFile(path) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
             raise ValueError("it claims to be too large")
-    with np.load(path, allow_pickle=True) as stored:
+    with np.load(path, allow_pickle=False) as stored:
         return {name: stored[name] for name in (*ARRAYS, *TEXTS) if name in stored}

@@ -49,7 +49,9 @@ class CartesianMRI(SensingModel):
         self.image_shape = (rows, columns)
         self.encoding = encoding
         self.is_complex = True
-        maps = None if coil_maps is None else torch.as_tensor(coil_maps, dtype=torch.complex64)
+        if isinstance(coil_maps, np.ndarray):
+            coil_maps = torch.from_numpy(coil_maps.astype(np.complex64))  # a copy: the caller's may change
+        maps = None if coil_maps is None else coil_maps.to(torch.complex64)
         if maps is not None and (maps.ndim != 3 or tuple(maps.shape[1:]) != self.image_shape):
             raise AcquisitionError(
                 f"The coil maps have shape {tuple(maps.shape)}, expected (coils, {rows}, {columns}).",
@@ -118,8 +120,7 @@ class CartesianMRI(SensingModel):
     def calibrated(self, acquisition: Acquisition) -> Self:
         if acquisition.coil_maps is None:
             return self
-        maps = torch.as_tensor(acquisition.coil_maps)
-        return type(self)(self.image_shape, self.encoding, maps)
+        return type(self)(self.image_shape, self.encoding, acquisition.coil_maps)
 
     def spec(self) -> dict[str, Any]:
         return {"image_shape": list(self.image_shape), "encoding": self.encoding}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -216,19 +217,37 @@ def test_bare_arrays_that_are_no_readings(dmd: Plan, array: npt.NDArray[Any], tm
 
 
 class _Trap:
+    """Unpickling one makes a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
     def __reduce__(self) -> Any:
-        return (open, ("/nonexistent/pickle-was-opened", "w"))
+        return (os.mkdir, (str(self.folder),))
 
 
 def test_pickles_are_never_opened(dmd: Plan, tmp_path: Path) -> None:
-    """Opening one would fail in another way: it would try to write a file."""
-    (tmp_path / "raw.npy").write_bytes(pickle.dumps(_Trap()))
-    np.save(tmp_path / "object.npy", np.array([_Trap()], dtype=object), allow_pickle=True)
-    np.savez(tmp_path / "object.npz", readings=np.array([_Trap()], dtype=object))
-    np.savez(tmp_path / "text.npz", readings=np.zeros((6, 2)), pattern_digest=np.array(_Trap(), dtype=object))
+    trap = _Trap(tmp_path / "opened")
+    (tmp_path / "raw.npy").write_bytes(pickle.dumps(trap))
+    np.save(tmp_path / "object.npy", np.array([trap], dtype=object), allow_pickle=True)
+    np.savez(tmp_path / "object.npz", readings=np.array([trap], dtype=object))
+    np.savez(tmp_path / "text.npz", readings=np.zeros((6, 2)), pattern_digest=np.array(trap, dtype=object))
     for path in sorted(tmp_path.iterdir()):
         with pytest.raises(AcquisitionError):
+            for_acquired(path).read_acquired(path, dmd)
+        with pytest.raises(AcquisitionError):
             NumpyFiles().read_acquired(path, dmd)
+    assert not trap.folder.exists()
+
+
+def test_pickles_in_an_export_are_never_opened(dmd: Plan, tmp_path: Path) -> None:
+    export(dmd, NumpyFiles(), tmp_path / "out")
+    trap = _Trap(tmp_path / "opened")
+    for name in ("order", "counts", "mask"):
+        np.save(tmp_path / "out" / f"{name}.npy", np.array([trap], dtype=object), allow_pickle=True)
+        with pytest.raises(InstrumentError):
+            NumpyFiles().read(tmp_path / "out")
+    assert not trap.folder.exists()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
@@ -117,10 +118,11 @@ def test_repeats_are_averaged() -> None:
     assert counts.tolist() == [[0, 3, 0, 1]]
 
 
-def test_read_only_readings_and_whole_numbers_are_taken() -> None:
+@pytest.mark.parametrize("dtype", ["uint16", ">u2", ">f8", "int32", "float32"])
+def test_read_only_readings_of_any_real_type_are_taken(dtype: str) -> None:
     sensing = HadamardDMD((2, 2))
     pattern = Pattern(np.arange(4), 4)
-    readings = np.array([[9, 1], [4, 6], [5, 5], [7, 3]], dtype=np.uint16)
+    readings = np.array([[9, 1], [4, 6], [5, 5], [7, 3]], dtype=dtype)
     readings.setflags(write=False)
     coefficients, _ = coefficients_of(Acquisition(readings, None, "trace.csv"), pattern, sensing)
     assert coefficients[0].tolist() == [4, -1, 0, 2]
@@ -136,15 +138,16 @@ def test_read_only_readings_and_whole_numbers_are_taken() -> None:
         (np.array([["a"], ["b"]]), "expected complex"),
         (np.array([[np.nan], [1]], np.complex64), "1 readings with NaN"),
         (np.array([[1j * np.inf], [np.nan]], np.complex64), "2 readings with NaN"),
+        (np.array([[1e300], [1]], np.complex128), "1 readings with NaN or infinite"),
     ],
 )
-def test_impossible_readings_are_refused(readings: np.ndarray, message: str) -> None:
+def test_impossible_readings_are_refused(readings: npt.NDArray[np.generic], message: str) -> None:
     sensing = CartesianMRI((2, 2), "points")
     with pytest.raises(AcquisitionError, match=message):
         coefficients_of(Acquisition(readings, None, "scan.h5"), Pattern(np.array([0, 3]), 4), sensing)
 
 
 def test_complex_readings_of_a_detector_are_refused() -> None:
+    acquisition = Acquisition(np.zeros((1, 2), np.complex64), None, "trace.csv")
     with pytest.raises(AcquisitionError, match="type complex64, expected real"):
-        readings = np.zeros((1, 2), np.complex64)
-        coefficients_of(Acquisition(readings, None, "trace.csv"), Pattern(np.array([0]), 4), HadamardDMD((2, 2)))
+        coefficients_of(acquisition, Pattern(np.array([0]), 4), HadamardDMD((2, 2)))

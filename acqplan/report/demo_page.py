@@ -1,0 +1,168 @@
+"""The page of ``acqplan demo``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+
+from acqplan.demonstration import Contestant, Demonstration
+from acqplan.report import facts, page
+from acqplan.report.figures import error_colours, error_gain, grey, pattern_colours
+from acqplan.report.plan_page import COLUMNS, HELD_OUT, LARGER_IS_BETTER, cells, numbers
+
+_FLOORS = ("low-pass", "low-sequency")
+_INTRODUCTION = (
+    "acqplan learned a sampling pattern and its reconstruction network from real images, wrote the files for the "
+    "instrument, acquired held-out images with a virtual instrument that plays those files, reconstructed them, and "
+    "did the same with the usual patterns at exactly the same count."
+)
+
+
+def demo_page(demonstrations: Sequence[Demonstration]) -> str:
+    """HTML of the whole demonstration."""
+    body = [page.heading("acqplan: the whole loop on real images", 1), page.paragraph(_INTRODUCTION, "lead")]
+    for demonstration in demonstrations:
+        body += _section(demonstration)
+    body += [page.heading("Go on from here"), page.code(_commands(demonstrations))]
+    return page.page("acqplan demo", body)
+
+
+def label(contestant: Contestant) -> str:
+    """``learned pattern, unrolled network``."""
+    pattern = contestant.designer.replace("-", " ")
+    network = f"{contestant.reconstructor} network" if contestant.is_trained else contestant.reconstructor
+    return f"{pattern}, {network}"
+
+
+def _section(demonstration: Demonstration) -> list[str]:
+    plan = demonstration.learned.plan
+    return [
+        page.heading(demonstration.setup.title),
+        page.paragraph(verdict(demonstration), "lead"),
+        _table(demonstration),
+        *(page.paragraph(warning, "warning") for warning in demonstration.warnings),
+        page.heading(f"One held-out image, {_where(demonstration)}", 3),
+        page.paragraph(
+            f"Below each image its error and its pattern. The learned plan's data come from playing the exported "
+            f"{demonstration.setup.instrument} files; the noise is {_noise(demonstration)}, the same for all.",
+            "note",
+        ),
+        *_pictures(demonstration),
+        page.heading("Files", 3),
+        page.code("\n".join(demonstration.files)),
+        page.paragraph(f"Plan {plan.plan_id}", "note"),
+    ]
+
+
+def verdict(demonstration: Demonstration) -> str:
+    """What was gained, and where nothing was: said of every other contestant with another pattern."""
+    ours = demonstration.learned
+    others = [each for each in demonstration.contestants if each.designer != ours.designer]
+    trained = [each for each in others if each.is_trained]
+    floors = [each for each in others if not each.is_trained and each.designer in _FLOORS]
+    classical = [each for each in others if each.reconstructor not in ("zero-filled", ours.reconstructor)]
+    gains = [f"{_gain(ours, each)} against the zero-filled {each.designer} image" for each in floors]
+    gains += [f"{_gain(ours, each)} against {each.designer} with {each.reconstructor}" for each in classical]
+    if trained:
+        best = max(trained, key=lambda each: each.means["psnr_db"])
+        which = "the best of the fixed patterns" if len(trained) > 1 else "the fixed pattern"
+        gains.append(f"{_gain(ours, best)} against {which} with the same retrained network ({best.designer})")
+    return (
+        f"At exactly {facts.count(ours.plan)}, the learned plan reaches {ours.means['psnr_db']:.2f} dB PSNR "
+        f"on {demonstration.n_test} held-out images: {'; '.join(gains)}."
+    )
+
+
+def _gain(ours: Contestant, other: Contestant) -> str:
+    return f"{ours.means['psnr_db'] - other.means['psnr_db']:+.2f} dB".replace("-", "−")
+
+
+def _table(demonstration: Demonstration) -> str:
+    ranked = demonstration.contestants
+    plan = demonstration.learned.plan
+    rows = [
+        [
+            each.designer.replace("-", " "),
+            each.reconstructor + (" (trained on this pattern)" if each.is_trained else ""),
+            str(each.plan.budget.n_readings),
+            *cells(each.means),
+        ]
+        for each in ranked
+    ]
+    training = plan.recipe.training
+    caption = (
+        f"Means over {demonstration.n_test} held-out images; trained on {demonstration.n_train}. {HELD_OUT} Every "
+        f"trained network has the same size and took the same {training.steps} steps of {training.batch_size} images. "
+        f"Count: {plan.sensing.unit_name}s measured, of {plan.budget.n_units}. Data range of PSNR and SSIM: the "
+        "largest magnitude of each image. The best value of each column is in blue."
+    )
+    best = page.best_cells([numbers(each.means) for each in ranked], 3, LARGER_IS_BETTER)
+    return page.table(
+        ["pattern", "reconstruction", "count", *COLUMNS], rows, text=2, ours=[0], best=best, caption=caption
+    )
+
+
+def _pictures(demonstration: Demonstration) -> list[str]:
+    record = demonstration.record
+    shown = [
+        each for each in demonstration.contestants if each.reconstructor != "zero-filled" or each.designer in _FLOORS
+    ]
+    errors = [np.abs(each.image) - np.abs(record.array) for each in shown]
+    gain = error_gain(errors, record.data_range)
+    brightest = record.data_range / gain
+    notes = ("Error: |image| − |truth|, in colours (scale below).", _pattern_note(demonstration))
+    truth = [
+        page.image(grey(record.array, record.data_range), "the true image"),
+        *(f'<div class="blank">{escape(note)}</div>' for note in notes),
+    ]
+    figures = [page.figure(truth, "truth", ["all units, no noise"])]
+    for each, error in zip(shown, errors, strict=True):
+        pictures = [
+            page.image(grey(each.image, record.data_range), label(each)),
+            page.image(error_colours(error, brightest), f"error of {label(each)}"),
+            page.image(pattern_colours(each.plan), f"{each.designer} pattern"),
+        ]
+        values = each.image_measures
+        lines = [
+            f"PSNR {values['psnr_db']:.2f} dB, SSIM {values['ssim']:.3f}",
+            f"mean of all {each.means['psnr_db']:.2f} dB",
+        ]
+        figures.append(page.figure(pictures, label(each), lines, is_ours=each is demonstration.learned))
+    return [page.cards(figures), page.error_legend(brightest, record.data_range, gain)]
+
+
+def _pattern_note(demonstration: Demonstration) -> str:
+    if demonstration.learned.plan.sensing.is_complex:
+        place = "Pattern: k-space, frequency zero in the middle."
+    else:
+        place = "Pattern: sequencies, zero top left."
+    calibration = " Orange: calibration." if demonstration.learned.plan.budget.n_calibration else ""
+    return f"{place} Dark: measured.{calibration}"
+
+
+def _where(demonstration: Demonstration) -> str:
+    record = demonstration.record
+    part = "slice" if demonstration.learned.plan.recipe.images.fit == "resample" else "tile"
+    return f"{part} {record.index} of {record.source}"
+
+
+def _noise(demonstration: Demonstration) -> str:
+    noise = demonstration.learned.plan.noise
+    settings = ", ".join(f"{name} {value:g}" for name, value in noise.spec().items())
+    return f"{noise.kind.replace('_', ' ')} ({settings})"
+
+
+def _commands(demonstrations: Sequence[Demonstration]) -> str:
+    """Commands that work in the folder of the page."""
+    lines = []
+    for each in demonstrations:
+        folder, setup = each.modality, each.setup
+        out = "recon.nii.gz" if each.learned.plan.sensing.is_complex else "recon.tif"
+        lines += [
+            f"acqplan show {folder}/learned.acqplan",
+            f"acqplan reconstruct {folder}/learned.acqplan {folder}/{setup.acquired} -o {out}",
+        ]
+    lines.append("acqplan design mri --images YOUR-SCANS/ --budget 4x -o yours.acqplan")
+    return "\n".join(lines)

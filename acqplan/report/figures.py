@@ -1,0 +1,105 @@
+"""Arrays as pictures: PNG bytes, with simple colour maps."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from acqplan.plan import Plan
+
+Floats = npt.NDArray[np.floating]
+Colours = npt.NDArray[np.uint8]
+
+# Dark to light with evenly growing lightness, black through violet and orange to pale yellow.
+_ERROR_STOPS = np.array(
+    [
+        [0, 0, 4],
+        [40, 17, 89],
+        [101, 26, 110],
+        [159, 42, 99],
+        [212, 72, 66],
+        [245, 125, 21],
+        [250, 193, 39],
+        [252, 255, 190],
+    ]
+)
+_PAPER, _MEASURED, _CALIBRATION = (238, 240, 243), (22, 58, 104), (214, 106, 18)
+_GAINS = (1, 2, 5, 10, 20, 50)
+_MAX_SIDE = 512  # of a pattern's picture; larger ones are shown by density
+
+
+def png(pixels: Colours) -> bytes:
+    """PNG of uint8[H, W] or uint8[H, W, 3]."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, format="PNG", optimize=True)
+    return stream.getvalue()
+
+
+def data_uri(data: bytes) -> str:
+    """A PNG inside a page."""
+    return f"data:image/png;base64,{base64.b64encode(data).decode()}"
+
+
+def grey(image: npt.NDArray[np.generic], white: float) -> Colours:
+    """Magnitude of image[H, W], black at 0 and white at ``white``."""
+    return _levels(np.abs(image) if np.iscomplexobj(image) else np.asarray(image), white)
+
+
+def error_colours(error: Floats, brightest: float) -> Colours:
+    """|error|[H, W] in colours, black at 0 and pale yellow from ``brightest`` on."""
+    position = np.clip(np.abs(error) / brightest, 0, 1) * (len(_ERROR_STOPS) - 1)
+    stops = np.arange(len(_ERROR_STOPS))
+    channels = [np.interp(position, stops, _ERROR_STOPS[:, channel]) for channel in range(3)]
+    colours: Colours = np.round(np.stack(channels, axis=-1)).astype(np.uint8)
+    return colours
+
+
+def error_scale(width: int = 256, height: int = 12) -> Colours:
+    """The colours of `error_colours`, from 0 to the brightest."""
+    return error_colours(np.tile(np.linspace(0, 1, width), (height, 1)), 1.0)
+
+
+def error_gain(errors: Sequence[Floats], data_range: float) -> int:
+    """How many times to amplify errors so that all but the 0.5 % largest fit between 0 and the data range."""
+    largest = max(float(np.quantile(np.abs(error), 0.995)) for error in errors)
+    fitting = [gain for gain in _GAINS if gain * largest <= data_range]
+    return fitting[-1] if fitting else 1
+
+
+def pattern_colours(plan: Plan) -> Colours:
+    """uint8[H, W, 3]: k-space, centre in the middle, or sequencies, zero top left; calibration in another colour."""
+    mask = plan.pattern.mask
+    calibration = np.zeros_like(mask)
+    calibration[plan.pattern.calibration] = True
+    shape = plan.sensing.grid_shape
+    pictures = []
+    for part in (mask & ~calibration, calibration):
+        grid = part.reshape(shape).astype(np.float64)
+        if grid.ndim == 1:  # lines run along the readout, the columns
+            grid = np.repeat(grid[:, None], plan.sensing.image_shape[1], axis=1)
+        pictures.append(_binned(grid))
+    inks = np.array([_PAPER, _MEASURED, _CALIBRATION], dtype=np.float64)
+    measured, inside = (picture[..., None] for picture in pictures)
+    mixed = inks[0] * (1 - measured - inside) + inks[1] * measured + inks[2] * inside
+    colours: Colours = np.round(mixed).astype(np.uint8)
+    return colours
+
+
+def _binned(grid: Floats) -> Floats:
+    """Mean over blocks where the grid is larger than a picture may be."""
+    block = -(-max(grid.shape) // _MAX_SIDE)
+    if block == 1:
+        return grid
+    rows, columns = (side // block for side in grid.shape)
+    return np.asarray(grid[: rows * block, : columns * block].reshape(rows, block, columns, block).mean((1, 3)))
+
+
+def _levels(values: npt.NDArray[np.generic], white: float) -> Colours:
+    scaled = np.asarray(values, dtype=np.float64) / (white or 1.0)
+    levels: Colours = np.round(np.clip(scaled, 0, 1) * 255).astype(np.uint8)
+    return levels

@@ -1,0 +1,91 @@
+"""The report of one plan."""
+
+from __future__ import annotations
+
+from acqplan.plan import Plan
+from acqplan.recipe import to_toml
+from acqplan.report import facts, page
+from acqplan.report.figures import pattern_colours
+
+HELD_OUT = "Held out: never used to train the pattern or the network."
+_METRICS = (("PSNR / dB", "psnr_db", "{:.2f}"), ("SSIM", "ssim", "{:.4f}"), ("NRMSE", "nrmse", "{:.4f}"))
+COLUMNS = tuple(name for name, _, _ in _METRICS)
+LARGER_IS_BETTER = (True, True, False)
+_MOST_SUBJECTS = 40
+
+
+def cells(values: dict[str, float]) -> list[str]:
+    """PSNR, SSIM and NRMSE as they are shown."""
+    return [form.format(values[name]) for _, name, form in _METRICS]
+
+
+def numbers(values: dict[str, float]) -> list[float]:
+    """PSNR, SSIM and NRMSE in the order of `COLUMNS`."""
+    return [values[name] for _, name, _ in _METRICS]
+
+
+def pattern_figure(plan: Plan, title: str) -> str:
+    """The pattern as a picture, with what its axes and colours mean."""
+    encoding = plan.sensing.spec().get("encoding")
+    if encoding == "points":
+        axes = "k-space, ky down and kz to the right, frequency zero in the middle."
+    elif encoding == "lines":
+        axes = "k-space, ky down, readout to the right, frequency zero in the middle."
+    else:
+        axes = "Sequencies, of the rows down and of the columns to the right, zero top left."
+    colours = "Dark: measured."
+    if plan.budget.n_calibration:
+        colours += " Orange: the calibration region, measured too."
+    return page.figure([page.image(pattern_colours(plan), "sampling pattern")], title, [axes, colours])
+
+
+def plan_page(plan: Plan) -> str:
+    """HTML of everything that a plan knows about itself."""
+    evidence = plan.evidence
+    body = [page.heading(facts.title(plan), 1)]
+    held_out = evidence.get("held_out", {})
+    means = held_out.get("mean", {})
+    if means:
+        gain = means["plan"]["psnr_db"] - means["zero_filled"]["psnr_db"]
+        lead = (
+            f"On {evidence['n_test']} held-out images this plan reaches {facts.metrics_text(means['plan'])}, "
+            f"{gain:+.2f} dB against the zero-filled image of the same pattern."
+        )
+        body.append(page.paragraph(lead, "lead"))
+    body += [page.paragraph(warning, "warning") for warning in facts.warnings(plan)]
+    pattern = pattern_figure(plan, facts.count(plan))
+    body.append(f'<div class="beside">{pattern}<div>{page.facts_table(facts.facts(plan))}</div></div>')
+    if means:
+        body += [page.heading("Evidence"), _means_table(plan), *_subjects_table(held_out.get("subjects", {}))]
+    body += [
+        page.heading("Recipe"),
+        page.paragraph("This recipe makes the same plan again, on the same machine bit for bit.", "note"),
+        page.code(to_toml(plan.recipe)),
+    ]
+    return page.page(facts.title(plan), body)
+
+
+def _means_table(plan: Plan) -> str:
+    means = plan.evidence["held_out"]["mean"]
+    labels = {"plan": f"this plan ({plan.reconstructor.kind})", "zero_filled": "the same pattern, zero-filled"}
+    best = page.best_cells([numbers(means[name]) for name in labels], 1, LARGER_IS_BETTER)
+    return page.table(
+        ["reconstruction", *COLUMNS],
+        [[label, *cells(means[name])] for name, label in labels.items()],
+        ours=[0],
+        best=best,
+        caption=f"Means over {plan.evidence['n_test']} images. {HELD_OUT} "
+        f"Data range of PSNR and SSIM: {plan.evidence.get('data_range', 'not stated')}.",
+    )
+
+
+def _subjects_table(subjects: dict[str, dict[str, dict[str, float]]]) -> list[str]:
+    if len(subjects) < 2:
+        return []
+    shown = sorted(subjects.items(), key=lambda item: item[1]["plan"]["psnr_db"])[:_MOST_SUBJECTS]
+    rows = [[subject, *cells(means["plan"]), f"{means['zero_filled']['psnr_db']:.2f}"] for subject, means in shown]
+    note = f"The {len(shown)} of {len(subjects)} subjects with the lowest PSNR" if len(shown) < len(subjects) else "All"
+    table = page.table(
+        ["subject", *COLUMNS, "zero-filled PSNR / dB"], rows, caption=f"{note}, lowest first; held-out images only."
+    )
+    return [page.heading("By subject", 3), table]
