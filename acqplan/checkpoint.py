@@ -19,9 +19,14 @@ Tree = Mapping[str, Any]
 
 def save(tree: Tree, path: Path) -> None:
     """Write atomically. Leaves are tensors, arrays, numbers or texts; None is left out."""
-    with atomic_file(path, overwrite=True) as temporary, h5py.File(temporary, "w") as file:
+    # In memory first: HDF5 itself doesn't survive a full disk.
+    with h5py.File("checkpoint", "w", driver="core", backing_store=False) as file:
         file.attrs["format"] = FORMAT
         _write(file, tree)
+        file.flush()
+        image: bytes = file.id.get_file_image()
+    with atomic_file(path, overwrite=True) as temporary:
+        temporary.write_bytes(image)
 
 
 def load(path: Path) -> dict[str, Any]:

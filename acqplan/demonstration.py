@@ -14,17 +14,21 @@ import torch
 from acqplan import registry
 from acqplan.acquisition import Acquisition
 from acqplan.errors import InstrumentError
-from acqplan.evaluation import measures
+from acqplan.evaluation import Scene, evaluate, measures
 from acqplan.files import atomic_file
 from acqplan.images import ImageRecord
 from acqplan.instruments.base import Instrument, export, save_acquired
 from acqplan.noise.base import NoiseModel
 from acqplan.plan import Plan
 from acqplan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings
+from acqplan.reconstructors.base import Reconstructor
+from acqplan.reconstructors.wavelet import Wavelet
 from acqplan.reconstructors.zero_filled import ZeroFilled
-from acqplan.resolve import resolve
+from acqplan.resolve import build_designer, resolve
 from acqplan.seeding import torch_generator
 from acqplan.training import Progress, design
+
+WAVELET_WEIGHTS = (0.001, 0.002, 0.004, 0.008, 0.016)
 
 Listener = Callable[[str, Progress | None], None]
 """Called with what is being done, and with each step of training."""
@@ -203,7 +207,7 @@ def demonstrate(
     learned = made(recipe, "learned pattern")
     plans = [learned]
     plans += [made(_baseline(learned, kind), f"{kind} pattern") for kind in setup.trained]
-    plans += [made(_baseline(learned, kind, network), f"{kind}, {network}") for kind, network in setup.untrained]
+    plans += [made(_untrained(learned, kind, network), f"{kind}, {network}") for kind, network in setup.untrained]
     tell("exporting, acquiring, reconstructing", None)
     images = resolve(learned.recipe).images
     record = images.test[len(images.test) // 2]
@@ -224,6 +228,20 @@ def _baseline(learned: Plan, designer: str, reconstructor: str | None = None) ->
     """The learned plan's recipe with another designer, and with another reconstructor if one is given."""
     recipe = replace(learned.recipe, designer=Component(designer))
     return recipe if reconstructor is None else replace(recipe, reconstructor=Component(reconstructor))
+
+
+def _untrained(learned: Plan, designer: str, reconstructor: str) -> Recipe:
+    """A baseline without training; a wavelet's weight is the best of `WAVELET_WEIGHTS` on the validation images."""
+    recipe = _baseline(learned, designer, reconstructor)
+    if reconstructor != "wavelet":
+        return recipe
+    problem = resolve(recipe)
+    pattern = build_designer(problem).freeze(torch_generator(recipe.seed, "designer"))
+    wavelets: dict[str, Reconstructor] = {str(weight): Wavelet(weight) for weight in WAVELET_WEIGHTS}
+    scene = Scene(problem.sensing, pattern, problem.noise)
+    means = evaluate(scene, wavelets, problem.images.validation).means
+    best = max(WAVELET_WEIGHTS, key=lambda weight: means[str(weight)]["psnr_db"])
+    return replace(recipe, reconstructor=Component(reconstructor, {"weight": best}))
 
 
 def _through_files(

@@ -56,7 +56,7 @@ def coefficients_of(
             f"the plan's pattern gives {expected}.",
             "Pass the plan that it was acquired with.",
         )
-    if readings.dtype.kind not in ("fc" if sensing.is_complex else "fiu"):
+    if readings.dtype.kind not in ("c" if sensing.is_complex else "fiu"):
         wanted = "complex" if sensing.is_complex else "real"
         raise AcquisitionError(
             f"{acquisition.source} holds readings of type {readings.dtype}, expected {wanted} numbers.",

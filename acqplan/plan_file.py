@@ -10,7 +10,9 @@ This module knows the layout and the identity, and nothing of what the parts mea
     /weights/NAME    arrays of the reconstructor
     /weights         attribute pattern_digest: the pattern that they were trained on
 
-``plan_id`` = SHA-256 over format version, texts and arrays in name order.
+``plan_id`` = SHA-256 over format version, texts and arrays in name order. It is compared once HDF5 has read the file;
+HDF5 itself can crash or hang on damaged structures, so these are written in the layout of HDF5 1.10, which carries
+checksums, and with no text of variable length, which would not.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ FORMAT = "acqplan-plan"
 FORMAT_VERSION = 1
 TEXTS = ("recipe", "sensing", "noise", "budget", "reconstructor", "evidence")
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_LAYOUT = "v110"  # of HDF5
 _MAX_BYTES = 4 << 30  # no plan is near it; a hostile file may claim any size
 
 
@@ -85,21 +88,26 @@ def canonical_json(value: Any) -> str:
 
 def write(content: PlanContent, path: Path, software: Mapping[str, str], *, overwrite: bool = False) -> None:
     """Write atomically. Raises `OutputError` if ``path`` exists (without ``overwrite``) or can't be written."""
-    with atomic_file(path, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs["format"] = FORMAT
+    # Made in memory: HDF5 itself doesn't survive a full disk (it fails again, differently, when it closes the file).
+    with h5py.File("plan", "w", driver="core", backing_store=False, libver=_LAYOUT) as file:
+        file.attrs["format"] = np.bytes_(FORMAT)
         file.attrs["format_version"] = FORMAT_VERSION
-        file.attrs["plan_id"] = content.plan_id
-        file.attrs["software"] = canonical_json(dict(software))
+        file.attrs["plan_id"] = np.bytes_(content.plan_id)
+        file.attrs["software"] = np.bytes_(canonical_json(dict(software)))
         for name in TEXTS:
             file.create_dataset(name, data=np.void(content.texts[name].encode()))
         pattern = file.create_group("pattern")
-        pattern.attrs["digest"] = content.pattern_digest
+        pattern.attrs["digest"] = np.bytes_(content.pattern_digest)
         pattern.create_dataset("order", data=content.order)
         pattern.create_dataset("calibration", data=content.calibration)
         weights = file.create_group("weights")
-        weights.attrs["pattern_digest"] = content.pattern_digest
+        weights.attrs["pattern_digest"] = np.bytes_(content.pattern_digest)
         for name, array in content.weights.items():
             weights.create_dataset(name, data=array)
+        file.flush()
+        image: bytes = file.id.get_file_image()
+    with atomic_file(path, overwrite=overwrite) as temporary:
+        temporary.write_bytes(image)
 
 
 def read(path: Path) -> PlanContent:
@@ -114,7 +122,7 @@ def read(path: Path) -> PlanContent:
     damaged = PlanFileError(f"{path} is damaged: it can't be read completely.", "Get a fresh copy of it.")
     try:
         with h5py.File(path, "r") as file:
-            if file.attrs.get("format") != FORMAT:
+            if "format" not in file.attrs or _text(file, "format") != FORMAT:
                 raise PlanFileError(
                     f"{path} is an HDF5 file, but no acqplan plan.", "Pass a file made by acqplan design."
                 )
@@ -123,7 +131,7 @@ def read(path: Path) -> PlanContent:
                 raise PlanFileError(
                     f"{path} has plan format {version}, this acqplan knows up to {FORMAT_VERSION}.", "Upgrade acqplan."
                 )
-            content, stored_id = _content(file), str(file.attrs["plan_id"])
+            content, stored_id = _content(file), _text(file, "plan_id")
     except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
         raise damaged from error
     if content.plan_id != stored_id:
@@ -145,8 +153,16 @@ def _check_magic(path: Path) -> None:
         raise PlanFileError(f"{path} is no plan file{kind}.", "Pass a file made by acqplan design.")
 
 
+def _text(group: h5py.Group, name: str) -> str:
+    value = group.attrs[name]
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
 def _content(file: h5py.File) -> PlanContent:
     sizes = 0
+    for name in ("pattern", "weights"):
+        if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+            raise ValueError(f"{name} is a link")
 
     def dataset(name: str) -> h5py.Dataset:
         nonlocal sizes
@@ -166,8 +182,8 @@ def _content(file: h5py.File) -> PlanContent:
     weights = {name: np.asarray(dataset(f"weights/{name}")[()]) for name in names}
     if any(array.dtype.kind not in "fiub" for array in weights.values()):
         raise ValueError("weights must be plain numbers")
-    digest = str(file["weights"].attrs["pattern_digest"])
-    if str(file["pattern"].attrs["digest"]) != digest:
+    digest = _text(file["weights"], "pattern_digest")
+    if _text(file["pattern"], "digest") != digest:
         raise ValueError("the weights belong to another pattern")
     return PlanContent(
         texts,

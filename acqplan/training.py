@@ -32,7 +32,6 @@ CHECKPOINT_EVERY_S = 45.0  # a kill loses at most a minute
 _TIMED_STEPS = 4
 _VALIDATION_IMAGES = 8
 _VALIDATIONS = 12
-_DESIGNER_RATE = 25.0  # learning rate of the pattern's scores over the network's
 _STREAMS = ("batches", "noise", "designer")
 
 
@@ -74,8 +73,8 @@ def design(
     progress
         Called after every step.
     checkpoint
-        File to save the state of training in, every `CHECKPOINT_EVERY_S` and at an interruption; removed at
-        the end.
+        File to save the state of training in, every `CHECKPOINT_EVERY_S`, at an interruption and at the end;
+        the caller removes it once the plan is saved.
     resume
         Go on from ``checkpoint``. The result is that of an uninterrupted run with the same steps.
 
@@ -96,14 +95,10 @@ def design(
             run.plan_steps()
         try:
             run.train(progress, path)
-        except BaseException:
+        finally:
             if path is not None and run.step > 0:
                 checkpoints.save(run.state(), path)
-            raise
-        plan = run.finish()
-    if path is not None:
-        path.unlink(missing_ok=True)
-    return plan
+        return run.finish()
 
 
 @contextmanager
@@ -123,16 +118,11 @@ class _Run:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         settings = problem.recipe.training
-        self.device = torch.device(settings.device)
-        if self.device.type == "cuda" and not torch.cuda.is_available():
-            raise RecipeError(f"The device {settings.device!r} isn't there.", "Use --device cpu.")
+        self.device = _device(settings.device)
         self.sensing = copy.deepcopy(problem.sensing).to(self.device)
         self.designer: Designer = build_designer(problem)
         self.reconstructor: Reconstructor = build_reconstructor(problem).to(self.device)
-        self.optimisers = {
-            "reconstructor": _adam(self.reconstructor, settings.learning_rate),
-            "designer": _adam(self.designer, settings.learning_rate * _DESIGNER_RATE),
-        }
+        self.optimisers = self._fresh_optimisers()
         seed = problem.recipe.seed
         self.generators = {
             name: torch_generator(seed, name, self.device if name == "noise" else "cpu") for name in _STREAMS
@@ -141,6 +131,14 @@ class _Run:
         self.pattern: Pattern | None = None
         self.step = 0
         self.seconds_left: float | None = None
+
+    def _fresh_optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        rate = self.problem.recipe.training.learning_rate
+        weights = list(self.reconstructor.parameters()) or [nn.Parameter(torch.zeros(0))]
+        return {
+            "reconstructor": torch.optim.Adam(weights, lr=rate, betas=(0.9, 0.99)),
+            "designer": self.designer.optimiser(rate),
+        }
 
     @property
     def is_trainable(self) -> bool:
@@ -158,9 +156,7 @@ class _Run:
         started = time.perf_counter()
         trial = copy.copy(self)
         trial.reconstructor, trial.designer = copy.deepcopy((self.reconstructor, self.designer))
-        trial.optimisers = {
-            name: _adam(getattr(trial, name), settings.learning_rate) for name in ("reconstructor", "designer")
-        }
+        trial.optimisers = trial._fresh_optimisers()
         trial.generators = {name: torch_generator(0, name, g.device) for name, g in self.generators.items()}
         trial.schedule = Schedule(_TIMED_STEPS, _TIMED_STEPS)
         durations = []
@@ -217,9 +213,8 @@ class _Run:
             return float(loss.detach())
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.reconstructor.parameters(), 1.0)
-        for name, optimiser in self.optimisers.items():
-            full = settings.learning_rate * (_DESIGNER_RATE if name == "designer" else 1.0)
-            optimiser.param_groups[0]["lr"] = full * rate
+        for optimiser in self.optimisers.values():
+            optimiser.param_groups[0]["lr"] = optimiser.defaults["lr"] * rate
             optimiser.step()
         return float(loss.detach())
 
@@ -310,15 +305,21 @@ class _Run:
         return Plan(problem.sensing, problem.design.budget, self.pattern, problem.noise, network, recipe, evidence)
 
 
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise RecipeError(
+            f"The device {name!r} can't be used here.", "Use cpu, or cuda where there is a GPU."
+        ) from error
+    return device
+
+
 def _joint_steps(steps: int, share: float) -> int:
     if not 0 <= share <= 1:
         raise RecipeError(f"The training setting joint_share is {share}.", "Give a number from 0 to 1.")
     return min(round(steps * share), steps)
-
-
-def _adam(module: nn.Module, rate: float) -> torch.optim.Optimizer:
-    parameters = list(module.parameters()) or [nn.Parameter(torch.zeros(0))]
-    return torch.optim.Adam(parameters, lr=rate, betas=(0.9, 0.99))
 
 
 def _loss(image: torch.Tensor, truth: torch.Tensor, scale: float) -> torch.Tensor:

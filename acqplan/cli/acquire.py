@@ -76,6 +76,7 @@ def simulate(
     from acqplan.instruments.base import save_acquired
     from acqplan.instruments.lookup import for_acquired
     from acqplan.plan import Plan
+    from acqplan.report.facts import noise_text
 
     place = arguments.tile(tile)
     for path in (output, truth):
@@ -95,7 +96,9 @@ def simulate(
         _write_truth(record.array * model.image_scale, truth, overwrite)
     files = exported if exported is not None else f"the {instrument.kind} files of the plan"
     console.note(f"Acquired {where} by playing {files}.")
-    console.note(f"Written: {output} ({len(acquisition.readings)} readings, format {writer.kind}, noise {model}).")
+    console.note(
+        f"Written: {output} ({len(acquisition.readings)} readings, format {writer.kind}, noise {noise_text(model)})."
+    )
 
 
 def _noise(plan: Plan, mri: dict[str, float | None], dmd: dict[str, float | None]) -> NoiseModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,7 @@ import typer
 from acqplan.cli import arguments, console
 from acqplan.cli.arguments import SeveralValues, examples
 from acqplan.cli.interruption import StopBetweenSteps, resume_command
-from acqplan.errors import RecipeError
+from acqplan.errors import OutputError, RecipeError
 
 if TYPE_CHECKING:
     from acqplan.plan import Plan
@@ -331,6 +332,9 @@ def _with_component(recipe: Recipe, name: str, kind: str, **options: Any) -> Rec
 def _run(
     recipe: Recipe, ctx: typer.Context, output: Path | None, *, overwrite: bool, resume: bool, dry_run: bool
 ) -> None:
+    device = recipe.training.device
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise RecipeError(f"There is no device {device!r}.", "Use --device cpu or --device cuda.")
     if dry_run:
         _dry_run(recipe)
         return
@@ -338,12 +342,12 @@ def _run(
 
     if output is None:
         raise RecipeError("No output is named.", "Add -o FILE.acqplan, or --dry-run to see the recipe only.")
+    if output.is_dir():
+        raise OutputError(f"{output} is a folder, expected a file name.", "Choose another name.")
     check_writable(output, overwrite=overwrite)
     checkpoint = output.with_name(f"{output.name}.checkpoint")
     if checkpoint.exists() and not resume:
         console.note(f"{checkpoint} of an interrupted training will be overwritten (--resume goes on from it).")
-    console.note(f"Designing {output} …")
-
     from acqplan import registry
     from acqplan.cli.training_display import TrainingDisplay
     from acqplan.training import design
@@ -358,6 +362,7 @@ def _run(
 
         plan = design(recipe, progress=follow, checkpoint=checkpoint, resume=resume)
     plan.save(output, overwrite=overwrite)
+    checkpoint.unlink(missing_ok=True)
     _report(plan, output)
 
 

@@ -78,6 +78,14 @@ class Designer(nn.Module, ABC):
     def set_progress(self, progress: float) -> None:
         """Tell how far joint training is, 0 to 1, for annealing; by default ignored."""
 
+    def optimiser(self, learning_rate: float) -> torch.optim.Optimizer:
+        """The optimiser of the designer's parameters; its rate is scaled by the training's schedule.
+
+        ``learning_rate`` is the network's. By default Adam at ten times that rate.
+        """
+        parameters = list(self.parameters()) or [nn.Parameter(torch.zeros(0))]
+        return torch.optim.Adam(parameters, lr=10 * learning_rate)
+
     def pattern_of(self, free: npt.ArrayLike) -> Pattern:
         """The pattern of the calibration region plus these units, in ascending order."""
         calibration = self.problem.calibration

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import nn
 
 from acqplan.designers.base import Designer, DesignProblem
@@ -15,6 +17,10 @@ from acqplan.registry import register
 from acqplan.seeding import torch_generator
 
 _BISECTIONS = 50
+_MEMORY = 0.97  # of what was learned about a unit, from step to step
+_NEIGHBOURHOOD = 2.0  # grid positions, standard deviation
+_OWN_SHARE = 0.7  # weight of a unit's own memory against its neighbours'
+_FLOOR = 1e-4  # of the typical worth: below it units are equally worthless
 
 
 class _ExactTopK(torch.autograd.Function):
@@ -62,6 +68,12 @@ class Learned(Designer):
     draw without replacement: learning moves samples of a pattern that is already good. A smooth start
     would collapse to the low-pass disc.
 
+    What a unit is worth shows only while it isn't measured: the loss is flat, to first order, in a unit whose value
+    is already known. So the gradient of each unit is remembered from the steps in which the Gumbel
+    noise left it out, and stands in while it is measured; where a unit was hardly ever left out, the
+    memory of its neighbours on the catalogue's grid helps. Scores then move by the logarithm of
+    that worth until it is level across the edge of the pattern: the condition of an optimal density.
+
     Parameters
     ----------
     spread
@@ -70,6 +82,8 @@ class Learned(Designer):
         Scale γ of the Gumbel noise at the start of joint training; falls to 0.
     temperature
         Temperature T of the relaxation at the start; falls to a tenth.
+    rate
+        Step size of the scores, in score units per unit of log worth.
     """
 
     summary = "exact-k Gumbel top-k: binary and on budget in every training step (the default)"
@@ -79,17 +93,18 @@ class Learned(Designer):
     def __init__(
         self,
         problem: DesignProblem,
-        spread: float = 0.4,
-        exploration: float = 0.1,
+        spread: float = 0.6,
+        exploration: float = 0.3,
         temperature: float = 1.0,
+        rate: float = 0.25,
     ) -> None:
         super().__init__(problem)
-        for name, value, smallest in (("spread", spread, 0.0), ("exploration", exploration, 0.0)):
-            if not value >= smallest:
-                raise RecipeError(f"The designer option {name} is {value}.", f"Give at least {smallest}.")
-        if not temperature > 0:
+        for name, value in (("spread", spread), ("exploration", exploration), ("rate", rate)):
+            if not (math.isfinite(value) and value >= 0):
+                raise RecipeError(f"The designer option {name} is {value}.", "Give a number of at least 0.")
+        if not (math.isfinite(temperature) and temperature > 0):
             raise RecipeError(f"The designer option temperature is {temperature}.", "Give a positive number.")
-        self.exploration, self.temperature, self.progress = exploration, temperature, 0.0
+        self.exploration, self.temperature, self.rate, self.progress = exploration, temperature, rate, 0.0
         free = problem.free_units
         energy = np.maximum(problem.energy[free], 1e-12 * max(float(problem.energy.max()), 1e-300))
         density = torch.from_numpy(spread * np.log(energy)).float()
@@ -99,19 +114,47 @@ class Learned(Designer):
         base = torch.zeros(problem.sensing.n_units)
         base[torch.from_numpy(problem.calibration.astype(np.int64))] = 1
         self.register_buffer("base", base, persistent=False)
+        # Decaying sums, over the steps in which a unit was left out, of its worth and of 1.
+        self.register_buffer("worth_sum", torch.zeros(free.size))
+        self.register_buffer("left_out", torch.zeros(free.size))
 
     def set_progress(self, progress: float) -> None:
         self.progress = min(max(progress, 0.0), 1.0)
 
+    def optimiser(self, learning_rate: float) -> torch.optim.Optimizer:
+        return torch.optim.SGD([self.scores], lr=self.rate)
+
     def relaxed(self, generator: torch.Generator) -> torch.Tensor:
         scores = self.scores
         if self.exploration > 0 and self.progress < 1:
-            noise = _gumbel(scores.numel(), generator).to(scores.device)
+            noise = _gumbel(scores.numel(), generator)
             scores = scores + self.exploration * (1 - self.progress) * noise
         temperature = self.temperature * 0.1**self.progress
         chosen = exact_top_k(scores, self.problem.n_free, temperature)
+        if chosen.requires_grad:
+            measured = chosen.detach() > 0
+            chosen.register_hook(lambda gradient: self._with_hindsight(gradient, measured))
         base: torch.Tensor = self.get_buffer("base")
         return base.index_add(0, self.get_buffer("free"), chosen)
+
+    def _with_hindsight(self, gradient: torch.Tensor, measured: torch.Tensor) -> torch.Tensor:
+        """Remember the worth of what was left out; give minus the log worth of every unit as the gradient."""
+        worth_sum, left_out = self.get_buffer("worth_sum"), self.get_buffer("left_out")
+        worth_sum.mul_(_MEMORY).add_(torch.where(measured, torch.zeros_like(gradient), -gradient))
+        left_out.mul_(_MEMORY).add_((~measured).float())
+        typical = worth_sum.sum().clamp(min=0) / left_out.sum().clamp(min=1)
+        floor = _FLOOR * typical + torch.finfo(torch.float32).tiny
+        nearby = (self._smooth(worth_sum) / self._smooth(left_out).clamp(min=1e-6)).clamp(min=floor).log()
+        own = (worth_sum / left_out.clamp(min=1e-6)).clamp(min=floor).log()
+        trust = _OWN_SHARE * (left_out >= 1)
+        return -(trust * own + (1 - trust) * nearby)
+
+    def _smooth(self, values: torch.Tensor) -> torch.Tensor:
+        """Gaussian mean over the catalogue's grid; calibration units count as nothing."""
+        grid = np.zeros(self.problem.sensing.n_units)
+        grid[self.problem.free_units] = values.numpy()
+        smooth = ndimage.gaussian_filter(grid.reshape(self.problem.sensing.grid_shape), _NEIGHBOURHOOD, mode="nearest")
+        return torch.from_numpy(smooth.reshape(-1)[self.problem.free_units]).float()
 
     def freeze(self, generator: torch.Generator) -> Pattern:
         ranked = torch.sort(self.scores.detach().cpu(), descending=True, stable=True).indices.numpy()

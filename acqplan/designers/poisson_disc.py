@@ -18,6 +18,7 @@ from acqplan.registry import register
 _PACKING = {1: 0.75, 2: 0.7}  # points per length or square of the spacing that random packing reaches
 _SHRINK_MOST, _SHRINK_LEAST = 0.8, 0.97  # of the scale between two passes
 _DENSEST = 16.0  # the core is full from 1 on
+_WIDEST = {1: 1, 2: 1 / 4}  # spacing, as a share of the longest side
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -60,11 +61,17 @@ class PoissonDisc(FixedDesigner):
         return np.flatnonzero(taken.ravel() & ~calibration)
 
     def density(self) -> FloatArray:
-        """float64[K]: points per unit, not cut at 1; with the cut they sum to the count outside calibration."""
+        """float64[K]: points per unit, not cut at 1.
+
+        With the cut they sum to the count outside the calibration region, but for the floor that bounds the spacing.
+        """
+        grid_shape = self.problem.sensing.grid_shape
+        dimensions = len(grid_shape)
         weights = closeness(self.problem) ** self.power
         free_weights = weights[self.problem.free_units]
         inclusion = inclusion_probabilities(free_weights, self.problem.n_free)
-        return np.minimum(weights * (inclusion / free_weights).max(), _DENSEST)
+        sparsest = (_WIDEST[dimensions] * max(grid_shape)) ** -dimensions
+        return np.asarray(np.clip(weights * (inclusion / free_weights).max(), sparsest, _DENSEST))
 
 
 def poisson_disc(given: BoolArray, density: FloatArray, order: IntArray, n: int) -> BoolArray:
@@ -85,7 +92,7 @@ def poisson_disc(given: BoolArray, density: FloatArray, order: IntArray, n: int)
     def throw(taken: BoolArray, most: int) -> BoolArray:
         if dimensions == 1:
             return throw_darts(taken, order, most, stretches(density.ravel(), scale))
-        spacing = np.minimum(density**-0.5, max(given.shape) / 4) * scale
+        spacing = scale / np.sqrt(density)
         # Points with a spacing of at most 1 go first: they keep nothing away, and a distant dart with a
         # wide disc can't take them out.
         core_first = order[np.argsort(spacing.ravel()[order] > 1, kind="stable")]

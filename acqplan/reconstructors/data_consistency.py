@@ -33,16 +33,18 @@ def enforce_data(
     penalty
         Scalar tensor > 0: noise variance of one reading over the variance of the error of ``image``.
     """
+    # ``coefficients`` already are zero where nothing was measured, so availability multiplies the prediction only: the
+    # step is then linear in it, with slope (truth − prediction) for a pattern that is being learned.
+    available = sensing.per_unit(counts.clamp(max=1))
+    repeats = sensing.per_unit(counts.detach().clamp(min=1))
+    misfit = coefficients - available * sensing.coefficients(image)
     if sensing.is_unitary:
-        weight = sensing.per_unit(counts / (counts + penalty))
-        residual = weight * (coefficients - sensing.coefficients(image))
-        return image + sensing.adjoint(residual)
-    weight = sensing.per_unit(counts)
+        return image + sensing.adjoint(misfit * repeats / (repeats + penalty))
 
     def normal(x: torch.Tensor) -> torch.Tensor:
-        return sensing.adjoint(weight * sensing.coefficients(x)) + penalty * x
+        return sensing.adjoint(available * repeats * sensing.coefficients(x)) + penalty * x
 
-    residual = sensing.adjoint(weight * (coefficients - sensing.coefficients(image)))
+    residual = sensing.adjoint(repeats * misfit)
     return image + conjugate_gradient(normal, residual, _CG_ITERATIONS)
 
 

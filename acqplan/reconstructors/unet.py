@@ -53,8 +53,9 @@ class UNet(Reconstructor):
         self.up = nn.ModuleList(_pair(3 * width, width) for width in reversed(widths[:-1]))
         self.leave = nn.Conv2d(channels, image_channels, 1)
         # The untrained network then gives the zero-filled image back.
-        nn.init.zeros_(self.leave.weight)
-        nn.init.constant_(self.leave.bias, 0.0)
+        with torch.no_grad():
+            for parameter in self.leave.parameters():
+                parameter.zero_()
 
     def forward(self, coefficients: torch.Tensor, counts: torch.Tensor, sensing: SensingModel) -> torch.Tensor:
         image = sensing.adjoint(coefficients)

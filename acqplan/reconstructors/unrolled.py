@@ -1,4 +1,4 @@
-"""The default reconstructor: a short unrolled network with exact data-consistency steps."""
+"""The default reconstructor: a sparse classical start, then a short unrolled network with exact data consistency."""
 
 from __future__ import annotations
 
@@ -6,49 +6,59 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from acqplan.errors import RecipeError
 from acqplan.reconstructors.base import Reconstructor, from_channels, image_scale, to_channels
 from acqplan.reconstructors.data_consistency import enforce_data
+from acqplan.reconstructors.sparse_start import sparse_start
 from acqplan.registry import register
 from acqplan.sensing.base import SensingModel
 
 _BLOCK = 2  # pixels are gathered 2 × 2 into channels: four times fewer positions, twice the reach
+_DETAIL_WINDOW = 5  # pixels; what a local mean doesn't explain is shown to the network on its own
 
 
 class Denoiser(nn.Module):
-    """A small residual block on 2 × 2 gathered pixels, with features handed on from stage to stage."""
+    """A small residual block on 2 × 2 gathered pixels, with features handed on from stage to stage.
 
-    def __init__(self, image_channels: int, channels: int, depth: int) -> None:
+    It sees the image and, magnified, its detail, and gives a correction of the detail's size: that is
+    what is left to mend after the start.
+    """
+
+    def __init__(self, image_channels: int, channels: int, depth: int, gain: float) -> None:
         super().__init__()
+        self.gain = gain
         gathered = image_channels * _BLOCK**2
-        self.enter = nn.Conv2d(gathered, channels, 3, padding=1)
+        self.enter = nn.Conv2d(2 * gathered, channels, 3, padding=1)
         self.layers = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(depth))
         self.leave = nn.Conv2d(channels, gathered, 3, padding=1)
-        # The untrained network is then plain data consistency: training starts from the zero-filled image.
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)
+        # The untrained network is then plain data consistency on the start.
+        with torch.no_grad():
+            for parameter in self.leave.parameters():
+                parameter.zero_()
 
-    def forward(
-        self, pixels: torch.Tensor, memory: torch.Tensor | None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """pixels[B, C, H, W] and the previous stage's features -> residual[B, C, H, W], features."""
+    def forward(self, pixels: torch.Tensor, memory: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """pixels[B, C, H, W] and the previous stage's features -> correction[B, C, H, W], features."""
         height, width = pixels.shape[-2:]
-        padded = functional.pad(pixels, (0, width % _BLOCK, 0, height % _BLOCK))
-        features: torch.Tensor = self.enter(functional.pixel_unshuffle(padded, _BLOCK))
+        local_mean = functional.avg_pool2d(pixels, _DETAIL_WINDOW, stride=1, padding=_DETAIL_WINDOW // 2)
+        detail = (pixels - local_mean) / (5 * self.gain)
+        both = functional.pad(torch.cat([pixels, detail], dim=1), (0, width % _BLOCK, 0, height % _BLOCK))
+        features: torch.Tensor = self.enter(functional.pixel_unshuffle(both, _BLOCK))
         if memory is not None:
             features = features + memory
         features = functional.relu(features)
         for layer in self.layers:
             features = functional.relu(features + layer(features))
-        residual = functional.pixel_shuffle(self.leave(features), _BLOCK)
-        return residual[..., :height, :width], features
+        correction = functional.pixel_shuffle(self.leave(features), _BLOCK)
+        return self.gain * correction[..., :height, :width], features
 
 
 @register("reconstructors", "unrolled")
 class Unrolled(Reconstructor):
-    """Alternate a small denoising network and an exact data-consistency step.
+    """Alternate a small denoising network and an exact data-consistency step, from a sparse start.
 
-    x ← D_t(x), then x ← argmin Σ counts|Ax − y|² + λ_t‖x − D_t(x)‖², t = 1 … stages, with learned λ_t. The
-    last step is a data-consistency step.
+    x ← x + D_t(x), then x ← argmin Σ counts|Ax − y|² + λ_t‖x − z‖² with z that result, t = 1 … stages, learned
+    λ_t. The last step is a data-consistency step. The start is `sparse_start`: the network learns what is left
+    to mend, which takes minutes where learning all of it would take hours.
 
     Parameters
     ----------
@@ -56,26 +66,51 @@ class Unrolled(Reconstructor):
         Whether images are complex (two network channels) or real.
     stages, channels, depth
         Number of stages; feature channels; residual layers per stage.
+    start_iterations
+        Iterations of the sparse start; 0 starts from the zero-filled image.
+    gain
+        Expected size of a correction over the image's root mean square.
     """
 
-    summary = "unrolled network with exact data consistency, learned steps, small blocks (the default)"
+    summary = "sparse start, then an unrolled network with exact data consistency (the default)"
     reference = "MoDL, arXiv 1712.02862; deep cascades, arXiv 1704.02422"
 
-    def __init__(self, is_complex: bool, stages: int = 5, channels: int = 32, depth: int = 2) -> None:
-        super().__init__(is_complex=is_complex, stages=stages, channels=channels, depth=depth)
-        self.is_complex = is_complex
-        self.denoisers = nn.ModuleList(Denoiser(1 + is_complex, channels, depth) for _ in range(stages))
+    def __init__(
+        self,
+        is_complex: bool,
+        stages: int = 3,
+        channels: int = 32,
+        depth: int = 2,
+        start_iterations: int = 20,
+        gain: float = 0.02,
+    ) -> None:
+        super().__init__(
+            is_complex=is_complex,
+            stages=stages,
+            channels=channels,
+            depth=depth,
+            start_iterations=start_iterations,
+            gain=gain,
+        )
+        if min(stages, channels) < 1 or min(depth, start_iterations) < 0 or not gain > 0:
+            raise RecipeError(
+                f"The options stages={stages}, channels={channels}, depth={depth}, "
+                f"start_iterations={start_iterations}, gain={gain} make no network.",
+                "Give at least one stage and channel, no negative number, and a positive gain.",
+            )
+        self.is_complex, self.start_iterations = is_complex, start_iterations
+        self.denoisers = nn.ModuleList(Denoiser(1 + is_complex, channels, depth, gain) for _ in range(stages))
         self.raw_penalty = nn.Parameter(torch.full((stages,), -3.0))
 
-    def forward(
-        self, coefficients: torch.Tensor, counts: torch.Tensor, sensing: SensingModel
-    ) -> torch.Tensor:
-        scale = image_scale(sensing.adjoint(coefficients))
+    def forward(self, coefficients: torch.Tensor, counts: torch.Tensor, sensing: SensingModel) -> torch.Tensor:
+        with torch.no_grad():
+            start = sparse_start(coefficients.detach(), counts.detach(), sensing, self.start_iterations)
+            scale = image_scale(start)
         scaled = coefficients / scale.reshape(-1, *(1,) * (coefficients.ndim - 1))
-        image = sensing.adjoint(scaled)
+        image = start / scale
         memory: torch.Tensor | None = None
         for denoiser, raw_penalty in zip(self.denoisers, self.raw_penalty, strict=True):
-            residual, memory = denoiser(to_channels(image), memory)
-            image = image + from_channels(residual, self.is_complex)
+            correction, memory = denoiser(to_channels(image), memory)
+            image = image + from_channels(correction, self.is_complex)
             image = enforce_data(image, scaled, counts, functional.softplus(raw_penalty), sensing)
         return image * scale

@@ -35,7 +35,7 @@ class Wavelet(Reconstructor):
     reference = "Lustig 2007, doi 10.1002/mrm.21391; FISTA, doi 10.1137/080716542"
     is_trained = False
 
-    def __init__(self, weight: float = 0.01, iterations: int = 80, levels: int = 3) -> None:
+    def __init__(self, weight: float = 0.005, iterations: int = 80, levels: int = 3) -> None:
         super().__init__(weight=weight, iterations=iterations, levels=levels)
         if not (math.isfinite(weight) and weight >= 0) or iterations < 1 or levels < 1:
             raise RecipeError(
@@ -48,7 +48,7 @@ class Wavelet(Reconstructor):
         scale = image_scale(sensing.adjoint(coefficients))
         scaled = coefficients / scale.reshape(-1, *(1,) * (coefficients.ndim - 1))
         weight = sensing.per_unit(counts)
-        step = 1 / max(float(counts.max()) * _largest_gain(sensing), 1e-12)
+        step = 1 / max(float(counts.max()) * sensing.gain_bound, 1e-12)
         image = sensing.adjoint(scaled)
         momentum, previous = 1.0, image
         for iteration in range(self.iterations):
@@ -81,16 +81,3 @@ def _pad(image: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
         parts = functional.pad(torch.view_as_real(image), (0, 0, 0, columns, 0, rows))
         return torch.view_as_complex(parts.contiguous())
     return functional.pad(image, (0, columns, 0, rows))
-
-
-def _largest_gain(sensing: SensingModel) -> float:
-    """Largest eigenvalue of AᴴA: 1 for an isometry, otherwise by power iteration from a flat image."""
-    if sensing.is_isometry:
-        return 1.0
-    image = torch.ones((1, *sensing.image_shape), dtype=sensing.image_dtype)
-    gain = 1.0
-    for _ in range(20):
-        image = sensing.adjoint(sensing.coefficients(image))
-        gain = float(torch.linalg.vector_norm(image))
-        image = image / max(gain, 1e-12)
-    return 1.05 * gain

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -12,10 +12,13 @@ from acqplan.errors import ImageError, RecipeError
 from acqplan.evaluation import METRICS, Evaluation, Scene, evaluate
 from acqplan.images import ImageRecord, ImageStack, TrainingImages
 from acqplan.plan import Plan
+from acqplan.report.facts import noise_text
 from acqplan.resolve import evaluation_images
 from acqplan.seeding import numpy_generator
 
 DATA_RANGE = "largest magnitude of each image at the plan's size"
+T = TypeVar("T")
+
 _RESAMPLINGS = 10_000
 _CONFIDENCE = 0.95
 
@@ -82,7 +85,9 @@ def measure_plan(
     name: str, plan: Plan, stacks: Sequence[ImageStack], *, limit: int | None = None, seed: int = 0
 ) -> Measured:
     """Evaluate one plan on images brought to its size; ``limit``: at most so many, evenly over all."""
-    return _measure(name, plan, Scene(plan.sensing, plan.pattern, plan.noise), _limited(plan, stacks, limit), seed)
+    images = evaluation_images(plan.recipe, list(stacks))
+    chosen = replace(images, test=_evenly(images.test, limit))
+    return _measure(name, plan, Scene(plan.sensing, plan.pattern, plan.noise), chosen, seed)
 
 
 def compare_plans(
@@ -107,17 +112,22 @@ def compare_plans(
     prepared: list[TrainingImages] = []
     for _, plan in plans:
         same = next((i for i, (_, other) in enumerate(plans[: len(prepared)]) if _sized_alike(plan, other)), None)
-        prepared.append(prepared[same] if same is not None else _limited(plan, stacks, limit, seed_of=first))
-    common = set.intersection(*({_key(record) for record in images.test} for images in prepared))
-    if not common:
+        if same is not None:
+            prepared.append(prepared[same])
+        else:
+            prepared.append(evaluation_images(replace(plan.recipe, seed=first.recipe.seed), list(stacks)))
+    shared = set.intersection(*({_key(record) for record in images.test} for images in prepared))
+    if not shared:
         raise ImageError(
             "The plans' sizes leave no image in common: their tiles are of different parts.",
             "Compare plans of the same size and binning.",
         )
+    keys = [_key(record) for record in prepared[0].test if _key(record) in shared]
+    chosen = set(_evenly(keys, limit))
     measured = []
     for (name, plan), images in zip(plans, prepared, strict=True):
-        shared = replace(images, test=tuple(record for record in images.test if _key(record) in common))
-        measured.append(_measure(name, plan, Scene(plan.sensing, plan.pattern, first.noise), shared, seed))
+        part = replace(images, test=tuple(record for record in images.test if _key(record) in chosen))
+        measured.append(_measure(name, plan, Scene(plan.sensing, plan.pattern, first.noise), part, seed))
     warnings = list(dict.fromkeys(w for m in measured for w in evaluation_warnings(m)))
     differences = [_difference(measured[0], other) for other in measured[1:]]
     return Comparison(measured, differences, _flags(plans), warnings)
@@ -132,15 +142,11 @@ def _measure(name: str, plan: Plan, scene: Scene, images: TrainingImages, seed: 
     return Measured(name, plan, evaluate(scene, {"plan": plan.reconstructor}, images.test, seed=seed), images)
 
 
-def _limited(
-    plan: Plan, stacks: Sequence[ImageStack], limit: int | None, *, seed_of: Plan | None = None
-) -> TrainingImages:
-    recipe = plan.recipe if seed_of is None else replace(plan.recipe, seed=seed_of.recipe.seed)
-    images = evaluation_images(recipe, list(stacks))
-    if limit is None or limit >= len(images.test):
-        return images
-    chosen = np.unique(np.linspace(0, len(images.test) - 1, limit).round().astype(int))
-    return replace(images, test=tuple(images.test[i] for i in chosen))
+def _evenly(items: Sequence[T], limit: int | None) -> tuple[T, ...]:
+    """At most ``limit`` of the items, evenly over all."""
+    if limit is None or limit >= len(items):
+        return tuple(items)
+    return tuple(items[i] for i in np.linspace(0, len(items) - 1, limit).round().astype(int))
 
 
 def _sized_alike(plan: Plan, other: Plan) -> bool:
@@ -153,6 +159,11 @@ def _key(record: ImageRecord) -> tuple[str, int]:
     return record.source, record.index
 
 
+def budget_text(plan: Plan) -> str:
+    """``64 of 256 lines``."""
+    return f"{plan.budget.n_readings} of {plan.budget.n_units} {plan.sensing.unit_name}s"
+
+
 def _flags(plans: Sequence[tuple[str, Plan]]) -> list[str]:
     first_name, first = plans[0]
     flags = []
@@ -162,20 +173,20 @@ def _flags(plans: Sequence[tuple[str, Plan]]) -> list[str]:
             first.budget.n_units,
             first.sensing.unit_name,
         ):
-            flags.append(f"Not the same budget: {_budget(first_name, first)}; {_budget(name, plan)}.")
+            flags.append(
+                f"Not the same budget: {first_name} measures {budget_text(first)}, {name} {budget_text(plan)}."
+            )
         if plan.sensing.image_shape != first.sensing.image_shape:
             flags.append(
                 f"Not the same size: {first_name} {_size(first)}, {name} {_size(plan)}; "
                 "their numbers don't measure the same details."
             )
         if (plan.noise.kind, plan.noise.spec()) != (first.noise.kind, first.noise.spec()):
-            flags.append(f"{name} was made for other noise ({plan.noise}); all are measured with {first.noise}.")
+            flags.append(
+                f"{name} was made for other noise, {noise_text(plan.noise)}; "
+                f"all are measured with {noise_text(first.noise)}."
+            )
     return flags
-
-
-def _budget(name: str, plan: Plan) -> str:
-    budget = plan.budget
-    return f"{name} measures {budget.n_readings} of {budget.n_units} {plan.sensing.unit_name}s"
 
 
 def _size(plan: Plan) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from acqplan.report import facts, page
-from acqplan.report.comparison import Comparison, Difference, Measured
+from acqplan.report import page
+from acqplan.report.comparison import Comparison, Difference, Measured, budget_text
 from acqplan.report.figures import error_colours, error_gain, grey, pattern_colours
 from acqplan.report.plan_page import COLUMNS, LARGER_IS_BETTER, cells, numbers
 
@@ -41,7 +41,7 @@ def _table(comparison: Comparison) -> str:
                 measured.name,
                 measured.plan.recipe.designer.kind,
                 measured.plan.reconstructor.kind,
-                facts.count(measured.plan),
+                budget_text(measured.plan),
                 *cells(means["plan"]),
                 f"{means['zero_filled']['psnr_db']:.2f}",
                 difference_text(differences[measured.name]) if i else "",
@@ -90,7 +90,12 @@ def _pictures(comparison: Comparison) -> list[str]:
     ]
     gain = error_gain(errors, record.data_range)
     brightest = record.data_range / gain
-    figures = [page.figure([page.image(grey(record.array, record.data_range), "the true image")], "truth")]
+    truth = [
+        page.image(grey(record.array, record.data_range), "the true image"),
+        page.blank("Error: |image| − |truth|, in colours (scale below)."),
+        page.blank("Pattern. Dark: measured. Orange: calibration."),
+    ]
+    figures = [page.figure(truth, "truth")]
     for measured, i, error in zip(comparison.measured, shown, errors, strict=True):
         values = measured.evaluation.rows[i]["plan"]
         pictures = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 import numpy as np
 
@@ -63,20 +62,21 @@ def verdict(demonstration: Demonstration) -> str:
     trained = [each for each in others if each.is_trained]
     floors = [each for each in others if not each.is_trained and each.designer in _FLOORS]
     classical = [each for each in others if each.reconstructor not in ("zero-filled", ours.reconstructor)]
-    gains = [f"{_gain(ours, each)} against the zero-filled {each.designer} image" for each in floors]
-    gains += [f"{_gain(ours, each)} against {each.designer} with {each.reconstructor}" for each in classical]
+    gains = [f"{_gain(ours, each)} the zero-filled {each.designer} image" for each in floors]
+    gains += [f"{_gain(ours, each)} {each.designer} with {each.reconstructor} reconstruction" for each in classical]
     if trained:
         best = max(trained, key=lambda each: each.means["psnr_db"])
         which = "the best of the fixed patterns" if len(trained) > 1 else "the fixed pattern"
-        gains.append(f"{_gain(ours, best)} against {which} with the same retrained network ({best.designer})")
+        gains.append(f"{_gain(ours, best)} {which} with the same retrained network ({best.designer})")
     return (
         f"At exactly {facts.count(ours.plan)}, the learned plan reaches {ours.means['psnr_db']:.2f} dB PSNR "
-        f"on {demonstration.n_test} held-out images: {'; '.join(gains)}."
+        f"on {demonstration.n_test} held-out images. That is {'; '.join(gains)}."
     )
 
 
 def _gain(ours: Contestant, other: Contestant) -> str:
-    return f"{ours.means['psnr_db'] - other.means['psnr_db']:+.2f} dB".replace("-", "−")
+    gain = ours.means["psnr_db"] - other.means["psnr_db"]
+    return f"{abs(gain):.2f} dB {'above' if gain >= 0 else 'below'}"
 
 
 def _table(demonstration: Demonstration) -> str:
@@ -115,7 +115,7 @@ def _pictures(demonstration: Demonstration) -> list[str]:
     notes = ("Error: |image| − |truth|, in colours (scale below).", _pattern_note(demonstration))
     truth = [
         page.image(grey(record.array, record.data_range), "the true image"),
-        *(f'<div class="blank">{escape(note)}</div>' for note in notes),
+        *map(page.blank, notes),
     ]
     figures = [page.figure(truth, "truth", ["all units, no noise"])]
     for each, error in zip(shown, errors, strict=True):
@@ -149,9 +149,7 @@ def _where(demonstration: Demonstration) -> str:
 
 
 def _noise(demonstration: Demonstration) -> str:
-    noise = demonstration.learned.plan.noise
-    settings = ", ".join(f"{name} {value:g}" for name, value in noise.spec().items())
-    return f"{noise.kind.replace('_', ' ')} ({settings})"
+    return facts.noise_text(demonstration.learned.plan.noise).replace("_", " ")
 
 
 def _commands(demonstrations: Sequence[Demonstration]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from acqplan.noise.base import NoiseModel
 from acqplan.plan import Plan
 from acqplan.recipe import Component
 
@@ -36,15 +37,16 @@ def facts(plan: Plan) -> list[tuple[str, str]]:
     encoding = plan.sensing.spec().get("encoding")
     time_s = plan.budget.acquisition_time_s
     n_calibration = plan.budget.n_calibration
+    centre = "in the centre" if plan.sensing.is_complex else "of the lowest sequencies"
     network = plan.reconstructor
     parameters = f", {network.n_parameters:,} parameters" if network.n_parameters else ", nothing to train"
     listed = [
         ("Sensing", plan.sensing.kind + (f", {encoding}" if encoding else "")),
         ("Size", f"{rows} × {columns} (rows × columns)"),
         ("Count", count(plan)),
-        ("Calibration", f"{n_calibration} {plan.sensing.unit_name}s in the centre" if n_calibration else "none"),
+        ("Calibration", f"{n_calibration} {plan.sensing.unit_name}s {centre}" if n_calibration else "none"),
         ("Acquisition time", "the time per reading isn't known" if time_s is None else f"{time_s:.6g} s"),
-        ("Noise", _arguments(plan.noise.kind, plan.noise.spec())),
+        ("Noise", noise_text(plan.noise)),
         ("Designer", _component(recipe.designer)),
         ("Reconstructor", _arguments(network.kind, _without_defaults(network.spec())) + parameters),
         ("Training", f"{training.steps} steps of {training.batch_size} images, seed {recipe.seed}"),
@@ -70,6 +72,11 @@ def _evidence(plan: Plan) -> list[tuple[str, str]]:
 def warnings(plan: Plan) -> list[str]:
     """What the evidence isn't."""
     return [str(warning) for warning in plan.evidence.get("warnings", [])]
+
+
+def noise_text(noise: NoiseModel) -> str:
+    """``complex_gaussian (std 0.005)``."""
+    return _arguments(noise.kind, noise.spec())
 
 
 def metrics_text(values: dict[str, float]) -> str:

@@ -44,8 +44,6 @@ p.note, footer { color: var(--soft); font-size: .88rem; }
 footer { max-width: 70rem; margin: 2rem auto; padding: 0 1.25rem; }
 .scroll { overflow-x: auto; margin: .8rem 0; }
 table { border-collapse: collapse; font-size: .93rem; font-variant-numeric: tabular-nums; }
-caption { caption-side: bottom; text-align: left; color: var(--soft); font-size: .85rem; padding-top: .5rem;
-  max-width: 46rem; }
 th, td { padding: .38rem .9rem .38rem 0; text-align: right; border-bottom: 1px solid var(--rule); white-space: nowrap; }
 th { font-weight: 600; color: var(--soft); font-size: .85rem; }
 th.text, td.text { text-align: left; }
@@ -53,7 +51,7 @@ td.wide { white-space: normal; overflow-wrap: anywhere; }
 td.best { font-weight: 700; color: var(--mark); }
 tr.ours td { background: var(--good); }
 tr.ours td:first-child { box-shadow: inset 3px 0 0 var(--mark); padding-left: .6rem; }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr));
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(8.2rem, 40vw), 1fr));
   gap: 1.4rem 1rem; margin: 1rem 0; }
 figure { margin: 0; }
 figure img { display: block; width: 100%; image-rendering: pixelated; border-radius: 3px; margin-bottom: .3rem; }
@@ -62,7 +60,8 @@ figcaption { font-size: .82rem; line-height: 1.4; color: var(--soft); }
 figcaption b { display: block; color: var(--ink); font-size: .9rem; }
 .blank { aspect-ratio: 1; background: var(--tint); border-radius: 3px; margin-bottom: .3rem; padding: .8rem;
   font-size: .8rem; color: var(--soft); }
-.scale { display: flex; align-items: center; gap: .6rem; font-size: .82rem; color: var(--soft); margin: .4rem 0 1rem; }
+.scale { display: flex; flex-wrap: wrap; align-items: center; gap: .2rem .6rem;
+  font-size: .82rem; color: var(--soft); margin: .4rem 0 1rem; }
 .scale img { width: 12rem; height: .7rem; border-radius: 2px; }
 .warning { border-left: 3px solid #c98a1b; background: #fdf7ea; padding: .5rem .9rem; max-width: 46rem; margin: .6rem 0;
   font-size: .9rem; }
@@ -93,6 +92,11 @@ def image(pixels: Colours, description: str) -> str:
     return f'<img src="{data_uri(png(pixels))}" alt="{escape(description)}">'
 
 
+def blank(text: str) -> str:
+    """A square of words in the place of a picture."""
+    return f'<div class="blank">{escape(text)}</div>'
+
+
 def figure(pictures: Sequence[str], title: str, lines: Sequence[str] = (), *, is_ours: bool = False) -> str:
     """Pictures above each other with a caption."""
     caption = "<br>".join(escape(line) for line in lines)
@@ -102,7 +106,7 @@ def figure(pictures: Sequence[str], title: str, lines: Sequence[str] = (), *, is
 
 def cards(figures: Sequence[str]) -> str:
     """Figures side by side, as many as the window has room for."""
-    return f'<div class="cards">{"".join(figures)}</div>'
+    return f'<div class="cards" style="max-width: {15 * len(figures)}rem">{"".join(figures)}</div>'
 
 
 def error_legend(brightest: float, data_range: float, gain: int) -> str:
@@ -137,8 +141,8 @@ def table(
         + "</tr>\n"
         for i, row in enumerate(rows)
     )
-    below = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f'<div class="scroll"><table>{below}<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>'
+    below = paragraph(caption, "note") if caption else ""
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>{below}'
 
 
 def facts_table(rows: Sequence[tuple[str, str]]) -> str:

@@ -67,6 +67,11 @@ class SensingModel(nn.Module, ABC):
         """dtype of the detector's readings."""
         return torch.complex64 if self.is_complex else torch.float32
 
+    @property
+    def gain_bound(self) -> float:
+        """An upper bound of ‖decode∘forward‖²: steps up to its inverse keep a gradient method stable."""
+        return 1.0
+
     @abstractmethod
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """image[B, *image_shape] -> expected detector readings[B, K, *reading_shape]."""

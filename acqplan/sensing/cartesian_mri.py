@@ -67,6 +67,12 @@ class CartesianMRI(SensingModel):
         self.is_unitary = maps is None
         self.is_isometry = maps is None or bool(torch.allclose(maps.abs().square().sum(0), torch.ones(()), atol=1e-4))
 
+    @property
+    def gain_bound(self) -> float:
+        if self.coil_maps is None:
+            return 1.0
+        return float(self.coil_maps.abs().square().sum(0).max())
+
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         coil_images = image[:, None]
         if self.coil_maps is not None:
