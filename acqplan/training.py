@@ -206,12 +206,12 @@ class _Run:
         images = images.to(self.device) * noise.image_scale
         coefficients = measure(images, counts[None].to(self.device), self.sensing, noise, self.generators["noise"])
         reconstructed = self.reconstructor(coefficients, counts[None].to(self.device), self.sensing)
-        loss = _loss(reconstructed, images, noise.image_scale)
+        loss = _loss(reconstructed, images)
         for optimiser in self.optimisers.values():
             optimiser.zero_grad(set_to_none=True)
         if not loss.requires_grad:
             return float(loss.detach())
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self.reconstructor.parameters(), 1.0)
         for optimiser in self.optimisers.values():
             optimiser.param_groups[0]["lr"] = optimiser.defaults["lr"] * rate
@@ -322,9 +322,10 @@ def _joint_steps(steps: int, share: float) -> int:
     return min(round(steps * share), steps)
 
 
-def _loss(image: torch.Tensor, truth: torch.Tensor, scale: float) -> torch.Tensor:
-    difference = (image - truth) / scale
-    return difference.abs().square().mean()
+def _loss(image: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Mean over the batch of ‖image − truth‖²/‖truth‖²: a dim image counts as much as a bright one."""
+    error = (image - truth).abs().square().mean((-2, -1))
+    return (error / truth.abs().square().mean((-2, -1)).clamp(min=torch.finfo(torch.float32).tiny)).mean()
 
 
 def _digest(problem: Problem) -> str:

@@ -125,7 +125,7 @@ class Learned(Designer):
         return torch.optim.SGD([self.scores], lr=self.rate)
 
     def relaxed(self, generator: torch.Generator) -> torch.Tensor:
-        scores = self.scores
+        scores: torch.Tensor = self.scores
         if self.exploration > 0 and self.progress < 1:
             noise = _gumbel(scores.numel(), generator)
             scores = scores + self.exploration * (1 - self.progress) * noise

@@ -32,7 +32,7 @@ class PoissonDisc(FixedDesigner):
 
     On a plane spacing = scale/√density in grid units. On a line it is measured along the cumulated density, so
     that it adapts between two points as well. Points keep it from the calibration region too. Darts are thrown
-    at the grid in one random order. When no more find room the scale shrinks and the gaps are filled, until
+    at the grid in one random order, dense regions first on average. When no more find room the scale shrinks and the gaps are filled, until
     the count is reached: a bounded number of passes.
 
     Parameters
@@ -56,8 +56,9 @@ class PoissonDisc(FixedDesigner):
         shape = (1, *problem.sensing.grid_shape)[-2:]
         calibration = np.zeros(problem.sensing.n_units, dtype=bool)
         calibration[problem.calibration] = True
-        order = random.permutation(problem.free_units)
-        taken = poisson_disc(calibration.reshape(shape), self.density().reshape(shape), order, problem.n_free)
+        free, density = problem.free_units, self.density()
+        order = free[np.argsort(random.exponential(size=free.size) / density[free])]  # likelier where dense
+        taken = poisson_disc(calibration.reshape(shape), density.reshape(shape), order, problem.n_free)
         return np.flatnonzero(taken.ravel() & ~calibration)
 
     def density(self) -> FloatArray:
@@ -113,7 +114,7 @@ def poisson_disc(given: BoolArray, density: FloatArray, order: IntArray, n: int)
 def throw_darts(given: BoolArray, order: IntArray, most: int, keep_away: KeepAway) -> BoolArray:
     """bool[rows, columns]: ``given`` and, of ``order``, up to ``most`` points that no earlier one keeps away."""
     taken = given.copy()
-    blocked = np.zeros_like(given)
+    blocked = given.copy()
     for y, x in np.argwhere(given).tolist():
         keep_away(blocked, y, x)
     columns = given.shape[1]

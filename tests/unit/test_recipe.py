@@ -1,0 +1,144 @@
+"""Recipes: TOML and back, and a clear word for every mistake."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from acqplan.errors import RecipeError
+from acqplan.recipe import (
+    BudgetSettings,
+    Component,
+    ImageSettings,
+    Recipe,
+    TrainingSettings,
+    check_options,
+    from_dict,
+    from_toml,
+    option_names,
+    to_toml,
+)
+
+FULL = Recipe(
+    "dmd",
+    seed=7,
+    images=ImageSettings(["fields/ä b", 'quote".tif'], [64, 32], "crop", 2, [3, 9], 0.25, 0.125),
+    sensing=Component("hadamard_dmd"),
+    budget=BudgetSettings("2min30s", 4, 5e-05),
+    noise=Component("poisson_gaussian", {"photons": 200.0, "dark_e": 0.5}),
+    designer=Component("variable-density", {"power": 1.5}),
+    reconstructor=Component("unet", {"channels": 8}),
+    training=TrainingSettings(None, 400, 2, 1e-3, 0.5, 1, "cuda"),
+)
+
+
+@pytest.mark.parametrize("recipe", [Recipe("mri"), FULL])
+def test_toml_gives_the_recipe_back(recipe: Recipe) -> None:
+    assert from_toml(to_toml(recipe)) == recipe
+    assert to_toml(from_toml(to_toml(recipe))) == to_toml(recipe)
+
+
+def test_settings_left_open_are_left_out() -> None:
+    table = tomllib.loads(to_toml(Recipe("mri")))
+    assert "sensing" not in table
+    assert "size" not in table["images"]
+    assert table["designer"] == {"kind": "learned"}
+    assert table["reconstructor"] == {"kind": "unrolled"}
+
+
+def test_every_setting_is_written() -> None:
+    table = tomllib.loads(to_toml(FULL))
+    assert set(table) == {each.name for each in fields(Recipe)}
+    assert set(table["images"]) == {each.name for each in fields(ImageSettings)}
+    assert table["noise"] == {"kind": "poisson_gaussian", "photons": 200.0, "dark_e": 0.5}
+    assert set(table["training"]) == {each.name for each in fields(TrainingSettings)} - {"minutes"}
+
+
+def test_a_recipe_as_a_person_writes_it() -> None:
+    recipe = from_toml(
+        """
+        modality = "mri"
+        [images]
+        paths = ["scans/"]
+        size = [128, 128]
+        held_out = 0          # whole numbers are numbers
+        [budget]
+        amount = "4x"
+        [designer]
+        kind = "variable-density"
+        power = 2
+        """
+    )
+    assert recipe.images.size == [128, 128]
+    assert recipe.images.held_out == 0.0
+    assert isinstance(recipe.images.held_out, float)
+    assert recipe.designer == Component("variable-density", {"power": 2})
+    assert recipe.training == TrainingSettings()
+
+
+def test_a_changed_setting_makes_a_new_recipe() -> None:
+    changed = FULL.with_settings("training", steps=None, minutes=3.0)
+    assert (changed.training.steps, changed.training.minutes) == (None, 3.0)
+    assert FULL.training.steps == 400
+    assert changed.with_settings("training", steps=400, minutes=None) == FULL
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            'modality = "mri"\nbudgets = 3',
+            "myfile has an unknown key 'budgets'. Did you mean 'budget'? Known: modality,",
+        ),
+        ('modality = "mri"\n[images]\npath = []', "myfile [images] has an unknown key 'path'. Did you mean 'paths'?"),
+        (
+            'modality = "mri"\n[training]\nbatch = 4',
+            "[training] has an unknown key 'batch'. Did you mean 'batch_size'?",
+        ),
+        ('modality = "mri"\n[training]\nzzz = 4', "[training] has an unknown key 'zzz'. Known: minutes, steps"),
+        ('modality = "pet"', "There is no modality 'pet'. Choose one of: mri, dmd."),
+        ("seed = 1", 'myfile doesn\'t say which modality. Add modality = "mri" or "dmd".'),
+        ('modality = "mri"\nimages = 3', "myfile [images] is 3, expected a table. Write it as [images]."),
+        ('modality = "mri"\n[designer]\nslope = 3', 'myfile [designer] has no kind. Add kind = "…".'),
+        ('modality = "mri"\n[designer]\nkind = 3', "[designer] has no kind"),
+        ('modality = "mri', "myfile is no valid TOML"),
+        ('modality = "mri"\nseed = 1.5', "myfile seed is 1.5, expected int. Correct it."),
+        ('modality = "mri"\nseed = true', "seed is True, expected int"),
+        ('modality = "mri"\nseed = "1"', "seed is '1', expected int"),
+        ("modality = 3", "modality is 3, expected str"),
+        ('modality = "mri"\n[images]\nsize = 128', "[images] size is 128, expected list"),
+        ('modality = "mri"\n[images]\nsize = [128, 12.5]', "[images] size is 12.5, expected int"),
+        ('modality = "mri"\n[images]\npaths = "scans"', "[images] paths is 'scans', expected list"),
+        ('modality = "mri"\n[images]\nheld_out = true', "held_out is True, expected float"),
+        ('modality = "mri"\n[training]\nlearning_rate = nan', "learning_rate is nan, expected float"),
+        ('modality = "mri"\n[training]\nminutes = inf', "minutes is inf, expected float"),
+        ('modality = "mri"\n[budget]\namount = 64', "[budget] amount is 64, expected str"),
+    ],
+)
+def test_mistakes_are_named(text: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        from_toml(text, "myfile")
+
+
+def test_from_dict_takes_the_tables_of_toml() -> None:
+    table: dict[str, Any] = tomllib.loads(to_toml(FULL))
+    assert from_dict(table) == FULL
+    with pytest.raises(RecipeError, match="recipe has an unknown key 'model'"):
+        from_dict({**table, "model": 1})
+
+
+def test_options_of_a_component_are_those_of_its_class() -> None:
+    assert option_names("designers", "loupe", ("problem",)) == ["slope"]
+    check_options("designers", Component("loupe", {"slope": 3}), ("problem",))
+    with pytest.raises(RecipeError, match=r"designer 'loupe' has an unknown key 'slop'\. Did you mean 'slope'\?"):
+        check_options("designers", Component("loupe", {"slop": 3}), ("problem",))
+    with pytest.raises(RecipeError, match=r"designer 'uniform' has an unknown key 'slope'\. Known: none\."):
+        check_options("designers", Component("uniform", {"slope": 3}), ("problem",))
+    with pytest.raises(RecipeError, match="unknown key 'problem'"):  # what acqplan gives isn't an option
+        check_options("designers", Component("loupe", {"problem": 3}), ("problem",))
+    with pytest.raises(RecipeError, match=r"no designer kind 'lupe'\. Did you mean 'loupe'\?"):
+        check_options("designers", Component("lupe"), ("problem",))
