@@ -41,7 +41,9 @@ def load(path: Path) -> dict[str, Any]:
         with h5py.File(path, "r") as file:
             if file.attrs.get("format") != FORMAT:
                 raise PlanFileError(f"{path} is no checkpoint of acqplan.", "Start again without --resume.")
-            return _read(file)
+            tree = _read(file)
+            del tree["format"]
+            return tree
     except FileNotFoundError as error:
         raise PlanFileError(f"There is no checkpoint {path}.", "Start without --resume.") from error
     except (OSError, KeyError, ValueError, RuntimeError) as error:

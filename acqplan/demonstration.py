@@ -9,16 +9,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from acqplan import registry
 from acqplan.acquisition import Acquisition
-from acqplan.errors import InstrumentError
 from acqplan.evaluation import Scene, evaluate, measures
 from acqplan.files import atomic_file
 from acqplan.images import ImageRecord
 from acqplan.instruments.base import Instrument, export, save_acquired
-from acqplan.noise.base import NoiseModel
 from acqplan.plan import Plan
 from acqplan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings
 from acqplan.reconstructors.base import Reconstructor
@@ -27,6 +24,7 @@ from acqplan.reconstructors.zero_filled import ZeroFilled
 from acqplan.resolve import build_designer, resolve
 from acqplan.seeding import torch_generator
 from acqplan.training import Progress, design
+from acqplan.virtual_instrument import acquire_virtually
 
 WAVELET_WEIGHTS = (0.001, 0.002, 0.004, 0.008, 0.016)
 
@@ -81,7 +79,7 @@ SETUPS = {
         instrument="bart",
         settings={},
         acquired="acquired.cfl",
-        share=0.6,
+        share=0.55,
     ),
     "dmd": Setup(
         title="DMD microscope: Hadamard frames for a single-pixel detector",
@@ -95,7 +93,7 @@ SETUPS = {
         instrument="dmd-tiff",
         settings={"device": "1920x1080"},
         acquired="trace.csv",
-        share=0.4,
+        share=0.45,
     ),
 }
 
@@ -143,38 +141,6 @@ class Demonstration:
     def learned(self) -> Contestant:
         """The learned plan with its network."""
         return self.contestants[0]
-
-
-def acquire_virtually(
-    plan: Plan,
-    instrument: Instrument,
-    folder: Path,
-    record: ImageRecord,
-    *,
-    noise: NoiseModel | None = None,
-    seed: int = 0,
-) -> Acquisition:
-    """Acquire an image by playing the exported *files* in ``folder``, with the plan's noise or another.
-
-    Raises `InstrumentError` if the files don't play the plan's pattern.
-    """
-    exported = instrument.read(folder)
-    if exported.pattern != plan.pattern or exported.plan_id != plan.plan_id:
-        raise InstrumentError(
-            f"{folder} was exported from plan {exported.plan_id[:12]}…, the plan is {plan.plan_id[:12]}….",
-            "Pass the folder that was exported from this plan.",
-        )
-    model = noise or plan.noise
-    image = torch.from_numpy(np.ascontiguousarray(record.array)).to(plan.sensing.image_dtype) * model.image_scale
-    expected = instrument.play(folder, plan.sensing, image)
-    readings = model.sample(expected, generator=torch_generator(seed, "simulate"))
-    return Acquisition(
-        readings=readings.numpy(),
-        pattern_digest=exported.pattern.digest,
-        source=f"simulation of {record.source}, image {record.index}",
-        order=exported.pattern.order,
-        geometry=record.geometry,
-    )
 
 
 def demonstrate(

@@ -64,13 +64,14 @@ class BudgetSettings:
 class TrainingSettings:
     """How long and how to train. ``minutes`` or ``steps`` sets the length; resolved, ``steps`` counts.
 
-    ``steps`` are optimiser steps, of which the first ``joint_share`` train pattern and network together
-    and the rest fine-tune the network on the frozen pattern. ``threads``: CPU threads (0: all that torch takes).
+    ``steps`` are optimiser steps, of which the first ``joint_share`` train pattern and network together and the
+    rest fine-tune the network on the frozen pattern. ``batch_size`` is 2 (MRI) or 8 (DMD) unless given.
+    ``threads``: CPU threads (0: all that torch takes).
     """
 
     minutes: float | None = None
     steps: int | None = None
-    batch_size: int = 4
+    batch_size: int | None = None
     learning_rate: float = 2e-3
     joint_share: float = 0.6
     threads: int = 0

@@ -144,6 +144,8 @@ def _with_defaults(recipe: Recipe) -> Recipe:
         raise RecipeError(f"The image setting fit is {recipe.images.fit!r}.", "Choose resample or crop.")
     if recipe.images.size is not None and len(recipe.images.size) != 2:
         raise RecipeError(f"The size is {recipe.images.size}.", "Give rows and columns, as in 128x128.")
+    if recipe.training.batch_size is None:
+        recipe = recipe.with_settings("training", batch_size=2 if is_mri else 8)
     training = recipe.training
     if training.minutes is not None and training.steps is not None:
         raise RecipeError("Both minutes and steps are given.", "Give one of them.")

@@ -202,6 +202,7 @@ class _Run:
         else:
             counts = torch.from_numpy(self.pattern.counts.astype(np.float32))
         noise = self.problem.noise
+        assert settings.batch_size is not None
         images = self.problem.images.batch(settings.batch_size, self.generators["batches"])
         images = images.to(self.device) * noise.image_scale
         coefficients = measure(images, counts[None].to(self.device), self.sensing, noise, self.generators["noise"])
@@ -212,7 +213,7 @@ class _Run:
         if not loss.requires_grad:
             return float(loss.detach())
         loss.backward()
-        nn.utils.clip_grad_norm_(self.reconstructor.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(list(self.reconstructor.parameters()), 1.0)
         for optimiser in self.optimisers.values():
             optimiser.param_groups[0]["lr"] = optimiser.defaults["lr"] * rate
             optimiser.step()

@@ -15,9 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from acqplan.demonstration import demonstrate
-
-SHARES = {"mri": 0.6, "dmd": 0.4}
+from acqplan.demonstration import SETUPS, demonstrate
 
 
 def main() -> None:
@@ -34,7 +32,7 @@ def main() -> None:
         for seed in range(arguments.seeds):
             started = time.perf_counter()
             with tempfile.TemporaryDirectory() as folder:
-                minutes = arguments.minutes * SHARES[modality]
+                minutes = arguments.minutes * SETUPS[modality].share
                 shown = demonstrate(modality, Path(folder), minutes, seed=seed, threads=arguments.threads)
             for each in shown.contestants:
                 rows.setdefault(f"{each.designer} + {each.reconstructor}", []).append(each.means["psnr_db"])

@@ -71,12 +71,12 @@ def simulate(
 ) -> None:
     """Acquire an image with a virtual instrument that plays the plan's exported files, with noise."""
     from acqplan.cli.one_image import one_image
-    from acqplan.demonstration import acquire_virtually
     from acqplan.files import check_writable
     from acqplan.instruments.base import save_acquired
     from acqplan.instruments.lookup import for_acquired
     from acqplan.plan import Plan
     from acqplan.report.facts import noise_text
+    from acqplan.virtual_instrument import acquire_virtually
 
     place = arguments.tile(tile)
     for path in (output, truth):

@@ -30,7 +30,7 @@ class Equispaced(FixedDesigner):
         spacing. None draws it at random.
     """
 
-    summary = "equally spaced beside the calibration region; points as a sheared (CAIPI) lattice"
+    summary = "equally spaced beside the calibration region; points in a CAIPI lattice"
     reference = "fastMRI's equispaced mask (arXiv 1811.08839); 2D CAIPIRINHA, Breuer et al., MRM 2006"
 
     def __init__(self, problem: DesignProblem, offset: float | None = None) -> None:

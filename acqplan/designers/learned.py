@@ -77,7 +77,8 @@ class Learned(Designer):
     Parameters
     ----------
     spread
-        The starting density is the mean coefficient energy over the training images to this power.
+        The starting density is the mean coefficient energy over the training images to this power; None: 0.6 for
+        Fourier samples, 1 for Hadamard coefficients, whose energy falls more slowly.
     exploration
         Scale γ of the Gumbel noise at the start of joint training; falls to 0.
     temperature
@@ -93,12 +94,14 @@ class Learned(Designer):
     def __init__(
         self,
         problem: DesignProblem,
-        spread: float = 0.6,
+        spread: float | None = None,
         exploration: float = 0.3,
         temperature: float = 1.0,
         rate: float = 0.25,
     ) -> None:
         super().__init__(problem)
+        if spread is None:
+            spread = 0.6 if problem.sensing.is_complex else 1.0
         for name, value in (("spread", spread), ("exploration", exploration), ("rate", rate)):
             if not (math.isfinite(value) and value >= 0):
                 raise RecipeError(f"The designer option {name} is {value}.", "Give a number of at least 0.")

@@ -31,9 +31,9 @@ class PoissonDisc(FixedDesigner):
     """Random points no nearer to each other than a spacing that follows the variable density.
 
     On a plane spacing = scale/√density in grid units. On a line it is measured along the cumulated density, so
-    that it adapts between two points as well. Points keep it from the calibration region too. Darts are thrown
-    at the grid in one random order, dense regions first on average. When no more find room the scale shrinks and the gaps are filled, until
-    the count is reached: a bounded number of passes.
+    that it adapts between two points as well. Points keep it from the calibration region too. Darts
+    are thrown at the grid in one random order, dense regions first on average. When no more find room the scale
+    shrinks and the gaps are filled, until the count is reached: a bounded number of passes.
 
     Parameters
     ----------

@@ -399,7 +399,7 @@ def test_csfm_counts_are_whole_and_the_gradient_is_soft() -> None:
     # Raising a unit's θ where counts are wanted raises the soft objective: ascent along the gradient.
     before = (designer.expected_repeats() * weights[torch.from_numpy(problem.free_units)]).sum()
     with torch.no_grad():
-        designer.theta += 0.05 * gradient / gradient.norm()
+        designer.theta.add_(gradient / gradient.norm(), alpha=0.05)
     after = (designer.expected_repeats() * weights[torch.from_numpy(problem.free_units)]).sum()
     assert after > before
 

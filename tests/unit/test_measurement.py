@@ -121,7 +121,7 @@ def test_repeats_are_averaged() -> None:
 @pytest.mark.parametrize("dtype", ["uint16", ">u2", ">f8", "int32", "float32"])
 def test_read_only_readings_of_any_real_type_are_taken(dtype: str) -> None:
     sensing = HadamardDMD((2, 2))
-    pattern = Pattern(np.arange(4), 4)
+    pattern = Pattern(np.arange(4, dtype=np.int32), 4)
     readings = np.array([[9, 1], [4, 6], [5, 5], [7, 3]], dtype=dtype)
     readings.setflags(write=False)
     coefficients, _ = coefficients_of(Acquisition(readings, None, "trace.csv"), pattern, sensing)

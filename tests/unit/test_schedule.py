@@ -12,7 +12,7 @@ def test_the_rate_warms_up_stays_and_falls() -> None:
     rates = [schedule.rate(step) for step in range(200)]
     assert rates[:4] == pytest.approx([0.05, 0.1, 0.15, 0.2])
     assert rates[19:101] == pytest.approx([1.0] * 82)
-    assert all(a > b for a, b in zip(rates[100:], rates[101:], strict=False))
+    assert rates[100:] == sorted(set(rates[100:]), reverse=True)
     assert rates[150] == pytest.approx((1 + 0.01) / 2)
     assert rates[-1] == pytest.approx(0.01, abs=1e-3)
 

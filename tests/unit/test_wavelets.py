@@ -62,7 +62,7 @@ def test_four_vanishing_moments(power: int, axis: int) -> None:
 
 def test_a_fifth_moment_does_not_vanish() -> None:
     ramp = torch.linspace(-1, 1, 64, dtype=torch.float64) ** 4
-    assert wavelet_transform(ramp[:, None].expand(64, 64), 1)[32:61].abs().min() > 1e-8
+    assert wavelet_transform(ramp[:, None].expand(64, 64), 1)[32:61, :32].abs().min() > 1e-8
 
 
 def test_the_coarse_part_of_a_constant_holds_all_of_it() -> None:

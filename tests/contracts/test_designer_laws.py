@@ -1,0 +1,203 @@
+"""Laws that every registered designer obeys, on at least 1,000 random configurations."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from acqplan import registry
+from acqplan.budget import Budget
+from acqplan.designers.base import Designer, DesignProblem
+from acqplan.pattern import Pattern
+from acqplan.seeding import numpy_generator
+from acqplan.sensing.base import SensingModel
+from acqplan.sensing.cartesian_mri import CartesianMRI
+from acqplan.sensing.hadamard_dmd import HadamardDMD
+
+KINDS = list(registry.kinds("designers"))
+PER_KIND = max(100, -(-1000 // len(KINDS)))
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What decides one design problem; small enough to read in a failure message."""
+
+    model: str
+    image_shape: tuple[int, int]
+    width: int
+    n_readings: int
+    energy: str
+    seed: int
+
+    @property
+    def sensing(self) -> SensingModel:
+        if self.model == "hadamard":
+            return HadamardDMD(self.image_shape)
+        return CartesianMRI(self.image_shape, self.model)
+
+    def problem(self) -> DesignProblem:
+        sensing = self.sensing
+        calibration = sensing.calibration_units(self.width)
+        budget = Budget(self.n_readings, sensing.n_units, calibration.size)
+        drawn = numpy_generator(self.seed, "energy").random(sensing.n_units) ** 4
+        energy = {"distinct": drawn, "tied": np.round(2 * drawn), "zero": 0 * drawn}[self.energy]
+        return DesignProblem(sensing, budget, calibration, energy, self.seed)
+
+
+def configurations(kind: str) -> Iterator[Configuration]:
+    """``PER_KIND`` random configurations: the edges of the budget are as likely as its middle."""
+    draw = numpy_generator(0, f"configurations:{kind}")
+    for seed in range(PER_KIND):
+        model = str(draw.choice(["lines", "points", "hadamard"]))
+        if model == "hadamard":
+            rows, columns = (2 ** int(draw.integers(1, 5)) for _ in range(2))
+        elif model == "lines":
+            rows, columns = int(draw.integers(2, 130)), int(draw.integers(2, 6))
+        else:
+            rows, columns = (int(draw.integers(2, 24)) for _ in range(2))
+        widest = rows if model == "lines" else min(rows, columns)
+        width = int(draw.choice([0, draw.integers(0, widest // 3 + 1), draw.integers(0, widest + 1)]))
+        n_units = rows if model == "lines" else rows * columns
+        n_calibration = width if model == "lines" else width**2
+        least = max(1, n_calibration)
+        n_readings = int(draw.choice([least, min(least + 1, n_units), draw.integers(least, n_units + 1), n_units]))
+        energy = str(draw.choice(["distinct", "tied", "zero"]))
+        yield Configuration(model, (rows, columns), width, n_readings, energy, seed)
+
+
+def designer_of(kind: str, configuration: Configuration) -> Designer:
+    designer = registry.find("designers", kind)(configuration.problem())
+    assert isinstance(designer, Designer)
+    return designer
+
+
+def generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def legacy_state() -> str:
+    """NumPy's global random state."""
+    with np.printoptions(threshold=1000):
+        return repr(np.random.get_state(legacy=False))  # noqa: NPY002
+
+
+def check_pattern(pattern: Pattern, problem: DesignProblem, case: object) -> None:
+    assert pattern.n_units == problem.sensing.n_units, case
+    assert pattern.n_readings == problem.budget.n_readings, case
+    assert pattern.calibration.tolist() == problem.calibration.tolist(), case
+    assert (pattern.counts[problem.calibration] == 1).all(), case
+
+
+def check_relaxed(counts: torch.Tensor, problem: DesignProblem, case: object) -> None:
+    assert counts.dtype == torch.float32, case
+    assert counts.shape == (problem.sensing.n_units,), case
+    values = counts.detach()
+    assert torch.isfinite(values).all(), case
+    assert (values >= 0).all(), case
+    assert (values[torch.from_numpy(problem.calibration).long()] == 1).all(), case
+
+
+def check_gradient(counts: torch.Tensor, designer: Designer, case: object) -> None:
+    """A loss that falls with the counts reaches every parameter wherever the budget leaves a choice."""
+    parameters = list(designer.parameters())
+    assert bool(parameters) == designer.is_learned, case
+    if not parameters:
+        assert not counts.requires_grad, case
+        return
+    n_free, n_left_out = designer.problem.n_free, designer.problem.free_units.size - designer.problem.n_free
+    if not counts.requires_grad:
+        assert n_free == 0 or n_left_out == 0, case
+        return
+    worth = torch.rand(counts.shape, generator=generator(1))
+    gradients = torch.autograd.grad(-(counts * worth).sum(), parameters)
+    assert all(torch.isfinite(gradient).all() for gradient in gradients), case
+    if n_free > 0 and n_left_out > 2:
+        assert all((gradient != 0).any() for gradient in gradients), case
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_designer_meets_every_budget(kind: str) -> None:
+    checked = 0
+    for configuration in configurations(kind):
+        case = (kind, configuration)
+        designer = designer_of(kind, configuration)
+        problem = designer.problem
+        counts = designer.relaxed(generator(2))
+        check_relaxed(counts, problem, case)
+        check_gradient(counts, designer, case)
+        pattern = designer.freeze(generator(3))
+        check_pattern(pattern, problem, case)
+        if not designer.is_learned:
+            assert counts.tolist() == pattern.counts.tolist(), case
+        # The same seed again, with a designer made anew and one asked again.
+        again = designer_of(kind, configuration)
+        assert torch.equal(again.relaxed(generator(2)), counts), case
+        assert again.freeze(generator(3)) == pattern, case
+        assert designer.freeze(generator(3)) == pattern, case
+        checked += 1
+    assert checked == PER_KIND
+
+
+def test_at_least_a_thousand_configurations() -> None:
+    drawn = [configuration for kind in KINDS for configuration in configurations(kind)]
+    assert len(drawn) == PER_KIND * len(KINDS) >= 1000
+    assert len(set(drawn)) >= 950  # small catalogues may repeat
+    problems = [configuration.problem() for configuration in drawn]
+    assert min(Counter(configuration.model for configuration in drawn).values()) > 200
+    assert sum(problem.n_free == 0 for problem in problems) > 50
+    assert sum(problem.n_free == problem.free_units.size > 0 for problem in problems) > 100
+    assert sum(0 < problem.n_free < problem.free_units.size for problem in problems) > 400
+    assert sum(problem.calibration.size > 0 for problem in problems) > 400
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_global_random_state_is_untouched(kind: str) -> None:
+    configuration = Configuration("points", (12, 14), 4, 50, "distinct", 3)
+    torch_state, numpy_state, python_state = torch.get_rng_state(), legacy_state(), random.getstate()
+    designer = designer_of(kind, configuration)
+    designer.set_progress(0.5)
+    designer.relaxed(generator(0))
+    designer.freeze(generator(0))
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    assert legacy_state() == numpy_state
+    assert random.getstate() == python_state
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_global_random_state_does_not_matter(kind: str) -> None:
+    configuration = Configuration("hadamard", (8, 16), 2, 40, "distinct", 4)
+    results = []
+    for seed in (10, 11):
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            designer = designer_of(kind, configuration)
+            results.append((designer.relaxed(generator(0)).tolist(), designer.freeze(generator(0))))
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_problem_is_left_as_it_was(kind: str) -> None:
+    configuration = Configuration("lines", (40, 3), 6, 15, "distinct", 5)
+    problem, untouched = configuration.problem(), configuration.problem()
+    designer = registry.find("designers", kind)(problem)
+    designer.relaxed(generator(0))
+    designer.freeze(generator(0))
+    assert np.array_equal(problem.calibration, untouched.calibration)
+    assert np.array_equal(problem.energy, untouched.energy)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_command_line_can_list_it(kind: str) -> None:
+    cls = registry.find("designers", kind)
+    assert cls.kind == kind
+    assert isinstance(cls.is_learned, bool)
+    for text in (cls.summary, cls.reference):
+        assert text.strip()
+        assert "\n" not in text
+    assert len(cls.summary) <= 80
