@@ -144,7 +144,14 @@ class Demonstration:
 
 
 def demonstrate(
-    modality: str, folder: Path, minutes: float, *, seed: int = 0, threads: int = 0, listener: Listener | None = None
+    modality: str,
+    folder: Path,
+    minutes: float,
+    *,
+    steps: int | None = None,
+    seed: int = 0,
+    threads: int = 0,
+    listener: Listener | None = None,
 ) -> Demonstration:
     """Run the loop of one modality; files go into ``folder``, earlier ones of a demonstration are replaced.
 
@@ -152,6 +159,8 @@ def demonstrate(
     ----------
     minutes
         Time to train all the networks together; every other network takes as many steps as the learned plan's.
+    steps
+        Steps of each training, instead of ``minutes``: the same result on every run.
     """
     setup = SETUPS[modality]
     tell: Listener = listener or (lambda stage, progress: None)
@@ -161,6 +170,8 @@ def demonstrate(
         return design(recipe, progress=lambda progress: tell(what, progress))
 
     training = TrainingSettings(minutes=minutes / (1 + len(setup.trained)), threads=threads)
+    if steps is not None:
+        training = TrainingSettings(steps=steps, threads=threads)
     recipe = Recipe(
         modality,
         seed,

@@ -22,6 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=5.0, help="training time of one demonstration")
+    parser.add_argument("--steps", type=int, help="of each training, instead of minutes")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--modality", choices=("mri", "dmd"), action="append")
     parser.add_argument("--json", type=Path)
@@ -33,7 +34,8 @@ def main() -> None:
             started = time.perf_counter()
             with tempfile.TemporaryDirectory() as folder:
                 minutes = arguments.minutes * SETUPS[modality].share
-                shown = demonstrate(modality, Path(folder), minutes, seed=seed, threads=arguments.threads)
+                options = {"steps": arguments.steps, "seed": seed, "threads": arguments.threads}
+                shown = demonstrate(modality, Path(folder), minutes, **options)
             for each in shown.contestants:
                 rows.setdefault(f"{each.designer} + {each.reconstructor}", []).append(each.means["psnr_db"])
             steps = shown.learned.plan.recipe.training.steps

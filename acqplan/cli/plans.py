@@ -28,6 +28,7 @@ EXPORT_EXAMPLES = examples(
     "acqplan export cells.acqplan --to dmd-tiff --device 1024x768 --scale 8 --option max_frames=2048 -o cells-dmd/",
 )
 _PICTURE_WIDTH = 100
+_PNG_SIDE = 512  # pixels, at least about
 
 PlanFile = Annotated[Path, typer.Argument(metavar="PLAN", help="A plan file made by acqplan design.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
@@ -36,6 +37,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existin
 def show(
     plan: PlanFile,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as one HTML page.")] = None,
+    png: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a picture of the pattern.")] = None,
     recipe: Annotated[bool, typer.Option("--recipe", help="Print only the resolved recipe, TOML.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print only the facts, as JSON.")] = False,
     overwrite: Overwrite = False,
@@ -46,8 +48,9 @@ def show(
     from acqplan.recipe import to_toml
     from acqplan.report import facts
 
-    if html is not None:
-        check_writable(html, overwrite=overwrite)
+    for path in (html, png):
+        if path is not None:
+            check_writable(path, overwrite=overwrite)
     loaded = Plan.load(plan)
     if recipe:
         typer.echo(to_toml(loaded.recipe), nl=False)
@@ -61,6 +64,13 @@ def show(
 
         write_page(plan_page(loaded), html, overwrite=overwrite)
         console.note(f"Written: {html}")
+    if png is not None:
+        from acqplan.files import atomic_file
+        from acqplan.report import figures
+
+        with atomic_file(png, overwrite=overwrite) as temporary:
+            temporary.write_bytes(figures.png(figures.enlarged(figures.pattern_colours(loaded), _PNG_SIDE)))
+        console.note(f"Written: {png}")
 
 
 def _show(plan: Plan) -> None:

@@ -71,9 +71,9 @@ def from_channels(channels: torch.Tensor, is_complex: bool) -> torch.Tensor:
 
 
 def image_scale(image: torch.Tensor) -> torch.Tensor:
-    """float32[B, 1, 1]: root mean square of |image|, at least the smallest normal number.
+    """float32[B, 1, 1]: root mean square of |image|, at least 1e-19 (gradients stay finite for an empty image).
 
     Taken from the zero-filled image, which the instrument knows, never from the truth.
     """
     power = image.abs().square().mean((-2, -1), keepdim=True)
-    return power.sqrt().clamp(min=torch.finfo(torch.float32).tiny)
+    return power.clamp(min=torch.finfo(torch.float32).tiny).sqrt()

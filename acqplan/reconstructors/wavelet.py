@@ -48,7 +48,8 @@ class Wavelet(Reconstructor):
         scale = image_scale(sensing.adjoint(coefficients))
         scaled = coefficients / scale.reshape(-1, *(1,) * (coefficients.ndim - 1))
         weight = sensing.per_unit(counts)
-        step = 1 / max(float(counts.max()) * sensing.gain_bound, 1e-12)
+        most = counts.detach().amax(-1).reshape(-1, 1, 1)  # of each image's own pattern
+        step = 1 / (most * sensing.gain_bound).clamp(min=1e-12)
         image = sensing.adjoint(scaled)
         momentum, previous = 1.0, image
         for iteration in range(self.iterations):
@@ -59,7 +60,7 @@ class Wavelet(Reconstructor):
             image = self._shrink(point - step * gradient, step * self.weight, iteration)
         return image * scale
 
-    def _shrink(self, image: torch.Tensor, threshold: float, iteration: int) -> torch.Tensor:
+    def _shrink(self, image: torch.Tensor, threshold: torch.Tensor, iteration: int) -> torch.Tensor:
         """Soft-threshold the detail coefficients on a grid shifted along a fixed sequence."""
         block = 2**self.levels
         height, width = image.shape[-2:]

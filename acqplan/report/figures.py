@@ -90,6 +90,12 @@ def pattern_colours(plan: Plan) -> Colours:
     return colours
 
 
+def enlarged(pixels: Colours, side: int) -> Colours:
+    """Each pixel repeated a whole number of times, so that the longer side is at least about ``side``."""
+    times = max(1, round(side / max(pixels.shape[:2])))
+    return pixels.repeat(times, axis=0).repeat(times, axis=1)
+
+
 def _binned(grid: Floats) -> Floats:
     """Mean over blocks where the grid is larger than a picture may be."""
     block = -(-max(grid.shape) // _MAX_SIDE)

@@ -22,7 +22,11 @@ from acqplan.training import Progress, design
 
 SUBJECTS, SLICES, SIDE = 5, 3, 20
 STEPS, JOINT = 8, 4
-SMALL: dict[str, dict[str, Any]] = {"unet": {"channels": 2, "levels": 1}, "unrolled": {"stages": 1, "channels": 2}}
+SMALL: dict[str, dict[str, Any]] = {
+    "unet": {"channels": 2, "levels": 1},
+    "unrolled": {"stages": 1, "channels": 2, "depth": 1, "start_iterations": 2},
+    "wavelet": {"iterations": 4, "levels": 2},
+}
 
 
 def blobs(seed: int) -> np.ndarray[Any, Any]:
@@ -297,8 +301,13 @@ def test_learning_moves_the_pattern(scans: Path) -> None:
 
 
 def test_training_pays(scans: Path) -> None:
-    means = design(make_recipe(scans, designer="variable-density", steps=60)).evidence["held_out"]["mean"]
-    assert means["plan"]["psnr_db"] > means["zero_filled"]["psnr_db"] + 1
+    recipe = make_recipe(scans, designer="uniform", reconstructor="unet", budget="2x")
+    recipe = replace(recipe, reconstructor=Component("unet", {"channels": 8, "levels": 1}))
+    begun, trained = (design(recipe.with_settings("training", steps=steps)) for steps in (1, 100))
+    assert trained.pattern == begun.pattern
+    before, after = (made.evidence["held_out"]["mean"]["plan"] for made in (begun, trained))
+    assert after["psnr_db"] > before["psnr_db"] + 1
+    assert after["nrmse"] < before["nrmse"]
 
 
 def test_the_network_is_fine_tuned_on_the_frozen_pattern(scans: Path, tmp_path: Path) -> None:
