@@ -62,7 +62,7 @@ def configurations(kind: str) -> Iterator[Configuration]:
         else:
             rows, columns = (int(draw.integers(2, 24)) for _ in range(2))
         widest = rows if model == "lines" else min(rows, columns)
-        width = int(draw.choice([0, draw.integers(0, widest // 3 + 1), draw.integers(0, widest + 1)]))
+        width = int(draw.choice([0, draw.integers(0, widest // 3 + 1), draw.integers(0, widest + 1), widest]))
         n_units = rows if model == "lines" else rows * columns
         n_calibration = width if model == "lines" else width**2
         least = max(1, n_calibration)
@@ -153,6 +153,7 @@ def test_at_least_a_thousand_configurations() -> None:
     assert sum(problem.n_free == 0 for problem in problems) > 50
     assert sum(problem.n_free == problem.free_units.size > 0 for problem in problems) > 100
     assert sum(0 < problem.n_free < problem.free_units.size for problem in problems) > 400
+    assert sum(problem.free_units.size == 0 for problem in problems) > 50
     assert sum(problem.calibration.size > 0 for problem in problems) > 400
 
 
