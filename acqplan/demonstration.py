@@ -21,12 +21,13 @@ from acqplan.recipe import BudgetSettings, Component, ImageSettings, Recipe, Tra
 from acqplan.reconstructors.base import Reconstructor
 from acqplan.reconstructors.wavelet import Wavelet
 from acqplan.reconstructors.zero_filled import ZeroFilled
-from acqplan.resolve import build_designer, resolve
+from acqplan.resolve import Problem, build_designer, build_reconstructor, resolve
 from acqplan.seeding import torch_generator
 from acqplan.training import Progress, design
 from acqplan.virtual_instrument import acquire_virtually
 
 WAVELET_WEIGHTS = (0.001, 0.002, 0.004, 0.008, 0.016)
+DENSITY_POWERS = (2.0, 2.5, 3.0, 4.0, 6.0)
 
 Listener = Callable[[str, Progress | None], None]
 """Called with what is being done, and with each step of training."""
@@ -184,7 +185,7 @@ def demonstrate(
     learned = made(recipe, "learned pattern")
     plans = [learned]
     plans += [made(_baseline(learned, kind), f"{kind} pattern") for kind in setup.trained]
-    plans += [made(_untrained(learned, kind, network), f"{kind}, {network}") for kind, network in setup.untrained]
+    plans += [made(_baseline(learned, kind, network), f"{kind}, {network}") for kind, network in setup.untrained]
     tell("exporting, acquiring, reconstructing", None)
     images = resolve(learned.recipe).images
     record = images.test[len(images.test) // 2]
@@ -202,23 +203,38 @@ def demonstrate(
 
 
 def _baseline(learned: Plan, designer: str, reconstructor: str | None = None) -> Recipe:
-    """The learned plan's recipe with another designer, and with another reconstructor if one is given."""
+    """The learned plan's recipe with another designer, tuned, and with another reconstructor if one is given."""
     recipe = replace(learned.recipe, designer=Component(designer))
-    return recipe if reconstructor is None else replace(recipe, reconstructor=Component(reconstructor))
-
-
-def _untrained(learned: Plan, designer: str, reconstructor: str) -> Recipe:
-    """A baseline without training; a wavelet's weight is the best of `WAVELET_WEIGHTS` on the validation images."""
-    recipe = _baseline(learned, designer, reconstructor)
-    if reconstructor != "wavelet":
+    if designer == "variable-density":
+        recipe = _with_tuned_density(recipe)
+    if reconstructor is None:
         return recipe
-    problem = resolve(recipe)
-    pattern = build_designer(problem).freeze(torch_generator(recipe.seed, "designer"))
-    wavelets: dict[str, Reconstructor] = {str(weight): Wavelet(weight) for weight in WAVELET_WEIGHTS}
+    recipe = replace(recipe, reconstructor=Component(reconstructor))
+    return _with_tuned_wavelet(recipe) if reconstructor == "wavelet" else recipe
+
+
+def _with_tuned_density(recipe: Recipe) -> Recipe:
+    """The power of `DENSITY_POWERS` that suits the untrained network (its sparse start) best on validation images."""
+    found = {}
+    for power in DENSITY_POWERS:
+        candidate = replace(recipe, designer=Component(recipe.designer.kind, {"power": power}))
+        problem = resolve(candidate)
+        found[power] = candidate, _validation_psnr(problem, {"start": build_reconstructor(problem)})["start"]
+    return max(found.values(), key=lambda pair: pair[1])[0]
+
+
+def _with_tuned_wavelet(recipe: Recipe) -> Recipe:
+    """The weight of `WAVELET_WEIGHTS` that is best on validation images."""
+    psnr = _validation_psnr(resolve(recipe), {str(weight): Wavelet(weight) for weight in WAVELET_WEIGHTS})
+    best = max(WAVELET_WEIGHTS, key=lambda weight: psnr[str(weight)])
+    return replace(recipe, reconstructor=Component("wavelet", {"weight": best}))
+
+
+def _validation_psnr(problem: Problem, reconstructors: dict[str, Reconstructor]) -> dict[str, float]:
+    pattern = build_designer(problem).freeze(torch_generator(problem.recipe.seed, "designer"))
     scene = Scene(problem.sensing, pattern, problem.noise)
-    means = evaluate(scene, wavelets, problem.images.validation).means
-    best = max(WAVELET_WEIGHTS, key=lambda weight: means[str(weight)]["psnr_db"])
-    return replace(recipe, reconstructor=Component(reconstructor, {"weight": best}))
+    means = evaluate(scene, reconstructors, problem.images.validation).means
+    return {name: means[name]["psnr_db"] for name in reconstructors}
 
 
 def _through_files(

@@ -38,6 +38,8 @@ def main() -> None:
                 shown = demonstrate(modality, Path(folder), minutes, **options)
             for each in shown.contestants:
                 rows.setdefault(f"{each.designer} + {each.reconstructor}", []).append(each.means["psnr_db"])
+            for each in shown.contestants:
+                print(f"  {each.designer} + {each.reconstructor}: {each.means['psnr_db']:.2f} dB", flush=True)
             steps = shown.learned.plan.recipe.training.steps
             print(f"{modality} seed {seed}: {steps} steps each, {time.perf_counter() - started:.0f} s", flush=True)
         learned = next(iter(rows.values()))
