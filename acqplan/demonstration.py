@@ -215,12 +215,12 @@ def _baseline(learned: Plan, designer: str, reconstructor: str | None = None) ->
 
 def _with_tuned_density(recipe: Recipe) -> Recipe:
     """The power of `DENSITY_POWERS` that suits the untrained network (its sparse start) best on validation images."""
-    found = {}
-    for power in DENSITY_POWERS:
-        candidate = replace(recipe, designer=Component(recipe.designer.kind, {"power": power}))
-        problem = resolve(candidate)
-        found[power] = candidate, _validation_psnr(problem, {"start": build_reconstructor(problem)})["start"]
-    return max(found.values(), key=lambda pair: pair[1])[0]
+    problem = resolve(recipe)
+    start: dict[str, Reconstructor] = {"start": build_reconstructor(problem)}
+    candidates = [
+        replace(problem.recipe, designer=Component(recipe.designer.kind, {"power": power})) for power in DENSITY_POWERS
+    ]
+    return max(candidates, key=lambda each: _validation_psnr(replace(problem, recipe=each), start)["start"])
 
 
 def _with_tuned_wavelet(recipe: Recipe) -> Recipe:
