@@ -312,7 +312,7 @@ def _device(name: str) -> torch.device:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise RecipeError(
-            f"The device {name!r} can't be used here.", "Use cpu, or cuda where there is a GPU."
+            f"The device {name!r} can't be used here.", "Use --device cpu, or cuda with a GPU."
         ) from error
     return device
 

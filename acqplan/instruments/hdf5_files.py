@@ -115,6 +115,8 @@ class Hdf5Files(Instrument):
 def _check_format(file: h5py.File, expected: str) -> None:
     """Raise `ValueError` unless the file says that it is ``expected``, of a version that is known."""
     found, version = file.attrs.get("format"), file.attrs.get("format_version", 0)
+    if isinstance(found, bytes):  # plan files keep their texts as bytes
+        found = found.decode("utf-8", "replace")
     if not isinstance(found, str) or found != expected:
         raise ValueError(f"it is no {expected} file" + (f" but {found}" if isinstance(found, str) else ""))
     if int(version) > FORMAT_VERSION:

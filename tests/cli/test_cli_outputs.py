@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 
 import h5py
 import pytest
@@ -90,7 +91,15 @@ def test_a_disk_that_fills_up_within_a_file(run, words, tmp_path, monkeypatch, c
     def full(self, name, *arguments, **options):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(h5py.Group, "create_dataset", full)
+    def half_written(self, data):
+        with self.open("wb") as stream:
+            stream.write(data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    if command == "design":  # plans and checkpoints are made in memory and written in one go
+        monkeypatch.setattr(Path, "write_bytes", half_written)
+    else:
+        monkeypatch.setattr(h5py.Group, "create_dataset", full)
     outcome = run(*call)
     assert outcome.code == 2
     assert "No space left on device" in outcome.err

@@ -182,7 +182,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
     return path, path.read_bytes()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(place=st.floats(0, 1, exclude_max=True), mask=st.integers(1, 255))
 def test_any_flipped_byte_is_refused_or_changes_nothing(whole: tuple[Path, bytes], place: float, mask: int) -> None:
     path, content = whole

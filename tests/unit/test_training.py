@@ -135,15 +135,35 @@ def test_the_plans_own_recipe_makes_it_again(plan: Plan) -> None:
     assert design(plan.recipe).plan_id == plan.plan_id
 
 
-def test_minutes_become_steps_that_replay(scans: Path) -> None:
-    timed = design(make_recipe(scans, minutes=0.005, steps=None))
-    assert timed.recipe.training.minutes is None
-    assert timed.recipe.training.steps is not None
-    assert timed.recipe.training.steps >= 2
+class Clock:
+    """Every look at it takes a moment, and each moment is longer than the one before."""
+
+    def __init__(self) -> None:
+        self.seconds, self.moment = 0.0, 0.01
+
+    def perf_counter(self) -> float:
+        self.seconds += self.moment
+        self.moment *= 1.02
+        return self.seconds
+
+
+def test_minutes_become_steps_that_replay(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "time", Clock())
+        timed = design(make_recipe(scans, minutes=0.01, steps=None))
+    settings = timed.recipe.training
+    assert settings.minutes is None
+    assert settings.steps is not None
+    joint_steps = settings.steps * settings.joint_share
+    assert 10 < joint_steps == pytest.approx(round(joint_steps))
+    # It became slower on the way, so that the second phase was cut short.
+    assert 1 <= settings.steps - joint_steps < joint_steps - 2
     assert design(timed.recipe).plan_id == timed.plan_id
 
 
 def test_the_global_random_state_is_untouched(scans: Path) -> None:
+    drawn = torch.rand(1), np.random.rand(), random.random()  # noqa: NPY002  # wherever other tests have left them
+    assert len(drawn) == 3
     torch_state = torch.get_rng_state()
     numpy_state = np.random.get_state()  # noqa: NPY002
     python_state = random.getstate()
