@@ -74,6 +74,17 @@ def test_layout_is_the_documented_one(path: Path) -> None:
     assert set(members) == {*TEXTS, *folders, *(f"weights/{name}" for name in CONTENT.weights)}
 
 
+def test_structures_carry_checksums(path: Path) -> None:
+    """Without them HDF5 can crash or hang on one flipped byte, long before the identity is compared."""
+    assert path.read_bytes()[8] >= 2  # version of the superblock; from 2 on structures are checksummed
+    with h5py.File(path) as file:
+        for group in (file, file["pattern"], file["weights"]):
+            for name in group.attrs:  # texts of variable length are kept where there is no checksum
+                assert not isinstance(group.attrs.get_id(name).get_type(), h5py.h5t.TypeVlenID)
+                text = h5py.check_string_dtype(group.attrs.get_id(name).dtype)
+                assert text is None or text.length is not None, name
+
+
 def changed_contents() -> Iterator[tuple[str, PlanContent]]:
     """One change each, among them those that a careless hash would miss."""
     for name in TEXTS:

@@ -287,3 +287,10 @@ def test_a_larger_weight_smooths_more() -> None:
     energies = [float(Wavelet(w, 20, 2)(data, counts, sensing).square().sum()) for w in (0.0, 0.3, 1.0, 3.0)]
     assert energies == sorted(energies, reverse=True)
     assert energies[-1] < 0.5 * energies[0]
+
+
+def test_the_coarse_part_is_never_shrunk() -> None:
+    sensing = HadamardDMD((16, 16))
+    flat = torch.full((1, 16, 16), 7.0)
+    result = Wavelet(10.0, 5, 2)(sensing.coefficients(flat), torch.ones(1, 256), sensing)
+    torch.testing.assert_close(result, flat)
