@@ -224,7 +224,9 @@ class _Run:
         self.pattern = self.designer.freeze(self.generators["designer"])
         if self.seconds_left is not None and steps > 0:
             self.seconds_left -= seconds
-            more = max(1, int(self.seconds_left / (seconds / steps)))
+            planned = self.schedule.steps - self.schedule.joint_steps
+            # A network that isn't fine-tuned is worth little: a busy machine may take longer than asked for.
+            more = max(planned // 2, int(self.seconds_left / (seconds / steps)), 1)
             self.schedule = Schedule(self.schedule.joint_steps + more, self.schedule.joint_steps)
 
     def _validation_psnr(self) -> float:
