@@ -1,7 +1,7 @@
 """A recipe: everything that decides a plan, typed, and as TOML.
 
 A recipe may leave settings open (None: chosen by acqplan); a *resolved* recipe, the one in a plan,
-has every default written out, so that the same recipe gives the same plan.
+has every setting decided (a component's own defaults stay with its class), so that the same recipe gives the same plan.
 """
 
 from __future__ import annotations
