@@ -12,6 +12,7 @@ import torch
 
 from acqplan.errors import PlanFileError
 from acqplan.files import atomic_file
+from acqplan.hdf5 import hdf5_file, set_text, text_of
 
 FORMAT = "acqplan-checkpoint"
 Tree = Mapping[str, Any]
@@ -19,14 +20,9 @@ Tree = Mapping[str, Any]
 
 def save(tree: Tree, path: Path) -> None:
     """Write atomically. Leaves are tensors, arrays, numbers or texts; None is left out."""
-    # In memory first: HDF5 itself doesn't survive a full disk.
-    with h5py.File("checkpoint", "w", driver="core", backing_store=False) as file:
-        file.attrs["format"] = FORMAT
+    with atomic_file(path, overwrite=True) as temporary, hdf5_file(temporary) as file:
+        set_text(file, "format", FORMAT)
         _write(file, tree)
-        file.flush()
-        image: bytes = file.id.get_file_image()
-    with atomic_file(path, overwrite=True) as temporary:
-        temporary.write_bytes(image)
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -39,7 +35,7 @@ def load(path: Path) -> dict[str, Any]:
     """
     try:
         with h5py.File(path, "r") as file:
-            if file.attrs.get("format") != FORMAT:
+            if "format" not in file.attrs or text_of(file, "format") != FORMAT:
                 raise PlanFileError(f"{path} is no checkpoint of acqplan.", "Start again without --resume.")
             tree = _read(file)
             del tree["format"]
@@ -57,6 +53,8 @@ def _write(group: h5py.Group, tree: Tree) -> None:
         elif isinstance(value, torch.Tensor | np.ndarray):
             array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
             group.create_dataset(name, data=array)
+        elif isinstance(value, str):
+            set_text(group, name, value)
         elif value is not None:
             group.attrs[name] = value
 
@@ -64,7 +62,10 @@ def _write(group: h5py.Group, tree: Tree) -> None:
 def _read(group: h5py.Group) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for name, value in group.attrs.items():
-        tree[name] = value.item() if isinstance(value, np.generic) else value
+        if isinstance(value, bytes):
+            tree[name] = value.decode()
+        else:
+            tree[name] = value.item() if isinstance(value, np.generic) else value
     for name in group:
         item = group[name]
         if isinstance(item, h5py.Group):

@@ -27,7 +27,7 @@ from acqplan.training import Progress, design
 from acqplan.virtual_instrument import acquire_virtually
 
 WAVELET_WEIGHTS = (0.001, 0.002, 0.004, 0.008, 0.016)
-DENSITY_POWERS = (2.0, 2.5, 3.0, 4.0, 6.0)
+DENSITY_POWERS = (1.5, 2.0, 2.5, 3.0, 4.0, 6.0)
 
 Listener = Callable[[str, Progress | None], None]
 """Called with what is being done, and with each step of training."""
@@ -42,7 +42,7 @@ class Setup:
     sample, size, budget, noise, sensing
         Of the recipe.
     trained
-        Designers whose patterns get the same network, trained for as many steps as the learned plan.
+        Designers whose patterns get the same network, trained for as long as the learned plan.
     untrained
         (designer, reconstructor) of patterns without training.
     instrument, settings
@@ -75,7 +75,7 @@ SETUPS = {
         budget="4x",
         noise=Component("complex_gaussian", {"std": 0.005}),
         sensing=Component("cartesian_mri", {"encoding": "points"}),
-        trained=("variable-density",),
+        trained=("poisson-disc", "variable-density"),
         untrained=(("variable-density", "wavelet"), ("low-pass", "zero-filled")),
         instrument="bart",
         settings={},
@@ -159,7 +159,7 @@ def demonstrate(
     Parameters
     ----------
     minutes
-        Time to train all the networks together; every other network takes as many steps as the learned plan's.
+        Time to train all the networks together, the same for each: what learning a pattern costs is paid in steps.
     steps
         Steps of each training, instead of ``minutes``: the same result on every run.
     """
@@ -184,8 +184,8 @@ def demonstrate(
     )
     learned = made(recipe, "learned pattern")
     plans = [learned]
-    plans += [made(_baseline(learned, kind), f"{kind} pattern") for kind in setup.trained]
-    plans += [made(_baseline(learned, kind, network), f"{kind}, {network}") for kind, network in setup.untrained]
+    plans += [made(_baseline(recipe, kind), f"{kind} pattern") for kind in setup.trained]
+    plans += [made(_baseline(recipe, kind, network), f"{kind}, {network}") for kind, network in setup.untrained]
     tell("exporting, acquiring, reconstructing", None)
     images = resolve(learned.recipe).images
     record = images.test[len(images.test) // 2]
@@ -202,10 +202,10 @@ def demonstrate(
     )
 
 
-def _baseline(learned: Plan, designer: str, reconstructor: str | None = None) -> Recipe:
+def _baseline(recipe: Recipe, designer: str, reconstructor: str | None = None) -> Recipe:
     """The learned plan's recipe with another designer, tuned, and with another reconstructor if one is given."""
-    recipe = replace(learned.recipe, designer=Component(designer))
-    if designer == "variable-density":
+    recipe = replace(recipe, designer=Component(designer))
+    if designer in ("poisson-disc", "variable-density"):
         recipe = _with_tuned_density(recipe)
     if reconstructor is None:
         return recipe
@@ -218,7 +218,7 @@ def _with_tuned_density(recipe: Recipe) -> Recipe:
     problem = resolve(recipe)
     start: dict[str, Reconstructor] = {"start": build_reconstructor(problem)}
     candidates = [
-        replace(problem.recipe, designer=Component(recipe.designer.kind, {"power": power})) for power in DENSITY_POWERS
+        replace(recipe, designer=Component(recipe.designer.kind, {"power": power})) for power in DENSITY_POWERS
     ]
     return max(candidates, key=lambda each: _validation_psnr(replace(problem, recipe=each), start)["start"])
 

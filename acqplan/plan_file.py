@@ -30,12 +30,12 @@ import numpy.typing as npt
 
 from acqplan.errors import PlanFileError
 from acqplan.files import atomic_file
+from acqplan.hdf5 import hdf5_file, set_text, text_of
 
 FORMAT = "acqplan-plan"
 FORMAT_VERSION = 1
 TEXTS = ("recipe", "sensing", "noise", "budget", "reconstructor", "evidence")
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-_LAYOUT = "v110"  # of HDF5
 _MAX_BYTES = 4 << 30  # no plan is near it; a hostile file may claim any size
 
 
@@ -88,26 +88,21 @@ def canonical_json(value: Any) -> str:
 
 def write(content: PlanContent, path: Path, software: Mapping[str, str], *, overwrite: bool = False) -> None:
     """Write atomically. Raises `OutputError` if ``path`` exists (without ``overwrite``) or can't be written."""
-    # Made in memory: HDF5 itself doesn't survive a full disk (it fails again, differently, when it closes the file).
-    with h5py.File("plan", "w", driver="core", backing_store=False, libver=_LAYOUT) as file:
-        file.attrs["format"] = np.bytes_(FORMAT)
+    with atomic_file(path, overwrite=overwrite) as temporary, hdf5_file(temporary) as file:
+        set_text(file, "format", FORMAT)
         file.attrs["format_version"] = FORMAT_VERSION
-        file.attrs["plan_id"] = np.bytes_(content.plan_id)
-        file.attrs["software"] = np.bytes_(canonical_json(dict(software)))
+        set_text(file, "plan_id", content.plan_id)
+        set_text(file, "software", canonical_json(dict(software)))
         for name in TEXTS:
             file.create_dataset(name, data=np.void(content.texts[name].encode()))
         pattern = file.create_group("pattern")
-        pattern.attrs["digest"] = np.bytes_(content.pattern_digest)
+        set_text(pattern, "digest", content.pattern_digest)
         pattern.create_dataset("order", data=content.order)
         pattern.create_dataset("calibration", data=content.calibration)
         weights = file.create_group("weights")
-        weights.attrs["pattern_digest"] = np.bytes_(content.pattern_digest)
+        set_text(weights, "pattern_digest", content.pattern_digest)
         for name, array in content.weights.items():
             weights.create_dataset(name, data=array)
-        file.flush()
-        image: bytes = file.id.get_file_image()
-    with atomic_file(path, overwrite=overwrite) as temporary:
-        temporary.write_bytes(image)
 
 
 def read(path: Path) -> PlanContent:
@@ -122,7 +117,7 @@ def read(path: Path) -> PlanContent:
     damaged = PlanFileError(f"{path} is damaged: it can't be read completely.", "Get a fresh copy of it.")
     try:
         with h5py.File(path, "r") as file:
-            if "format" not in file.attrs or _text(file, "format") != FORMAT:
+            if "format" not in file.attrs or text_of(file, "format") != FORMAT:
                 raise PlanFileError(
                     f"{path} is an HDF5 file, but no acqplan plan.", "Pass a file made by acqplan design."
                 )
@@ -131,7 +126,7 @@ def read(path: Path) -> PlanContent:
                 raise PlanFileError(
                     f"{path} has plan format {version}, this acqplan knows up to {FORMAT_VERSION}.", "Upgrade acqplan."
                 )
-            content, stored_id = _content(file), _text(file, "plan_id")
+            content, stored_id = _content(file), text_of(file, "plan_id")
     except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
         raise damaged from error
     if content.plan_id != stored_id:
@@ -151,11 +146,6 @@ def _check_magic(path: Path) -> None:
         pickled = head[:1] == b"\x80" or head[:2] == b"PK"
         kind = " (it looks like a pickle or a zip file, which acqplan never opens)" if pickled else ""
         raise PlanFileError(f"{path} is no plan file{kind}.", "Pass a file made by acqplan design.")
-
-
-def _text(group: h5py.Group, name: str) -> str:
-    value = group.attrs[name]
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _content(file: h5py.File) -> PlanContent:
@@ -182,8 +172,8 @@ def _content(file: h5py.File) -> PlanContent:
     weights = {name: np.asarray(dataset(f"weights/{name}")[()]) for name in names}
     if any(array.dtype.kind not in "fiub" for array in weights.values()):
         raise ValueError("weights must be plain numbers")
-    digest = _text(file["weights"], "pattern_digest")
-    if _text(file["pattern"], "digest") != digest:
+    digest = text_of(file["weights"], "pattern_digest")
+    if text_of(file["pattern"], "digest") != digest:
         raise ValueError("the weights belong to another pattern")
     return PlanContent(
         texts,

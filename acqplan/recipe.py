@@ -1,7 +1,7 @@
 """A recipe: everything that decides a plan, typed, and as TOML.
 
 A recipe may leave settings open (None: chosen by acqplan); a *resolved* recipe, the one in a plan,
-has every setting decided (a component's own defaults stay with its class), so that the same recipe gives the same plan.
+has every setting decided, each component's own options included, so that the same recipe gives the same plan.
 """
 
 from __future__ import annotations
@@ -21,6 +21,21 @@ from acqplan import registry
 from acqplan.errors import RecipeError
 
 MODALITIES = {"mri": "cartesian_mri", "dmd": "hadamard_dmd"}
+_WORDS = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    list[int]: "a list of whole numbers",
+    list[str]: "a list of texts",
+}
+# Constructor arguments that aren't options, by role.
+_GIVEN = {
+    "designers": ("problem",),
+    "reconstructors": ("is_complex",),
+    "sensing": ("image_shape", "coil_maps"),
+    "noise": (),
+    "instruments": (),
+}
 
 
 @dataclass(frozen=True)
@@ -151,15 +166,15 @@ def from_dict(table: Mapping[str, Any], source: str = "recipe") -> Recipe:
     return Recipe(**values)
 
 
-def option_names(role: str, kind: str, given_by_acqplan: Iterable[str] = ()) -> list[str]:
-    """Names of the options that a registered class takes from a recipe."""
-    parameters = inspect.signature(registry.find(role, kind)).parameters
-    return [name for name in parameters if name not in set(given_by_acqplan)]
+def option_names(role: str, kind: str) -> list[str]:
+    """Names of the options that a registered class takes from a recipe: not what acqplan itself hands over."""
+    parameters = inspect.signature(registry.find(role, kind)).parameters.values()
+    return [p.name for p in parameters if p.name not in _GIVEN[role] and p.kind is not p.VAR_KEYWORD]
 
 
-def check_options(role: str, component: Component, given_by_acqplan: Iterable[str] = ()) -> None:
+def check_options(role: str, component: Component) -> None:
     """Raise `RecipeError` if a component's kind or one of its options is unknown."""
-    known = option_names(role, component.kind, given_by_acqplan)
+    known = option_names(role, component.kind)
     _refuse_unknown(component.options, known, f"{role.rstrip('s')} {component.kind!r}")
 
 
@@ -188,5 +203,5 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
             return float(value)
         if option in (int, str) and type(value) is option:
             return value
-    wanted = " or ".join(getattr(option, "__name__", str(option)) for option in options if option is not NoneType)
+    wanted = " or ".join(_WORDS[option] for option in options if option is not NoneType)
     raise RecipeError(f"{where} is {value!r}, expected {wanted}.", "Correct it.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,14 +16,14 @@ from acqplan.errors import RecipeError
 from acqplan.images import ImageStack, TrainingImages, load_stacks, prepare, split
 from acqplan.images.split import Split
 from acqplan.noise.base import NoiseModel
-from acqplan.recipe import MODALITIES, Component, Recipe, check_options
+from acqplan.recipe import MODALITIES, Component, Recipe, check_options, option_names
 from acqplan.reconstructors.base import Reconstructor
-from acqplan.seeding import stream_seed
+from acqplan.seeding import stream_seed, torch_generator
 from acqplan.sensing.base import SensingModel
 
 DEFAULT_MINUTES = 10.0
 _DMD_SIZE = (64, 64)
-_ENERGY_IMAGES = 64
+_ENERGY_BATCHES, _ENERGY_BATCH = 16, 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +44,11 @@ def resolve(recipe: Recipe) -> Problem:
     wherever they can be.
     """
     recipe = _with_defaults(recipe)
-    check_options("designers", recipe.designer, ("problem",))
-    check_options("reconstructors", recipe.reconstructor, ("is_complex",))
     assert recipe.sensing is not None
     assert recipe.noise is not None
-    check_options("sensing", recipe.sensing, ("image_shape", "coil_maps"))
+    check_options("designers", recipe.designer)
+    check_options("reconstructors", recipe.reconstructor)
+    check_options("sensing", recipe.sensing)
     check_options("noise", recipe.noise)
     noise: NoiseModel = _build("noise", recipe.noise)
     if recipe.images.size is not None:
@@ -63,8 +64,30 @@ def resolve(recipe: Recipe) -> Problem:
         recipe = recipe.with_settings("images", binning=stacks[0].recommended_binning or 1)
     calibration = sensing.calibration_units(recipe.budget.calibration or 0)
     seed = stream_seed(recipe.seed, "design")
-    problem = DesignProblem(sensing, budget, calibration, _mean_energy(sensing, images), seed)
-    return Problem(recipe, sensing, noise, problem, images)
+    problem = DesignProblem(sensing, budget, calibration, _mean_energy(sensing, images, seed), seed)
+    return _spelled_out(Problem(recipe, sensing, noise, problem, images))
+
+
+def _spelled_out(problem: Problem) -> Problem:
+    """The problem with every option of its components in the recipe, as the components have decided them."""
+    recipe = problem.recipe
+    assert recipe.sensing is not None
+    assert recipe.noise is not None
+    designer = vars(build_designer(problem))
+    recipe = replace(
+        recipe,
+        sensing=_with_options("sensing", recipe.sensing, problem.sensing.spec()),
+        noise=_with_options("noise", recipe.noise, problem.noise.spec()),
+        designer=_with_options("designers", recipe.designer, designer),
+        reconstructor=_with_options("reconstructors", recipe.reconstructor, build_reconstructor(problem).spec()),
+    )
+    return replace(problem, recipe=recipe)
+
+
+def _with_options(role: str, component: Component, decided: Mapping[str, Any]) -> Component:
+    """The component with all its options; one that stays None, drawn from the seed, is left out."""
+    options = {name: decided[name] for name in option_names(role, component.kind) if decided[name] is not None}
+    return Component(component.kind, options)
 
 
 def read_images(recipe: Recipe) -> list[ImageStack]:
@@ -154,6 +177,8 @@ def _with_defaults(recipe: Recipe) -> Recipe:
     for name, value in (("minutes", training.minutes), ("steps", training.steps), ("batch_size", training.batch_size)):
         if value is not None and not value > 0:
             raise RecipeError(f"The training setting {name} is {value}.", "Give a positive number.")
+    if not 0 <= training.joint_share <= 1:
+        raise RecipeError(f"The training setting joint_share is {training.joint_share}.", "Give a number from 0 to 1.")
     if not recipe.budget.amount:
         raise RecipeError("No budget is given.", "Pass --budget, for example 4x, 25% or '64 lines'.")
     return recipe
@@ -193,13 +218,14 @@ def _default_calibration(sensing: SensingModel, n_readings: int) -> int:
     return 0
 
 
-def _mean_energy(sensing: SensingModel, images: TrainingImages) -> np.ndarray[Any, np.dtype[np.float64]]:
-    records = images.train
-    stride = max(1, len(records) // _ENERGY_IMAGES)
-    batch = torch.from_numpy(np.stack([record.array for record in records[::stride]]))
-    energy = sensing.coefficients(batch).abs().square()
-    summed = energy.flatten(2).sum(2) if energy.ndim > 2 else energy
-    return np.asarray(summed.mean(0).double().numpy())
+def _mean_energy(sensing: SensingModel, images: TrainingImages, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Over images as training sees them, turned and cropped: held-out ones may lie any way round."""
+    generator = torch_generator(seed, "energy")
+    total = torch.zeros(sensing.n_units, dtype=torch.float64)
+    for _ in range(_ENERGY_BATCHES):
+        energy = sensing.coefficients(images.batch(_ENERGY_BATCH, generator)).abs().square()
+        total += (energy.flatten(2).sum(2) if energy.ndim > 2 else energy).double().mean(0)
+    return (total / _ENERGY_BATCHES).numpy()
 
 
 def _build(role: str, component: Component, **given: Any) -> Any:

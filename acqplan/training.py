@@ -29,7 +29,7 @@ from acqplan.schedule import Schedule
 from acqplan.seeding import torch_generator
 
 CHECKPOINT_EVERY_S = 45.0  # a kill loses at most a minute
-_TIMED_STEPS = 4
+_TIMED_STEPS = 9
 _VALIDATION_IMAGES = 8
 _VALIDATIONS = 12
 _STREAMS = ("batches", "noise", "designer")
@@ -96,7 +96,7 @@ def design(
         try:
             run.train(progress, path)
         finally:
-            if path is not None and run.step > 0:
+            if path is not None and run.step > 0 and run.is_between_steps:
                 checkpoints.save(run.state(), path)
         return run.finish()
 
@@ -130,7 +130,9 @@ class _Run:
         self.schedule = Schedule(0, 0)
         self.pattern: Pattern | None = None
         self.step = 0
+        self.is_between_steps = True  # a half-taken step isn't saved
         self.seconds_left: float | None = None
+        self.fine_tuning_cost = 1.0  # seconds of a fine-tuning step over those of a joint step
 
     def _fresh_optimisers(self) -> dict[str, torch.optim.Optimizer]:
         rate = self.problem.recipe.training.learning_rate
@@ -150,7 +152,7 @@ class _Run:
         if not self.is_trainable:
             return
         if settings.steps is not None:
-            self.schedule = Schedule(settings.steps, _joint_steps(settings.steps, settings.joint_share))
+            self.schedule = Schedule(settings.steps, round(settings.steps * settings.joint_share))
             return
         assert settings.minutes is not None
         started = time.perf_counter()
@@ -158,15 +160,23 @@ class _Run:
         trial.reconstructor, trial.designer = copy.deepcopy((self.reconstructor, self.designer))
         trial.optimisers = trial._fresh_optimisers()
         trial.generators = {name: torch_generator(0, name, g.device) for name, g in self.generators.items()}
-        trial.schedule = Schedule(_TIMED_STEPS, _TIMED_STEPS)
-        durations = []
-        for trial.step in range(_TIMED_STEPS):
-            before = time.perf_counter()
-            trial.one_step()
-            durations.append(time.perf_counter() - before)
+        joint = trial._seconds_per_step()
+        trial.pattern = trial.designer.freeze(trial.generators["designer"])
+        self.fine_tuning_cost = trial._seconds_per_step() / joint
         self.seconds_left = settings.minutes * 60 - (time.perf_counter() - started)
-        steps = max(2, int(self.seconds_left / float(np.median(durations[1:]))))
-        self.schedule = Schedule(steps, _joint_steps(steps, settings.joint_share))
+        share = settings.joint_share
+        steps = max(2, int(self.seconds_left / (joint * (share + (1 - share) * self.fine_tuning_cost))))
+        self.schedule = Schedule(steps, round(steps * share))
+
+    def _seconds_per_step(self) -> float:
+        """Mean over a few steps, which are taken: a designer may have cheap ones and dear ones."""
+        self.schedule = Schedule(_TIMED_STEPS, _TIMED_STEPS)
+        durations = []
+        for self.step in range(_TIMED_STEPS):
+            before = time.perf_counter()
+            self.one_step()
+            durations.append(time.perf_counter() - before)
+        return float(np.mean(durations[1:]))
 
     def train(self, progress: Listener | None, path: Path | None) -> None:
         """Run the steps that are left, from `step` on."""
@@ -175,17 +185,22 @@ class _Run:
         while self.step < self.schedule.steps:
             if self.step == self.schedule.joint_steps and self.pattern is None:
                 self._freeze(time.perf_counter() - phase_started, self.step - first_step)
+                phase_started, first_step = time.perf_counter(), self.step
+            self.is_between_steps = False
             loss = self.one_step()
             self.step += 1
+            self.is_between_steps = True
             every = max(1, self.schedule.steps // _VALIDATIONS)
             if progress is not None and (self.step % every == 0 or self.step == self.schedule.steps):
                 psnr = self._validation_psnr()
             now = time.perf_counter()
             if progress is not None:
                 per_step = (now - phase_started) / (self.step - first_step)
-                phase = "joint" if self.pattern is None else "fine-tune"
-                remaining = per_step * (self.schedule.steps - self.step)
-                progress(Progress(phase, self.step, self.schedule.steps, loss, psnr, remaining))
+                phase, left = "fine-tune", float(self.schedule.steps - self.step)
+                if self.pattern is None:
+                    fine_tuning = self.schedule.steps - self.schedule.joint_steps
+                    phase, left = "joint", left - fine_tuning + self.fine_tuning_cost * fine_tuning
+                progress(Progress(phase, self.step, self.schedule.steps, loss, psnr, per_step * left))
             if path is not None and now - saved > CHECKPOINT_EVERY_S:
                 checkpoints.save(self.state(), path)
                 saved = now
@@ -226,7 +241,7 @@ class _Run:
             self.seconds_left -= seconds
             planned = self.schedule.steps - self.schedule.joint_steps
             # A network that isn't fine-tuned is worth little: a busy machine may take longer than asked for.
-            more = max(planned // 2, int(self.seconds_left / (seconds / steps)), 1)
+            more = max(planned // 2, int(self.seconds_left / (self.fine_tuning_cost * seconds / steps)), 1)
             self.schedule = Schedule(self.schedule.joint_steps + more, self.schedule.joint_steps)
 
     def _validation_psnr(self) -> float:
@@ -251,6 +266,7 @@ class _Run:
             "steps": self.schedule.steps,
             "joint_steps": self.schedule.joint_steps,
             "seconds_left": self.seconds_left,
+            "fine_tuning_cost": self.fine_tuning_cost,
             "order": None if self.pattern is None else self.pattern.order,
             "reconstructor": self.reconstructor.state_dict(),
             "designer": self.designer.state_dict(),
@@ -270,6 +286,7 @@ class _Run:
         self.step = int(tree["step"])
         self.schedule = Schedule(int(tree["steps"]), int(tree["joint_steps"]))
         self.seconds_left = tree.get("seconds_left")
+        self.fine_tuning_cost = float(tree["fine_tuning_cost"])
         if "order" in tree:
             design = self.problem.design
             self.pattern = Pattern(tree["order"].numpy(), design.sensing.n_units, design.calibration)
@@ -317,12 +334,6 @@ def _device(name: str) -> torch.device:
             f"The device {name!r} can't be used here.", "Use --device cpu, or cuda with a GPU."
         ) from error
     return device
-
-
-def _joint_steps(steps: int, share: float) -> int:
-    if not 0 <= share <= 1:
-        raise RecipeError(f"The training setting joint_share is {share}.", "Give a number from 0 to 1.")
-    return min(round(steps * share), steps)
 
 
 def _loss(image: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:

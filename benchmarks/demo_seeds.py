@@ -3,7 +3,7 @@
     python benchmarks/demo_seeds.py --seeds 3 --minutes 5 --threads 2 --json seeds.json
 
 Every row is the mean PSNR in dB over the held-out images of the sample; ``gain`` is the learned plan's minus
-that row's, for the same seed: same images, noise, network and number of steps.
+that row's, for the same seed: same images, noise, network and training time (with --steps: number of steps).
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ _MODALITIES = ("mri", "dmd")
 
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The folder to write.")] = Path("demo"),
-    minutes: Annotated[float, typer.Option(help="About how long it takes in all.")] = 5.0,
+    minutes: Annotated[float, typer.Option(help="About how long it takes in all.")] = 4.0,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads (0: all).")] = 0,
     only: Annotated[str | None, typer.Option(metavar="mri|dmd", help="One modality only.")] = None,

@@ -21,7 +21,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-import h5py
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +30,7 @@ from PIL import Image, PngImagePlugin
 from acqplan.acquisition import Geometry
 from acqplan.errors import OutputError
 from acqplan.files import atomic_file
+from acqplan.hdf5 import hdf5_file, set_text
 
 Array = npt.NDArray[Any]
 PARTS = ("magnitude", "phase", "complex")
@@ -105,9 +105,12 @@ def _write_nifti(image: Array, path: Path, stamp: dict[str, Any], geometry: Geom
 
 
 def _write_hdf5(image: Array, path: Path, stamp: dict[str, Any], geometry: Geometry | None) -> None:
-    with h5py.File(path, "w") as file:
+    with hdf5_file(path) as file:
         for name, value in stamp.items():
-            file.attrs[name] = value
+            if isinstance(value, str):
+                set_text(file, name, value)
+            else:
+                file.attrs[name] = value
         file.create_dataset("image", data=image)
         if geometry is not None:
             file.create_dataset("affine", data=geometry.affine)

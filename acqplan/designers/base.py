@@ -55,7 +55,9 @@ class DesignProblem:
 class Designer(nn.Module, ABC):
     """Chooses a pattern; lives during training only and is never stored in a plan.
 
-    A subclass's constructor takes the `DesignProblem` and then its own options as JSON-ready keywords.
+    A subclass's constructor takes the `DesignProblem` and then its own options as JSON-ready keywords. It keeps each
+    under its own name as it was decided, so that a plan's recipe can spell it out; None is an option
+    that the seed decides.
     """
 
     kind: ClassVar[str]

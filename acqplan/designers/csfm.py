@@ -7,9 +7,8 @@ import torch
 from torch import nn
 
 from acqplan.designers.base import Designer, DesignProblem
-from acqplan.designers.loupe import LOGIT_SLOPE
 from acqplan.designers.options import count_option, number_option
-from acqplan.designers.probability import apportion, initial_logits, rescale
+from acqplan.designers.probability import LOGIT_SLOPE, apportion, initial_logits, rescale
 from acqplan.pattern import Pattern
 from acqplan.registry import register
 from acqplan.seeding import torch_generator
@@ -46,7 +45,7 @@ class Csfm(Designer):
         free = torch.as_tensor(problem.free_units)
         self.register_buffer("free", free, persistent=False)
         generator = torch_generator(problem.seed, f"designer:{self.kind}")
-        self.theta = nn.Parameter(initial_logits(free.numel(), LOGIT_SLOPE, generator))
+        self.theta = nn.Parameter(initial_logits(free.numel(), generator))
 
     def expected_repeats(self) -> torch.Tensor:
         """float32 over the free units, 0 to ``captures``, summing to ``problem.n_free``."""

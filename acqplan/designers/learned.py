@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from scipy import ndimage
 from torch import nn
 
 from acqplan.designers.base import Designer, DesignProblem
-from acqplan.errors import RecipeError
+from acqplan.designers.blue_noise import blue_noise
+from acqplan.designers.options import count_option, number_option
 from acqplan.pattern import Pattern
 from acqplan.registry import register
-from acqplan.seeding import torch_generator
+from acqplan.seeding import numpy_generator
 
 _BISECTIONS = 50
 _MEMORY = 0.97  # of what was learned about a unit, from step to step
-_NEIGHBOURHOOD = 2.0  # grid positions, standard deviation
-_OWN_SHARE = 0.7  # weight of a unit's own memory against its neighbours'
+_NEIGHBOURHOOD = 2.0  # grid positions, standard deviation: what units share of their worth
+_SMOOTHING = 1.0  # grid positions, standard deviation: of the starting density
 _FLOOR = 1e-4  # of the typical worth: below it units are equally worthless
+# Fourier samples alias, which scattering makes harmless; Hadamard coefficients have nothing to scatter for.
+_FOURIER = {"spread": 0.6, "scatter": 1.0, "exploration": 0.3}
+_HADAMARD = {"spread": 0.5, "scatter": 0.0, "exploration": 0.6}
 
 
 class _ExactTopK(torch.autograd.Function):
@@ -64,27 +68,34 @@ def exact_top_k(z: torch.Tensor, k: int, temperature: float) -> torch.Tensor:
 class Learned(Designer):
     """One score per unit; the k best are measured, in every training step as in the final pattern.
 
-    The scores start at a *drawn* pattern, log density plus one fixed Gumbel draw, whose top-k is a weighted
-    draw without replacement: learning moves samples of a pattern that is already good. A smooth start
-    would collapse to the low-pass disc.
+    The scores start at a *drawn* pattern, log density plus one fixed draw of Gumbel variables, whose top-k is a
+    weighted draw without replacement: learning moves samples of a pattern that is already good. A
+    smooth start would collapse to the low-pass disc. The draw is blue noise (`blue_noise`): its top-k leaves
+    neither clusters nor holes, whatever density is learned.
 
     What a unit is worth shows only while it isn't measured: the loss is flat, to first order, in a unit whose value
-    is already known. So the gradient of each unit is remembered from the steps in which the Gumbel
-    noise left it out, and stands in while it is measured; where a unit was hardly ever left out, the
-    memory of its neighbours on the catalogue's grid helps. Scores then move by the logarithm of
-    that worth until it is level across the edge of the pattern: the condition of an optimal density.
+    is already known. So the gradient of each unit is remembered from the steps in which it was left out, and
+    averaged with its neighbours' on the catalogue's grid, which stand in for a unit that is always measured.
+    Scores then move by the logarithm of that worth until it is level across the edge of the pattern: the
+    condition of an optimal density. Neighbours move together, so that the even draw stays even.
 
     Parameters
     ----------
     spread
-        The starting density is the mean coefficient energy over the training images to this power; None: 0.6 for
-        Fourier samples, 1 for Hadamard coefficients, whose energy falls more slowly.
+        The starting density is the mean coefficient energy over the training images, a little smoothed, to this
+        power; None: 0.6 for Fourier samples, 0.5 for Hadamard coefficients.
+    scatter
+        Scale of the Gumbel variables of the start; None: 1 for Fourier samples, 0 for Hadamard coefficients.
     exploration
-        Scale γ of the Gumbel noise at the start of joint training; falls to 0.
+        Scale γ of the Gumbel noise at the start of joint training; falls to 0. None: 0.3 for Fourier samples,
+        0.6 for Hadamard coefficients.
     temperature
         Temperature T of the relaxation at the start; falls to a tenth.
     rate
         Step size of the scores, in score units per unit of log worth.
+    every
+        The scores move in one of so many steps; the others train the network alone, which is quicker, on
+        patterns that are drawn all the same.
     """
 
     summary = "exact-k Gumbel top-k: binary and on budget in every training step (the default)"
@@ -95,24 +106,25 @@ class Learned(Designer):
         self,
         problem: DesignProblem,
         spread: float | None = None,
-        exploration: float = 0.3,
+        scatter: float | None = None,
+        exploration: float | None = None,
         temperature: float = 1.0,
         rate: float = 0.25,
+        every: int = 4,
     ) -> None:
         super().__init__(problem)
-        if spread is None:
-            spread = 0.6 if problem.sensing.is_complex else 1.0
-        for name, value in (("spread", spread), ("exploration", exploration), ("rate", rate)):
-            if not (math.isfinite(value) and value >= 0):
-                raise RecipeError(f"The designer option {name} is {value}.", "Give a number of at least 0.")
-        if not (math.isfinite(temperature) and temperature > 0):
-            raise RecipeError(f"The designer option temperature is {temperature}.", "Give a positive number.")
-        self.exploration, self.temperature, self.rate, self.progress = exploration, temperature, rate, 0.0
+        given = {"spread": spread, "scatter": scatter, "exploration": exploration}
+        usual = _FOURIER if problem.sensing.is_complex else _HADAMARD
+        decided = {name: usual[name] if value is None else value for name, value in given.items()}
+        self.spread, self.scatter, self.exploration = (
+            number_option(self.kind, name, value) for name, value in decided.items()
+        )
+        self.temperature = number_option(self.kind, "temperature", temperature, above=True)
+        self.rate = number_option(self.kind, "rate", rate)
+        self.every = count_option(self.kind, "every", every)
+        self.progress = 0.0
         free = problem.free_units
-        energy = np.maximum(problem.energy[free], 1e-12 * max(float(problem.energy.max()), 1e-300))
-        density = torch.from_numpy(spread * np.log(energy)).float()
-        generator = torch_generator(problem.seed, "designer:learned")
-        self.scores = nn.Parameter(density - density.mean() + _gumbel(free.size, generator))
+        self.scores = nn.Parameter(torch.from_numpy(self._start()[free]).float())
         self.register_buffer("free", torch.from_numpy(free), persistent=False)
         base = torch.zeros(problem.sensing.n_units)
         base[torch.from_numpy(problem.calibration.astype(np.int64))] = 1
@@ -120,6 +132,16 @@ class Learned(Designer):
         # Decaying sums, over the steps in which a unit was left out, of its worth and of 1.
         self.register_buffer("worth_sum", torch.zeros(free.size))
         self.register_buffer("left_out", torch.zeros(free.size))
+        self.register_buffer("drawn", torch.zeros((), dtype=torch.int64))
+
+    def _start(self) -> npt.NDArray[np.float64]:
+        """float64[K]: scores whose top-k is a blue-noise draw of the starting density."""
+        problem, shape = self.problem, self.problem.sensing.grid_shape
+        energy = np.maximum(problem.energy, 1e-12 * max(float(problem.energy.max()), 1e-300))
+        density = self.spread * ndimage.gaussian_filter(np.log(energy).reshape(shape), _SMOOTHING, mode="nearest")
+        levels = blue_noise(shape, numpy_generator(problem.seed, "designer:learned"))
+        gumbel = -np.log(-np.log1p(-levels))  # the lowest level is the likeliest
+        return np.asarray((density - density.mean() + self.scatter * gumbel).reshape(-1))
 
     def set_progress(self, progress: float) -> None:
         self.progress = min(max(progress, 0.0), 1.0)
@@ -128,13 +150,16 @@ class Learned(Designer):
         return torch.optim.SGD([self.scores], lr=self.rate)
 
     def relaxed(self, generator: torch.Generator) -> torch.Tensor:
-        scores: torch.Tensor = self.scores
+        drawn: torch.Tensor = self.get_buffer("drawn")
+        scores: torch.Tensor = self.scores + 0 if int(drawn) % self.every == 0 else self.scores.detach()
+        drawn += 1
         if self.exploration > 0 and self.progress < 1:
             noise = _gumbel(scores.numel(), generator)
             scores = scores + self.exploration * (1 - self.progress) * noise
         temperature = self.temperature * 0.1**self.progress
         chosen = exact_top_k(scores, self.problem.n_free, temperature)
         if chosen.requires_grad:
+            scores.register_hook(self._smooth)
             measured = chosen.detach() > 0
             chosen.register_hook(lambda gradient: self._with_hindsight(gradient, measured))
         base: torch.Tensor = self.get_buffer("base")
@@ -147,10 +172,8 @@ class Learned(Designer):
         left_out.mul_(_MEMORY).add_((~measured).float())
         typical = worth_sum.sum().clamp(min=0) / left_out.sum().clamp(min=1)
         floor = _FLOOR * typical + torch.finfo(torch.float32).tiny
-        nearby = (self._smooth(worth_sum) / self._smooth(left_out).clamp(min=1e-6)).clamp(min=floor).log()
-        own = (worth_sum / left_out.clamp(min=1e-6)).clamp(min=floor).log()
-        trust = _OWN_SHARE * (left_out >= 1)
-        return -(trust * own + (1 - trust) * nearby)
+        worth = self._smooth(worth_sum) / self._smooth(left_out).clamp(min=1e-6)
+        return -worth.clamp(min=floor).log()
 
     def _smooth(self, values: torch.Tensor) -> torch.Tensor:
         """Gaussian mean over the catalogue's grid; calibration units count as nothing."""

@@ -8,12 +8,10 @@ from torch import nn
 
 from acqplan.designers.base import Designer, DesignProblem
 from acqplan.designers.options import number_option
-from acqplan.designers.probability import initial_logits, rescale
+from acqplan.designers.probability import LOGIT_SLOPE, initial_logits, rescale
 from acqplan.pattern import Pattern
 from acqplan.registry import register
 from acqplan.seeding import torch_generator
-
-LOGIT_SLOPE = 5.0  # t of the paper
 
 
 @register("designers", "loupe")
@@ -41,7 +39,7 @@ class Loupe(Designer):
         free = torch.as_tensor(problem.free_units)
         self.register_buffer("free", free, persistent=False)
         generator = torch_generator(problem.seed, f"designer:{self.kind}")
-        self.theta = nn.Parameter(initial_logits(free.numel(), LOGIT_SLOPE, generator))
+        self.theta = nn.Parameter(initial_logits(free.numel(), generator))
 
     def probability(self) -> torch.Tensor:
         """p float32 over the free units, summing to ``problem.n_free``."""

@@ -6,13 +6,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+LOGIT_SLOPE = 5.0  # t of LOUPE's p = σ(t·θ)
 FloatArray = npt.NDArray[np.float64]
 
 
-def initial_logits(n: int, slope: float, generator: torch.Generator) -> torch.Tensor:
-    """θ float32[n] such that σ(slope · θ) is uniform on [0.01, 0.99] (LOUPE's initialisation)."""
+def initial_logits(n: int, generator: torch.Generator) -> torch.Tensor:
+    """θ float32[n] such that σ(t·θ) is uniform on [0.01, 0.99] (LOUPE's initialisation)."""
     probability = 0.01 + 0.98 * torch.rand(n, generator=generator, dtype=torch.float64)
-    return (torch.logit(probability) / slope).float()
+    return (torch.logit(probability) / LOGIT_SLOPE).float()
 
 
 def rescale(probability: torch.Tensor, mean: float) -> torch.Tensor:

@@ -143,29 +143,31 @@ def _add(parts: dict[str, list[ImageStack]], more: dict[str, list[ImageStack]]) 
 
 
 def _blocks(series: list[ImageStack], fractions: dict[str, float]) -> dict[str, list[ImageStack]]:
-    """Test slices in the middle of a series, validation slices before them, training slices around both.
+    """Blocks of held-out slices with training slices before, between and after them.
 
-    The middle, because the first and last slices of a volume are unlike all others.
+    Slices differ along a volume, the first and last most of all: training has to see all of it, and the
+    test is not at an end.
     """
     energy = np.concatenate([np.square(np.abs(s.images)).mean(axis=(1, 2), dtype=np.float64) for s in series])
     filled = np.flatnonzero(energy >= NEARLY_EMPTY * np.median(energy[energy > 0]))
     first, n = int(filled[0]), int(filled[-1] - filled[0]) + 1
     guard = max(1, round(GUARD_FRACTION * n))
     lengths = {part: max(1, round(fraction * n)) for part, fraction in fractions.items()}
-    n_held_out = sum(lengths.values()) + guard * (len(lengths) + 1)
+    n_held_out = sum(lengths.values()) + 2 * guard * len(lengths)
     if n < MIN_SLICES or n_held_out > n - 2:
         raise ImageError(
             f"{series[0].source} has {n} slices that hold anything: too few to hold some of them out and still train.",
             "Give images of three subjects or more, or hold out a smaller fraction.",
         )
-    position = first + (n - n_held_out) // 2
-    ranges = {"train": [(first, position)]}
-    for part in ("validation", "test"):
-        if part in lengths:
-            position += guard
-            ranges[part] = [(position, position + lengths[part])]
-            position += lengths[part]
-    ranges["train"].append((position + guard, first + n))
+    ranges: dict[str, list[tuple[int, int]]] = {"train": []}
+    position, n_train = first, n - n_held_out
+    for i, (part, length) in enumerate(lengths.items()):
+        share = (i + 1) * n_train // (len(lengths) + 1) - i * n_train // (len(lengths) + 1)
+        ranges["train"].append((position, position + share))
+        position += share + guard
+        ranges[part] = [(position, position + length)]
+        position += length + guard
+    ranges["train"].append((position, first + n))
     return {part: [piece for r in at for piece in _pieces(series, *r)] for part, at in ranges.items()}
 
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from acqplan.acquisition import Acquisition
 from acqplan.errors import AcquisitionError, InstrumentError
+from acqplan.hdf5 import hdf5_file, set_text, text_of
 from acqplan.instruments.acquired import (
     ARRAYS,
     FRESH_COPY,
@@ -53,13 +54,13 @@ class Hdf5Files(Instrument):
 
     def write(self, plan: Plan, folder: Path) -> dict[str, Any]:
         pattern, grid = plan.pattern, plan.sensing.grid_shape
-        with h5py.File(folder / "pattern.h5", "w") as file:
-            file.attrs["format"] = _PATTERN
+        with hdf5_file(folder / "pattern.h5") as file:
+            set_text(file, "format", _PATTERN)
             file.attrs["format_version"] = FORMAT_VERSION
-            file.attrs["plan_id"] = plan.plan_id
-            file.attrs["pattern_digest"] = pattern.digest
+            set_text(file, "plan_id", plan.plan_id)
+            set_text(file, "pattern_digest", pattern.digest)
             file.attrs["n_units"] = pattern.n_units
-            file.attrs["sensing"] = canonical_json({"kind": plan.sensing.kind, **plan.sensing.spec()})
+            set_text(file, "sensing", canonical_json({"kind": plan.sensing.kind, **plan.sensing.spec()}))
             file.create_dataset("order", data=pattern.order)
             file.create_dataset("calibration", data=pattern.calibration)
             file.create_dataset("counts", data=pattern.counts.reshape(grid))
@@ -71,7 +72,7 @@ class Hdf5Files(Instrument):
         path = folder / "pattern.h5"
         with readable(path, InstrumentError, EXPORT_AGAIN), h5py.File(path, "r") as file:
             _check_format(file, _PATTERN)
-            stated = {name: str(file.attrs[name]) for name in ("plan_id", "pattern_digest")}
+            stated = {name: text_of(file, name) for name in ("plan_id", "pattern_digest")}
             arrays = {name: _array(file, name) for name in ("order", "calibration", "counts", "mask")}
             pattern = Pattern(arrays["order"], int(file.attrs["n_units"]), arrays["calibration"])
         for name, derived in (("counts", pattern.counts), ("mask", pattern.mask)):
@@ -85,17 +86,17 @@ class Hdf5Files(Instrument):
     def recognises(cls, path: Path) -> bool:
         try:
             with readable(path, AcquisitionError, ""), h5py.File(path, "r") as file:
-                return bool(file.attrs.get("format") == _ACQUIRED)
+                return "format" in file.attrs and text_of(file, "format") == _ACQUIRED
         except AcquisitionError:
             return False
 
     def write_acquired(self, acquisition: Acquisition, plan: Plan, path: Path) -> None:
         arrays, texts = fields_of(acquisition, plan)
-        with h5py.File(path, "w") as file:
-            file.attrs["format"] = _ACQUIRED
+        with hdf5_file(path) as file:
+            set_text(file, "format", _ACQUIRED)
             file.attrs["format_version"] = FORMAT_VERSION
             for name, text in texts.items():
-                file.attrs[name] = text
+                set_text(file, name, text)
             for name, array in arrays.items():
                 file.create_dataset(name, data=array)
 
@@ -104,9 +105,7 @@ class Hdf5Files(Instrument):
             raise AcquisitionError(f"{path} is no HDF5 file.", OTHER_FILE)
         with readable(path, AcquisitionError, FRESH_COPY), h5py.File(path, "r") as file:
             _check_format(file, _ACQUIRED)
-            texts = {name: file.attrs[name] for name in TEXTS if name in file.attrs}
-            if not all(isinstance(text, str) for text in texts.values()):
-                raise ValueError("an attribute that should be text isn't")
+            texts = {name: text_of(file, name) for name in TEXTS if name in file.attrs}
             stored = set(file)  # the names alone: nothing is followed
             arrays = {name: _array(file, name) for name in ARRAYS if name in stored}
         return acquisition_from(arrays, texts, path, plan)
@@ -114,11 +113,10 @@ class Hdf5Files(Instrument):
 
 def _check_format(file: h5py.File, expected: str) -> None:
     """Raise `ValueError` unless the file says that it is ``expected``, of a version that is known."""
-    found, version = file.attrs.get("format"), file.attrs.get("format_version", 0)
-    if isinstance(found, bytes):  # plan files keep their texts as bytes
-        found = found.decode("utf-8", "replace")
-    if not isinstance(found, str) or found != expected:
-        raise ValueError(f"it is no {expected} file" + (f" but {found}" if isinstance(found, str) else ""))
+    found = text_of(file, "format") if "format" in file.attrs else None
+    if found != expected:
+        raise ValueError(f"it is no {expected} file" + (f" but {found}" if found is not None else ""))
+    version = file.attrs.get("format_version", 0)
     if int(version) > FORMAT_VERSION:
         raise ValueError(f"its format version is {int(version)}, this acqplan knows {FORMAT_VERSION}")
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from acqplan.sensing.base import SensingModel
 
@@ -77,3 +78,13 @@ def image_scale(image: torch.Tensor) -> torch.Tensor:
     """
     power = image.abs().square().mean((-2, -1), keepdim=True)
     return power.clamp(min=torch.finfo(torch.float32).tiny).sqrt()
+
+
+def pad(image: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
+    """image[…, H, W], real or complex, with zeros below and to the right: [..., H + rows, W + columns]."""
+    if not rows and not columns:
+        return image
+    if image.is_complex():
+        parts = functional.pad(torch.view_as_real(image), (0, 0, 0, columns, 0, rows))
+        return torch.view_as_complex(parts.contiguous())
+    return functional.pad(image, (0, columns, 0, rows))

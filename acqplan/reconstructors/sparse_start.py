@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 import torch
-from torch.nn import functional
 
-from acqplan.reconstructors.base import image_scale
+from acqplan.reconstructors.base import image_scale, pad
 from acqplan.sensing.base import SensingModel
 
 _LEVELS = 2
@@ -24,22 +23,23 @@ def sparse_start(
 
     Accelerated proximal gradients (FISTA, doi 10.1137/080716542) with a threshold that falls from iteration to
     iteration and a Haar grid that shifts with it (cycle spinning). Scaling the data scales the image. With 0
-    iterations this is the zero-filled image.
+    iterations this is the zero-filled image. Differentiable in ``counts``; the scale counts as given.
     """
     zero_filled = sensing.adjoint(coefficients)
     if iterations == 0:
         return zero_filled
-    scale = image_scale(zero_filled)
+    scale = image_scale(zero_filled.detach())
     data = coefficients / scale.reshape(-1, *(1,) * (coefficients.ndim - 1))
     image = previous = zero_filled / scale
-    weight = sensing.per_unit(counts.clamp(max=1))
+    available = sensing.per_unit(counts.clamp(max=1))
     step = 1 / max(sensing.gain_bound, torch.finfo(torch.float32).tiny)
     momentum = 1.0
     for iteration in range(iterations):
         grown = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
         point = image + (momentum - 1) / grown * (image - previous)
         momentum, previous = grown, image
-        point = point - step * sensing.adjoint(weight * (sensing.coefficients(point) - data))
+        # Availability multiplies the prediction only, as in `enforce_data`: ``data`` are zero where there are none.
+        point = point - step * sensing.adjoint(available * sensing.coefficients(point) - data)
         threshold = max(_LAST_THRESHOLD, _FIRST_THRESHOLD * _FALL**iteration)
         shift = (5 * iteration % _BLOCK, 3 * iteration // 2 % _BLOCK)
         image = _shrink_shifted(point, threshold, shift)
@@ -48,7 +48,7 @@ def sparse_start(
 
 def _shrink_shifted(image: torch.Tensor, threshold: float, shift: tuple[int, int]) -> torch.Tensor:
     height, width = image.shape[-2:]
-    padded = _pad(image, (-height) % _BLOCK, (-width) % _BLOCK)
+    padded = pad(image, (-height) % _BLOCK, (-width) % _BLOCK)
     rolled = torch.roll(padded, shift, dims=(-2, -1))
     shrunk = torch.roll(_haar_shrink(rolled, threshold, _LEVELS), (-shift[0], -shift[1]), dims=(-2, -1))
     return shrunk[..., :height, :width]
@@ -75,12 +75,3 @@ def _haar_shrink(image: torch.Tensor, threshold: float, levels: int) -> torch.Te
 def _soft(values: torch.Tensor, threshold: float) -> torch.Tensor:
     magnitude = values.abs()
     return values * ((magnitude - threshold).clamp(min=0) / magnitude.clamp(min=1e-12))
-
-
-def _pad(image: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
-    if not rows and not columns:
-        return image
-    if image.is_complex():
-        parts = functional.pad(torch.view_as_real(image), (0, 0, 0, columns, 0, rows))
-        return torch.view_as_complex(parts.contiguous())
-    return functional.pad(image, (0, columns, 0, rows))

@@ -103,9 +103,10 @@ class Unrolled(Reconstructor):
         self.raw_penalty = nn.Parameter(torch.full((stages,), -3.0))
 
     def forward(self, coefficients: torch.Tensor, counts: torch.Tensor, sensing: SensingModel) -> torch.Tensor:
-        with torch.no_grad():
-            start = sparse_start(coefficients.detach(), counts.detach(), sensing, self.start_iterations)
-            scale = image_scale(start)
+        # Where a pattern is being learned, what a unit is worth is also what it is worth to the start.
+        with torch.set_grad_enabled(counts.requires_grad and torch.is_grad_enabled()):
+            start = sparse_start(coefficients, counts, sensing, self.start_iterations)
+        scale = image_scale(start.detach())
         scaled = coefficients / scale.reshape(-1, *(1,) * (coefficients.ndim - 1))
         image = start / scale
         memory: torch.Tensor | None = None

@@ -91,10 +91,12 @@ def _table(demonstration: Demonstration) -> str:
         ]
         for each in ranked
     ]
-    training = plan.recipe.training
+    steps = [each.plan.recipe.training.steps or 0 for each in ranked if each.is_trained]
+    few, many = min(steps), max(steps)
+    trained = f"took {few} steps" if few == many else f"was trained for the same time ({few} to {many} steps)"
     caption = (
         f"Means over {demonstration.n_test} held-out images; trained on {demonstration.n_train}. {HELD_OUT} Every "
-        f"trained network has the same size and took the same {training.steps} steps of {training.batch_size} images. "
+        f"trained network has the same size and {trained}, {plan.recipe.training.batch_size} images a step. "
         f"Count: {plan.sensing.unit_name}s measured, of {plan.budget.n_units}. Data range of PSNR and SSIM: the "
         "largest magnitude of each image. The best value of each column is in blue."
     )

@@ -41,13 +41,13 @@ def test_the_whole_demonstration(run, tiny, tmp_path):
     _check_folder(folder, overwrite=False)  # a second time may replace the first
 
 
-def test_baselines_get_as_many_steps_as_the_learned_plan(tiny, tmp_path):
-    shown = demonstration.demonstrate("dmd", tmp_path, 0.01, threads=1)
+def test_with_a_number_of_steps_every_network_takes_them(tiny, tmp_path):
+    shown = demonstration.demonstrate("dmd", tmp_path, 0.01, steps=3, threads=1)
     trained = [each for each in shown.contestants if each.is_trained]
     assert shown.learned is trained[0]
     assert shown.learned.designer == "learned"
     assert len(trained) == 1 + len(shown.setup.trained)
-    assert len({each.plan.recipe.training.steps for each in trained}) == 1
+    assert {each.plan.recipe.training.steps for each in trained} == {3}
     assert len({each.plan.budget.n_readings for each in shown.contestants}) == 1
     assert len({each.plan.evidence["training_images"] for each in shown.contestants}) == 1
 

@@ -79,7 +79,7 @@ def test_plans_of_different_sizes_are_compared_but_flagged(run, points, scans, m
 
 
 def test_other_noise_is_flagged(run, points, scans, more_scans, tmp_path):
-    words = ("--size", "16x16", "--budget", "4x", "--noise", 0.1, "--steps", 2, "-o", tmp_path / "noisy.acqplan")
+    words = ("--size", "16x16", "--budget", "4x", "--noise", 0.3, "--steps", 2, "-o", tmp_path / "noisy.acqplan")
     assert run("design", "mri", "--images", scans, *words).code == 0
     outcome = run("compare", points, tmp_path / "noisy.acqplan", "--images", more_scans, "--json", "-")
     assert "was made for other noise" in outcome.err

@@ -15,6 +15,7 @@ from acqplan import registry
 from acqplan.budget import Budget
 from acqplan.designers.base import Designer, DesignProblem
 from acqplan.pattern import Pattern
+from acqplan.recipe import option_names
 from acqplan.seeding import numpy_generator
 from acqplan.sensing.base import SensingModel
 from acqplan.sensing.cartesian_mri import CartesianMRI
@@ -191,6 +192,16 @@ def test_the_problem_is_left_as_it_was(kind: str) -> None:
     designer.freeze(generator(0))
     assert np.array_equal(problem.calibration, untouched.calibration)
     assert np.array_equal(problem.energy, untouched.energy)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_option_is_kept_as_it_was_decided(kind: str) -> None:
+    designer = designer_of(kind, Configuration("points", (12, 14), 4, 50, "distinct", 3))
+    for name in option_names("designers", kind):
+        decided = vars(designer)[name]
+        assert decided is None or isinstance(decided, bool | int | float | str)
+        again = registry.find("designers", kind)(designer.problem, **{name: decided})
+        assert again.freeze(generator(0)) == designer.freeze(generator(0))
 
 
 @pytest.mark.parametrize("kind", KINDS)

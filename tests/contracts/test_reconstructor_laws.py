@@ -45,6 +45,8 @@ SENSING: dict[str, tuple[str, dict[str, Any]]] = {
     "hadamard-oblong": ("hadamard_dmd", {"image_shape": (4, 16)}),
 }
 SMALL: dict[str, dict[str, Any]] = {
+    "hqs": {"iterations": 15, "levels": 2},
+    "tv": {"iterations": 20},
     "unet": {"channels": 3, "levels": 2},
     "unrolled": {"stages": 2, "channels": 4, "depth": 1},
     "wavelet": {"iterations": 6, "levels": 2},

@@ -342,7 +342,7 @@ def test_rescale_keeps_bounds_and_mean() -> None:
 
 
 def test_initial_map_is_uniform() -> None:
-    p = torch.sigmoid(5 * initial_logits(20_000, 5.0, torch.Generator().manual_seed(1)))
+    p = torch.sigmoid(5 * initial_logits(20_000, torch.Generator().manual_seed(1)))
     assert 0.01 - 1e-6 <= p.min() < 0.011
     assert 0.989 < p.max() <= 0.99 + 1e-6
     assert p.mean().item() == pytest.approx(0.5, abs=0.01)

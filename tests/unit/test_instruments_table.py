@@ -126,7 +126,7 @@ def test_hdf5_layout(tmp_path: Path) -> None:
         assert file["calibration"][()].tolist() == [14]
         assert np.argwhere(file["mask"][()]).tolist() == [[0, 0], [3, 2], [5, 3]]
         assert file["counts"][5, 3] == 2
-        assert file.attrs["pattern_digest"] == plan.pattern.digest
+        assert file.attrs["pattern_digest"].decode() == plan.pattern.digest
 
 
 @pytest.mark.parametrize("name", ["order", "counts", "mask"])

@@ -150,7 +150,7 @@ class Clock:
 def test_minutes_become_steps_that_replay(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(training, "time", Clock())
-        timed = design(make_recipe(scans, minutes=0.01, steps=None))
+        timed = design(make_recipe(scans, minutes=0.03, steps=None))
     settings = timed.recipe.training
     assert settings.minutes is None
     assert settings.steps is not None
@@ -245,6 +245,23 @@ def test_a_timed_training_resumes_with_the_steps_it_had_planned(scans: Path, tmp
     interrupt(recipe, path, 2)
     resumed = design(recipe, checkpoint=path, resume=True)
     assert design(resumed.recipe).plan_id == resumed.plan_id
+
+
+def test_a_half_taken_step_is_not_saved(scans: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails inside a step (memory, say) leaves generators and optimisers between two steps."""
+    path, calls = tmp_path / "run.checkpoint", 0
+
+    def loss(image: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise Stop
+        return (image - truth).abs().square().mean()
+
+    monkeypatch.setattr(training, "_loss", loss)
+    with pytest.raises(Stop):
+        design(make_recipe(scans), checkpoint=path)
+    assert not path.exists()
 
 
 def test_a_checkpoint_of_another_training_is_refused(scans: Path, tmp_path: Path) -> None:

@@ -1,0 +1,142 @@
+"""What the classical reconstructors minimise, how they know that they have, and the steps they share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from acqplan.errors import RecipeError
+from acqplan.reconstructors.base import pad
+from acqplan.reconstructors.data_consistency import conjugate_gradient, enforce_data
+from acqplan.sensing.base import SensingModel
+from acqplan.wavelets import inverse_wavelet_transform, wavelet_transform
+
+_CG_ITERATIONS = 6
+_ROUNDING = 1e-6  # of float32: of iterates that differ by less the last is the best
+WINDOW = 10  # iterations over which the objective has to stand still: splitting methods may pause for a few
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """What a classical solver found.
+
+    Parameters
+    ----------
+    image
+        [B, *image_shape], the best that was met (up to rounding, 1e-6 of the objective: the last such).
+    objective
+        float64[B, iterations]: the lowest objective up to and including each iteration, in the data's own units
+        (squared). Constant after an image's convergence.
+    converged
+        bool[B]: whether the tolerance was met within the iterations that were allowed.
+    """
+
+    image: torch.Tensor
+    objective: torch.Tensor
+    converged: torch.Tensor
+
+
+class Progress:
+    """The best image of each problem of a batch, its objective, and which problems are solved.
+
+    A problem counts as solved once the objective of its iterates spans, over the last `WINDOW` iterations, at most
+    ``tolerance`` times its value. From then on its result stays, so that it doesn't depend on its batch.
+    """
+
+    def __init__(self, image: torch.Tensor, tolerance: float) -> None:
+        self.tolerance = tolerance
+        self.best = image
+        self._recent: list[torch.Tensor] = []
+        self._history: list[torch.Tensor] = []
+        self._is_active = torch.ones(image.shape[0], dtype=torch.bool, device=image.device)
+
+    def record(self, image: torch.Tensor, objective: torch.Tensor) -> bool:
+        """Take an iterate and its objective float64[B]; True once every problem is solved."""
+        lowest = self._history[-1] if self._history else torch.full_like(objective, torch.inf)
+        is_best = self._is_active & (objective <= lowest * (1 + _ROUNDING))
+        self.best = torch.where(is_best[:, None, None], image, self.best)
+        self._history.append(torch.where(self._is_active, torch.minimum(objective, lowest), lowest))
+        self._recent = [*self._recent[-WINDOW:], objective]
+        if len(self._recent) > WINDOW:
+            recent = torch.stack(self._recent)
+            span = recent.amax(0) - recent.amin(0)
+            self._is_active = self._is_active & ~(span <= self.tolerance * recent.amin(0))
+        return not bool(self._is_active.any())
+
+    def solution(self, scale: torch.Tensor) -> Solution:
+        """In the data's units, which are ``scale[B, 1, 1]`` times those of the iterates."""
+        squared = scale.reshape(-1, 1).double().square()
+        return Solution(self.best * scale, torch.stack(self._history, -1) * squared, ~self._is_active)
+
+
+def misfit(
+    image: torch.Tensor, coefficients: torch.Tensor, counts: torch.Tensor, sensing: SensingModel
+) -> torch.Tensor:
+    """Σ counts|Ax − coefficients|² of each image[B, H, W]: float64[B]."""
+    difference = (sensing.coefficients(image) - coefficients).abs().double()
+    return (sensing.per_unit(counts) * difference.square()).flatten(1).sum(1)
+
+
+def data_step(
+    centre: torch.Tensor,
+    start: torch.Tensor,
+    coefficients: torch.Tensor,
+    counts: torch.Tensor,
+    penalty: torch.Tensor,
+    sensing: SensingModel,
+) -> torch.Tensor:
+    """argmin over x of Σ counts|Ax − coefficients|² + penalty‖x − centre‖²: the proximal map of `misfit`.
+
+    Exact for a unitary model, else by a few conjugate gradients from ``start``, which in a loop is the last result:
+    the error then falls from call to call.
+    """
+    if sensing.is_unitary:
+        return enforce_data(centre, coefficients, counts, penalty, sensing)
+    weight = sensing.per_unit(counts)
+
+    def normal(x: torch.Tensor) -> torch.Tensor:
+        return sensing.adjoint(weight * sensing.coefficients(x)) + penalty * x
+
+    right = sensing.adjoint(weight * (coefficients - sensing.coefficients(start))) + penalty * (centre - start)
+    return start + conjugate_gradient(normal, right, _CG_ITERATIONS)
+
+
+def check_levels(levels: int, image_shape: tuple[int, ...]) -> None:
+    """Refuse a wavelet transform that is deeper than the image is large."""
+    side = min(image_shape[-2:])
+    if 2**levels > side:
+        raise RecipeError(
+            f"Wavelets of {levels} levels need {2**levels} pixels along each side, the image has "
+            f"{'x'.join(map(str, image_shape[-2:]))}.",
+            f"Give at most {side.bit_length() - 1} levels.",
+        )
+
+
+def analyse(image: torch.Tensor, levels: int) -> torch.Tensor:
+    """Wavelet coefficients Ψx of image[B, H, W], padded with zeros to multiples of 2**levels. Keeps the norm."""
+    block = 2**levels
+    height, width = image.shape[-2:]
+    return wavelet_transform(pad(image, (-height) % block, (-width) % block), levels)
+
+
+def synthesise(spectrum: torch.Tensor, levels: int, image_shape: tuple[int, ...]) -> torch.Tensor:
+    """Adjoint, and left inverse, of `analyse`: the image, cut to its shape."""
+    rows, columns = image_shape[-2:]
+    return inverse_wavelet_transform(spectrum, levels)[..., :rows, :columns]
+
+
+def detail_norm(spectrum: torch.Tensor, levels: int) -> torch.Tensor:
+    """‖Ψx‖₁ over the detail coefficients of spectrum[B, H, W], the coarse part left out: float64[B]."""
+    rows, columns = (side >> levels for side in spectrum.shape[-2:])
+    magnitude = spectrum.abs().double()
+    return magnitude.sum((-2, -1)) - magnitude[..., :rows, :columns].sum((-2, -1))
+
+
+def shrink_details(spectrum: torch.Tensor, threshold: torch.Tensor | float, levels: int) -> torch.Tensor:
+    """Soft-threshold the detail coefficients: the proximal map of threshold × `detail_norm`."""
+    magnitude = spectrum.abs()
+    shrunk = spectrum * ((magnitude - threshold).clamp(min=0) / magnitude.clamp(min=1e-12))
+    rows, columns = (side >> levels for side in spectrum.shape[-2:])
+    shrunk[..., :rows, :columns] = spectrum[..., :rows, :columns]
+    return shrunk

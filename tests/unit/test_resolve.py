@@ -1,0 +1,134 @@
+"""A recipe resolved: everything decided, spelled out, and decided the same way again."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from acqplan import registry
+from acqplan.errors import RecipeError
+from acqplan.recipe import BudgetSettings, Component, ImageSettings, Recipe, from_toml, option_names, to_toml
+from acqplan.resolve import resolve
+from acqplan.seeding import numpy_generator
+
+SIDE = 32
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("images") / "scans"
+    folder.mkdir()
+    for i in range(4):
+        np.save(folder / f"subject{i}.npy", numpy_generator(i, "image").random((2, SIDE, 2 * SIDE), dtype=np.float32))
+    return folder
+
+
+def open_recipe(scans: Path, modality: str = "mri") -> Recipe:
+    return Recipe(modality, images=ImageSettings([str(scans)]), budget=BudgetSettings("4x"))
+
+
+@pytest.mark.parametrize("modality", ["mri", "dmd"])
+def test_everything_is_decided_and_written(scans: Path, modality: str) -> None:
+    recipe = open_recipe(scans, modality)
+    recipe = recipe.with_settings("images", size=[SIDE, SIDE])
+    resolved = resolve(recipe).recipe
+    table = tomllib.loads(to_toml(resolved))
+    assert set(table) == {each.name for each in fields(Recipe)}
+    roles = {"sensing": "sensing", "noise": "noise", "designer": "designers", "reconstructor": "reconstructors"}
+    for name, role in roles.items():
+        assert set(table[name]) == {"kind", *option_names(role, table[name]["kind"])}
+    assert table["budget"]["calibration"] > 0
+    assert table["training"]["batch_size"] > 0
+
+
+@pytest.mark.parametrize("modality", ["mri", "dmd"])
+def test_a_resolved_recipe_resolves_to_itself(scans: Path, modality: str) -> None:
+    recipe = open_recipe(scans, modality).with_settings("images", size=[SIDE, SIDE])
+    resolved = resolve(recipe).recipe
+    assert resolve(resolved).recipe == resolved
+    assert resolve(from_toml(to_toml(resolved))).recipe == resolved
+
+
+@pytest.mark.parametrize("kind", list(registry.kinds("designers")))
+def test_every_designer_is_spelled_out(scans: Path, kind: str) -> None:
+    recipe = replace(open_recipe(scans), designer=Component(kind))
+    options = resolve(recipe).recipe.designer.options
+    # Only the place where an equispaced pattern starts is the seed's.
+    assert set(options) == set(option_names("designers", kind)) - {"offset"}
+
+
+@pytest.mark.parametrize("kind", list(registry.kinds("reconstructors")))
+def test_every_reconstructor_is_spelled_out(scans: Path, kind: str) -> None:
+    recipe = replace(open_recipe(scans), reconstructor=Component(kind))
+    assert set(resolve(recipe).recipe.reconstructor.options) == set(option_names("reconstructors", kind))
+
+
+def test_options_that_were_given_stay(scans: Path) -> None:
+    recipe = replace(
+        open_recipe(scans),
+        designer=Component("variable-density", {"power": 2}),
+        reconstructor=Component("unrolled", {"stages": 1}),
+        noise=Component("complex_gaussian", {"std": 0.1}),
+        sensing=Component("cartesian_mri", {"encoding": "lines"}),
+    )
+    problem = resolve(recipe)
+    assert problem.recipe.designer.options == {"power": 2.0}
+    assert problem.recipe.reconstructor.options["stages"] == 1
+    assert problem.recipe.reconstructor.options["channels"] > 0
+    assert problem.recipe.noise == Component("complex_gaussian", {"std": 0.1})
+    assert problem.recipe.sensing == Component("cartesian_mri", {"encoding": "lines"})
+    assert problem.sensing.n_units == SIDE
+
+
+def test_the_size_is_the_smallest_of_the_images(scans: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "wide.npy", np.ones((2, SIDE - 2, 3 * SIDE), dtype=np.float32))
+    recipe = open_recipe(scans).with_settings("images", paths=[str(scans), str(tmp_path / "wide.npy")])
+    assert resolve(recipe).recipe.images.size == [SIDE - 2, 2 * SIDE]
+
+
+def test_calibration_takes_at_most_a_third_of_the_budget(scans: Path) -> None:
+    wide = resolve(open_recipe(scans))
+    assert 3 * wide.design.budget.n_calibration <= wide.design.budget.n_readings
+    narrow = resolve(open_recipe(scans).with_settings("budget", amount="3"))
+    assert narrow.recipe.budget.calibration == 0
+
+
+def test_the_energy_is_that_of_augmented_training_images(scans: Path) -> None:
+    """Tiles are turned in training, so that rows and columns of the catalogue are worth the same."""
+    recipe = open_recipe(scans, "dmd").with_settings("images", size=[SIDE, SIDE])
+    energy = resolve(recipe).design.energy.reshape(SIDE, SIDE)
+    assert np.corrcoef(np.log(energy).ravel(), np.log(energy.T).ravel())[0, 1] > 0.5
+    assert np.array_equal(energy, resolve(recipe).design.energy.reshape(SIDE, SIDE))
+
+
+@pytest.mark.parametrize(
+    ("section", "settings", "said"),
+    [
+        ("images", {"fit": "stretch"}, "fit is 'stretch'"),
+        ("images", {"size": [16]}, r"size is \[16\]"),
+        ("images", {"slices": [1]}, r"slices is \[1\]"),
+        ("training", {"minutes": 1.0, "steps": 2}, "Both minutes and steps"),
+        ("training", {"steps": 0}, "steps is 0"),
+        ("training", {"batch_size": -1}, "batch_size is -1"),
+        ("budget", {"amount": ""}, "No budget"),
+    ],
+)
+def test_settings_that_make_no_sense(scans: Path, section: str, settings: dict[str, object], said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        resolve(open_recipe(scans).with_settings(section, **settings))
+
+
+@pytest.mark.parametrize("role", ["designer", "reconstructor", "noise"])
+def test_an_option_of_the_wrong_type_is_named(scans: Path, role: str) -> None:
+    kind, name = {
+        "designer": ("learned", "spread"),
+        "reconstructor": ("unrolled", "stages"),
+        "noise": ("complex_gaussian", "std"),
+    }[role]
+    component = {role: Component(kind, {name: "high"})}
+    with pytest.raises(RecipeError, match=name):
+        resolve(replace(open_recipe(scans), **component))  # type: ignore[arg-type]
