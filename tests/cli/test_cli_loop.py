@@ -11,6 +11,7 @@ import tifffile
 from PIL import Image
 
 from acqplan.acquisition import Acquisition
+from acqplan.hdf5 import text_of
 from acqplan.pattern import Pattern
 from acqplan.plan import Plan
 from acqplan.reconstructors.zero_filled import ZeroFilled
@@ -128,7 +129,7 @@ def stamp_of(path):
             return json.loads(image.text["acqplan"])
     with h5py.File(path) as file:
         assert "image" in file
-        return dict(file.attrs)
+        return {name: text_of(file, name) if isinstance(value, bytes) else value for name, value in file.attrs.items()}
 
 
 @pytest.mark.parametrize("name", ["r.nii", "r.nii.gz", "r.tif", "r.png", "r.h5"])
