@@ -117,7 +117,7 @@ class Plan:
         reconstructor = _component("reconstructors", texts["reconstructor"])
         weights = {name: torch.as_tensor(array) for name, array in content.weights.items()}
         reconstructor.load_state_dict(weights, strict=True)
-        return cls(
+        plan = cls(
             sensing,
             Budget(**json.loads(texts["budget"])),
             pattern,
@@ -126,6 +126,9 @@ class Plan:
             from_toml(texts["recipe"], "the plan's recipe"),
             json.loads(texts["evidence"]),
         )
+        # The identity is that of the texts as they were written, not as this version would write them.
+        plan.__dict__["_content"] = content
+        return plan
 
     def simulate(
         self,

@@ -27,6 +27,7 @@ _WORDS = {
     float: "a number",
     list[int]: "a list of whole numbers",
     list[str]: "a list of texts",
+    dict[str, float]: "a table of numbers",
 }
 # Constructor arguments that aren't options, by role.
 _GIVEN = {
@@ -34,6 +35,7 @@ _GIVEN = {
     "reconstructors": ("is_complex",),
     "sensing": ("image_shape", "coil_maps"),
     "noise": (),
+    "losses": (),
     "instruments": (),
 }
 
@@ -82,10 +84,16 @@ class TrainingSettings:
     ``steps`` are optimiser steps, of which the first ``joint_share`` train pattern and network together and the
     rest fine-tune the network on the frozen pattern. ``batch_size`` is 2 (MRI) or 8 (DMD) unless given.
     ``threads``: CPU threads (0: all that torch takes).
+
+    ``loss``: what is minimised, the weight of each loss by its kind; the reconstructor's own unless given. Where
+    no loss needs the truth, each training image is measured once, with the final pattern, and nothing else of it
+    enters training. ``hold_back``: share of the measured units that the loss ``held-back`` hides from the network.
     """
 
     minutes: float | None = None
     steps: int | None = None
+    loss: dict[str, float] | None = None
+    hold_back: float = 0.4
     batch_size: int | None = None
     learning_rate: float = 2e-3
     joint_share: float = 0.6
@@ -175,7 +183,7 @@ def option_names(role: str, kind: str) -> list[str]:
 def check_options(role: str, component: Component) -> None:
     """Raise `RecipeError` if a component's kind or one of its options is unknown."""
     known = option_names(role, component.kind)
-    _refuse_unknown(component.options, known, f"{role.rstrip('s')} {component.kind!r}")
+    _refuse_unknown(component.options, known, f"{registry.SINGULAR[role]} {component.kind!r}")
 
 
 def _is_section(candidate: object) -> bool:
@@ -199,6 +207,8 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
             continue
         if get_origin(option) is list and isinstance(value, list | tuple):
             return [_typed(entry, get_args(option)[0], where) for entry in value]
+        if get_origin(option) is dict and isinstance(value, Mapping):
+            return {str(key): _typed(entry, get_args(option)[1], f"{where}.{key}") for key, entry in value.items()}
         if option is float and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             return float(value)
         if option in (int, str) and type(value) is option:

@@ -2,7 +2,7 @@
 
 Files on disk name a class by a stable *kind* string (``cartesian_mri``, ``unrolled``),
 never by an import path. A role is a sub-package (``sensing``, ``designers``,
-``reconstructors``, ``instruments``); every module in it is imported on the first look-up,
+``losses``, ``reconstructors``, ``instruments``); every module in it is imported on the first look-up,
 so a new class is one new file. A lab adds its own from its own package through the entry
 point group ``acqplan.<role>`` (each entry point names a module that registers on import).
 """
@@ -18,7 +18,15 @@ from typing import Any, TypeVar
 
 from acqplan.errors import RecipeError
 
-ROLES = ("sensing", "designers", "reconstructors", "instruments", "noise")
+SINGULAR = {
+    "sensing": "sensing model",
+    "designers": "designer",
+    "losses": "loss",
+    "reconstructors": "reconstructor",
+    "instruments": "format",
+    "noise": "noise model",
+}
+ROLES = tuple(SINGULAR)
 
 _classes: dict[str, dict[str, type[Any]]] = {role: {} for role in ROLES}
 _discovered: set[str] = set()
@@ -64,4 +72,4 @@ def find(role: str, kind: str) -> type[Any]:
         return known[kind]
     near = difflib.get_close_matches(kind, known, n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
-    raise RecipeError(f"There is no {role.rstrip('s')} kind {kind!r}.", f"{hint}Known: {', '.join(known)}.")
+    raise RecipeError(f"There is no {SINGULAR[role]} kind {kind!r}.", f"{hint}Known: {', '.join(known)}.")

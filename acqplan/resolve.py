@@ -11,6 +11,7 @@ import torch
 
 from acqplan import registry
 from acqplan.budget import Budget, parse_budget
+from acqplan.criterion import Criterion
 from acqplan.designers.base import Designer, DesignProblem
 from acqplan.errors import RecipeError
 from acqplan.images import ImageStack, TrainingImages, load_stacks, prepare, split
@@ -153,6 +154,42 @@ def build_reconstructor(problem: Problem) -> Reconstructor:
     return reconstructor
 
 
+def build_criterion(problem: Problem) -> Criterion:
+    """What training minimises."""
+    settings = problem.recipe.training
+    assert settings.loss is not None
+    calibration = torch.zeros(problem.sensing.n_units, dtype=torch.bool)
+    calibration[torch.from_numpy(problem.design.calibration.astype(np.int64))] = True
+    return Criterion(settings.loss, calibration, settings.hold_back)
+
+
+def _with_loss(recipe: Recipe) -> Recipe:
+    """The loss decided and checked: which there are, and which designers it allows."""
+    if recipe.training.loss is None:
+        loss = registry.find("reconstructors", recipe.reconstructor.kind).default_loss
+        recipe = recipe.with_settings("training", loss=dict(loss))
+    weights = recipe.training.loss
+    assert weights is not None
+    losses = {kind: registry.find("losses", kind) for kind in weights}
+    for kind, weight in weights.items():
+        if weight < 0:
+            raise RecipeError(f"The loss {kind} has the weight {weight}.", "Give a number of at least 0.")
+    if not any(weights.values()):
+        raise RecipeError("No loss has a weight above 0.", "Name one, for example --loss mse.")
+    if not 0 < recipe.training.hold_back < 1:
+        raise RecipeError(
+            f"The training setting hold_back is {recipe.training.hold_back}.", "Give a number between 0 and 1."
+        )
+    sees_truth = any(losses[kind].needs_truth for kind, weight in weights.items() if weight)
+    if not sees_truth and registry.find("designers", recipe.designer.kind).is_learned:
+        raise RecipeError(
+            f"The designer {recipe.designer.kind} learns from fully sampled images, the losses "
+            f"({', '.join(weights)}) don't see them.",
+            "Choose a fixed designer such as variable-density, or --pattern-from with a plan.",
+        )
+    return recipe
+
+
 def _with_defaults(recipe: Recipe) -> Recipe:
     is_mri = recipe.modality == "mri"
     if recipe.sensing is None:
@@ -179,6 +216,7 @@ def _with_defaults(recipe: Recipe) -> Recipe:
             raise RecipeError(f"The training setting {name} is {value}.", "Give a positive number.")
     if not 0 <= training.joint_share <= 1:
         raise RecipeError(f"The training setting joint_share is {training.joint_share}.", "Give a number from 0 to 1.")
+    recipe = _with_loss(recipe)
     if not recipe.budget.amount:
         raise RecipeError("No budget is given.", "Pass --budget, for example 4x, 25% or '64 lines'.")
     return recipe

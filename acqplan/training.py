@@ -19,12 +19,14 @@ from acqplan import checkpoint as checkpoints
 from acqplan.designers.base import Designer
 from acqplan.errors import PlanFileError, RecipeError
 from acqplan.evaluation import Scene, evaluate
+from acqplan.losses.base import Target
+from acqplan.measured_set import MeasuredSet
 from acqplan.measurement import measure
 from acqplan.pattern import Pattern
 from acqplan.plan import Plan
 from acqplan.recipe import Recipe, to_toml
 from acqplan.reconstructors.base import Reconstructor
-from acqplan.resolve import Problem, build_designer, build_reconstructor, resolve
+from acqplan.resolve import Problem, build_criterion, build_designer, build_reconstructor, resolve
 from acqplan.schedule import Schedule
 from acqplan.seeding import torch_generator
 
@@ -32,7 +34,7 @@ CHECKPOINT_EVERY_S = 45.0  # a kill loses at most a minute
 _TIMED_STEPS = 9
 _VALIDATION_IMAGES = 8
 _VALIDATIONS = 12
-_STREAMS = ("batches", "noise", "designer")
+_STREAMS = ("batches", "noise", "designer", "criterion")
 
 
 @dataclass(frozen=True)
@@ -123,10 +125,12 @@ class _Run:
         self.designer: Designer = build_designer(problem)
         self.reconstructor: Reconstructor = build_reconstructor(problem).to(self.device)
         self.optimisers = self._fresh_optimisers()
+        self.criterion = build_criterion(problem)
         seed = problem.recipe.seed
         self.generators = {
             name: torch_generator(seed, name, self.device if name == "noise" else "cpu") for name in _STREAMS
         }
+        self.scans = None if self.criterion.needs_truth or not self.is_trainable else self._scans()
         self.schedule = Schedule(0, 0)
         self.pattern: Pattern | None = None
         self.step = 0
@@ -141,6 +145,13 @@ class _Run:
             "reconstructor": torch.optim.Adam(weights, lr=rate, betas=(0.9, 0.99)),
             "designer": self.designer.optimiser(rate),
         }
+
+    def _scans(self) -> MeasuredSet:
+        """All that is known of the training images where their truth mustn't be seen."""
+        problem = self.problem
+        generators = [torch_generator(problem.recipe.seed, name) for name in ("designer", "scans")]
+        pattern = self.designer.freeze(generators[0])
+        return MeasuredSet(problem.images.train, pattern, problem.sensing, problem.noise, generators[1])
 
     @property
     def is_trainable(self) -> bool:
@@ -209,20 +220,9 @@ class _Run:
 
     def one_step(self) -> float:
         """One optimiser step on network and, before the freeze, pattern; returns the loss."""
-        settings = self.problem.recipe.training
         rate = self.schedule.rate(self.step)
-        if self.pattern is None:
-            self.designer.set_progress(self.schedule.progress(self.step))
-            counts = self.designer.relaxed(self.generators["designer"])
-        else:
-            counts = torch.from_numpy(self.pattern.counts.astype(np.float32))
-        noise = self.problem.noise
-        assert settings.batch_size is not None
-        images = self.problem.images.batch(settings.batch_size, self.generators["batches"])
-        images = images.to(self.device) * noise.image_scale
-        coefficients = measure(images, counts[None].to(self.device), self.sensing, noise, self.generators["noise"])
-        reconstructed = self.reconstructor(coefficients, counts[None].to(self.device), self.sensing)
-        loss = _loss(reconstructed, images)
+        target = self._simulated() if self.scans is None else self._scanned(self.scans)
+        loss = self.criterion(self.reconstructor, target, self.generators["criterion"])
         for optimiser in self.optimisers.values():
             optimiser.zero_grad(set_to_none=True)
         if not loss.requires_grad:
@@ -233,6 +233,30 @@ class _Run:
             optimiser.param_groups[0]["lr"] = optimiser.defaults["lr"] * rate
             optimiser.step()
         return float(loss.detach())
+
+    def _simulated(self) -> Target:
+        """A batch of images, measured with the pattern as it is now."""
+        if self.pattern is None:
+            self.designer.set_progress(self.schedule.progress(self.step))
+            counts = self.designer.relaxed(self.generators["designer"])
+        else:
+            counts = torch.from_numpy(self.pattern.counts.astype(np.float32))
+        counts = counts[None].to(self.device)
+        noise = self.problem.noise
+        images = self.problem.images.batch(self._batch_size, self.generators["batches"])
+        images = images.to(self.device) * noise.image_scale
+        coefficients = measure(images, counts, self.sensing, noise, self.generators["noise"])
+        return Target(coefficients, counts, self.sensing, images)
+
+    def _scanned(self, scans: MeasuredSet) -> Target:
+        coefficients, counts = scans.batch(self._batch_size, self.generators["batches"])
+        return Target(coefficients.to(self.device), counts.to(self.device), self.sensing)
+
+    @property
+    def _batch_size(self) -> int:
+        size = self.problem.recipe.training.batch_size
+        assert size is not None
+        return size
 
     def _freeze(self, seconds: float, steps: int) -> None:
         """Fix the pattern and, where minutes were asked for, fit the second phase to the time that is left."""
@@ -334,12 +358,6 @@ def _device(name: str) -> torch.device:
             f"The device {name!r} can't be used here.", "Use --device cpu, or cuda with a GPU."
         ) from error
     return device
-
-
-def _loss(image: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Mean over the batch of ‖image − truth‖²/‖truth‖²: a dim image counts as much as a bright one."""
-    error = (image - truth).abs().square().mean((-2, -1))
-    return (error / truth.abs().square().mean((-2, -1)).clamp(min=torch.finfo(torch.float32).tiny)).mean()
 
 
 def _digest(problem: Problem) -> str:

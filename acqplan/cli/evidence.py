@@ -92,7 +92,7 @@ def compare(
     _check_json(json_file, overwrite)
     if html is not None:
         check_writable(html, overwrite=overwrite)
-    loaded = [(str(path), Plan.load(path)) for path in plans]
+    loaded = list(zip(_short_names(plans), map(Plan.load, plans), strict=True))
     with console.working("measuring"):
         comparison = compare_plans(loaded, _stacks(loaded[0][1], images), limit=limit, seed=seed)
     comparison.warnings[:0] = _seen(loaded, images)
@@ -219,3 +219,9 @@ def _write_json(table: dict[str, Any], target: str | None, overwrite: bool) -> N
     with atomic_file(path, overwrite=overwrite or _is_result(path)) as temporary:
         temporary.write_text(text, encoding="utf-8")
     console.note(f"Written: {path}")
+
+
+def _short_names(paths: list[Path]) -> list[str]:
+    """File names, or whole paths where file names are the same."""
+    names = [path.name for path in paths]
+    return names if len(set(names)) == len(names) else [str(path) for path in paths]

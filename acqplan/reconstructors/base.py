@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
@@ -10,6 +13,14 @@ from torch import nn
 from torch.nn import functional
 
 from acqplan.sensing.base import SensingModel
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Constructor options, and settings of a recipe's training section that belong with them."""
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Reconstructor(nn.Module, ABC):
@@ -23,6 +34,10 @@ class Reconstructor(nn.Module, ABC):
     summary: ClassVar[str]
     reference: ClassVar[str]
     is_trained: ClassVar[bool] = True
+    default_loss: ClassVar[Mapping[str, float]] = MappingProxyType({"mse": 1.0})
+    """What it is trained with unless a recipe says otherwise: weights by the kind of loss."""
+    presets: ClassVar[Mapping[str, Preset]] = MappingProxyType({})
+    """Settings to choose by name, such as a paper's: ``--reconstructor KIND:PRESET``."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__()

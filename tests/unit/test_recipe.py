@@ -32,7 +32,7 @@ FULL = Recipe(
     noise=Component("poisson_gaussian", {"photons": 200.0, "dark_e": 0.5}),
     designer=Component("variable-density", {"power": 1.5}),
     reconstructor=Component("unet", {"channels": 8}),
-    training=TrainingSettings(None, 400, 2, 1e-3, 0.5, 1, "cuda"),
+    training=TrainingSettings(None, 400, {"tv": 0.005, "held-back": 1.0}, 0.3, 2, 1e-3, 0.5, 1, "cuda"),
 )
 
 

@@ -1,0 +1,1 @@
+"""Losses that training can minimise, alone or weighted against each other; one file each."""

@@ -1,0 +1,47 @@
+"""Under-sampled scans to train on where the truth mustn't be seen: each image measured once, and then forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from acqplan.images import ImageRecord
+from acqplan.measurement import measured
+from acqplan.noise.base import NoiseModel
+from acqplan.pattern import Pattern
+from acqplan.sensing.base import SensingModel
+
+
+class MeasuredSet:
+    """Coefficients of images as one scan each gives them: one pattern, one draw of the noise, no augmentation.
+
+    Only the pattern's units of an image enter: the rest is dropped before noise is drawn, so that nothing of it,
+    not even through the random numbers, reaches a network.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[ImageRecord],
+        pattern: Pattern,
+        sensing: SensingModel,
+        noise: NoiseModel,
+        generator: torch.Generator,
+    ) -> None:
+        units = torch.from_numpy(np.flatnonzero(pattern.mask))
+        self._counts = torch.from_numpy(pattern.counts.astype(np.float32))[None]
+        repeats = self._counts[:, units].reshape(1, -1, *(1,) * len(sensing.reading_shape))
+        scans = []
+        for record in records:
+            image = torch.from_numpy(record.array)[None] * noise.image_scale
+            expected = sensing(image)
+            readings = torch.zeros_like(expected)
+            readings[:, units] = noise.sample(expected[:, units], generator=generator, counts=repeats)
+            scans.append(measured(sensing.decode(readings), self._counts, sensing))
+        self._coefficients = torch.cat(scans)
+
+    def batch(self, batch_size: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """(coefficients[B, K, …], counts[1, K]) of scans drawn at random, with replacement; all on the CPU."""
+        chosen = torch.randint(self._coefficients.shape[0], (batch_size,), generator=generator)
+        return self._coefficients[chosen], self._counts
