@@ -101,7 +101,7 @@ def write(content: PlanContent, path: Path, software: Mapping[str, str], *, over
         pattern.create_dataset("calibration", data=content.calibration)
         weights = file.create_group("weights")
         set_text(weights, "pattern_digest", content.pattern_digest)
-        for name, array in content.weights.items():
+        for name, array in sorted(content.weights.items()):
             weights.create_dataset(name, data=array)
 
 

@@ -174,6 +174,19 @@ def from_dict(table: Mapping[str, Any], source: str = "recipe") -> Recipe:
     return Recipe(**values)
 
 
+def with_preset(recipe: Recipe, part: str, name: str) -> Recipe:
+    """The recipe with a preset of its component ``part``: that component's options, and settings of the training."""
+    component: Component = getattr(recipe, part)
+    presets = getattr(registry.find(f"{part}s", component.kind), "presets", {})
+    if name not in presets:
+        raise RecipeError(
+            f"The {part} {component.kind} has no preset {name!r}.", f"Known: {', '.join(presets) or 'none'}."
+        )
+    options = {**component.options, **presets[name].options}
+    changed: dict[str, Any] = {part: Component(component.kind, options)}
+    return replace(recipe, **changed).with_settings("training", **presets[name].training)
+
+
 def option_names(role: str, kind: str) -> list[str]:
     """Names of the options that a registered class takes from a recipe: not what acqplan itself hands over."""
     parameters = inspect.signature(registry.find(role, kind)).parameters.values()

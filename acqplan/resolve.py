@@ -165,11 +165,20 @@ def build_criterion(problem: Problem) -> Criterion:
 
 def _with_loss(recipe: Recipe) -> Recipe:
     """The loss decided and checked: which there are, and which designers it allows."""
+    component = recipe.reconstructor
     if recipe.training.loss is None:
-        loss = registry.find("reconstructors", recipe.reconstructor.kind).default_loss
-        recipe = recipe.with_settings("training", loss=dict(loss))
+        loss = registry.find("reconstructors", component.kind).loss_for(component.options)
+        recipe = recipe.with_settings("training", loss=loss)
     weights = recipe.training.loss
     assert weights is not None
+    if "losses" in option_names("reconstructors", component.kind):
+        component = Component(component.kind, {"losses": list(weights), **component.options})
+        recipe = replace(recipe, reconstructor=component)
+        if component.options["losses"] != list(weights):
+            raise RecipeError(
+                f"The {component.kind} trades {component.options['losses']}, the recipe's losses are {list(weights)}.",
+                "Name the same losses in both, in the same order.",
+            )
     losses = {kind: registry.find("losses", kind) for kind in weights}
     for kind, weight in weights.items():
         if weight < 0:

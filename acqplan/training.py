@@ -25,7 +25,7 @@ from acqplan.measurement import measure
 from acqplan.pattern import Pattern
 from acqplan.plan import Plan
 from acqplan.recipe import Recipe, to_toml
-from acqplan.reconstructors.base import Reconstructor
+from acqplan.reconstructors.base import KnobReconstructor, Reconstructor
 from acqplan.resolve import Problem, build_criterion, build_designer, build_reconstructor, resolve
 from acqplan.schedule import Schedule
 from acqplan.seeding import torch_generator
@@ -234,6 +234,17 @@ class _Run:
             optimiser.step()
         return float(loss.detach())
 
+    def _last_touches(self, network: Reconstructor) -> None:
+        """On a batch of what it was trained on."""
+        if not isinstance(network, KnobReconstructor):
+            return
+        cpu = torch.device("cpu")
+        self.sensing, self.device = self.sensing.to(cpu), cpu
+        self.generators["noise"] = torch_generator(self.problem.recipe.seed, "last touches")
+        target = self._simulated() if self.scans is None else self._scanned(self.scans)
+        with torch.inference_mode():
+            network.even_out(target.coefficients, target.counts, target.sensing)
+
     def _simulated(self) -> Target:
         """A batch of images, measured with the pattern as it is now."""
         if self.pattern is None:
@@ -337,6 +348,7 @@ class _Run:
         )
         network = self.reconstructor.cpu()
         network.eval()
+        self._last_touches(network)
         scene = Scene(problem.sensing, self.pattern, problem.noise)
         evidence = {
             "held_out": evaluate(scene, {"plan": network}, images.test).summary(),

@@ -84,6 +84,25 @@ def tile(text: str | None) -> tuple[int, int] | None:
     return int(match[1]), int(match[2])
 
 
+def weights(texts: list[str] | None) -> dict[str, float] | None:
+    """``["mse", "tv=0.005"]`` -> {"mse": 1.0, "tv": 0.005}."""
+    if not texts:
+        return None
+    table: dict[str, float] = {}
+    for text in texts:
+        kind, separator, value = text.partition("=")
+        try:
+            weight = float(value) if separator else 1.0
+        except ValueError:
+            weight = -1.0
+        if not (0 <= weight < float("inf")):
+            raise RecipeError(f"The loss {text!r} has no weight of at least 0.", "Write it like mse or tv=0.005.")
+        if kind in table:
+            raise RecipeError(f"The loss {kind!r} is given twice.", "Give each once.")
+        table[kind] = weight
+    return table
+
+
 def options(texts: list[str] | None) -> dict[str, Any]:
     """``["scale=4", "device=1024x768"]`` -> {"scale": 4, "device": "1024x768"}; JSON values, else text."""
     table: dict[str, Any] = {}

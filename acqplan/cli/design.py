@@ -70,9 +70,27 @@ ReconstructorKind = Annotated[
     str | None,
     typer.Option(
         "--reconstructor",
-        metavar="KIND",
+        metavar="KIND[:PRESET]",
         rich_help_panel=_GOAL,
-        help="The network; see acqplan list reconstructors.",
+        help="The network; see acqplan list reconstructors. The preset paper has its paper's settings.",
+    ),
+]
+PatternFrom = Annotated[
+    Path | None,
+    typer.Option(
+        "--pattern-from",
+        metavar="PLAN",
+        rich_help_panel=_GOAL,
+        help="Train a new network on this plan's pattern, bit for bit; what isn't said otherwise is that plan's.",
+    ),
+]
+LossWeights = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--loss",
+        metavar="KIND[=WEIGHT]",
+        rich_help_panel=_TRAINING,
+        help="What to minimise, several times for a sum (default: the network's own); see acqplan list losses.",
     ),
 ]
 Minutes = Annotated[
@@ -155,9 +173,11 @@ def design_mri(
     ] = None,
     designer: DesignerKind = None,
     reconstructor: ReconstructorKind = None,
+    pattern_from: PatternFrom = None,
     recipe: RecipeFile = None,
     slices: Slices = None,
     held_out: HeldOut = None,
+    loss: LossWeights = None,
     minutes: Minutes = None,
     steps: Steps = None,
     seed: Seed = None,
@@ -169,7 +189,7 @@ def design_mri(
     dry_run: DryRun = False,
 ) -> None:
     """Plan an MRI scan: which k-space lines or points to measure, and the network for exactly those."""
-    whole = _start("mri", recipe)
+    whole = _start("mri", recipe, pattern_from, designer)
     whole = _with_component(whole, "sensing", "cartesian_mri", encoding=pattern)
     whole = _with_component(whole, "noise", "complex_gaussian", std=noise)
     whole = _with_flags(
@@ -182,7 +202,7 @@ def design_mri(
         },
         budget={"amount": budget, "calibration": calibration, "frame_time_s": arguments.seconds(tr, "--tr")},
         length=(minutes, steps),
-        training={"device": device, "threads": threads},
+        training={"device": device, "threads": threads, "loss": arguments.weights(loss)},
         components={"designer": designer, "reconstructor": reconstructor},
         seed=seed,
     )
@@ -227,10 +247,12 @@ def design_dmd(
     ] = None,
     designer: DesignerKind = None,
     reconstructor: ReconstructorKind = None,
+    pattern_from: PatternFrom = None,
     recipe: RecipeFile = None,
     slices: Slices = None,
     binning: Binning = None,
     held_out: HeldOut = None,
+    loss: LossWeights = None,
     minutes: Minutes = None,
     steps: Steps = None,
     seed: Seed = None,
@@ -242,7 +264,7 @@ def design_dmd(
     dry_run: DryRun = False,
 ) -> None:
     """Plan a single-pixel scan with a DMD: which Hadamard frames to show, and the network for exactly those."""
-    whole = _start("dmd", recipe)
+    whole = _start("dmd", recipe, pattern_from, designer)
     whole = _with_component(whole, "noise", "poisson_gaussian", photons=photons, read_noise_e=read_noise, dark_e=dark)
     whole = _with_flags(
         whole,
@@ -259,17 +281,24 @@ def design_dmd(
             "frame_time_s": arguments.seconds(picture_time, "--picture-time"),
         },
         length=(minutes, steps),
-        training={"device": device, "threads": threads},
+        training={"device": device, "threads": threads, "loss": arguments.weights(loss)},
         components={"designer": designer, "reconstructor": reconstructor},
         seed=seed,
     )
     _run(whole, ctx, output, overwrite=overwrite, resume=resume, dry_run=dry_run)
 
 
-def _start(modality: str, file: Path | None) -> Recipe:
-    """The recipe in ``file``, or an empty one."""
+def _start(modality: str, file: Path | None, plan: Path | None, designer: str | None) -> Recipe:
+    """The recipe in ``file``, that of ``plan`` with its pattern given, or an empty one."""
     from acqplan.recipe import Recipe, from_toml
 
+    if plan is not None:
+        if file is not None or designer is not None:
+            raise RecipeError(
+                "--pattern-from is given together with --recipe or --designer.",
+                'Give one of them; in a recipe, write the designer from-plan with plan = "…".',
+            )
+        return _recipe_of(plan, modality)
     if file is None:
         return Recipe(modality)
     try:
@@ -287,6 +316,22 @@ def _start(modality: str, file: Path | None) -> Recipe:
     return recipe
 
 
+def _recipe_of(path: Path, modality: str) -> Recipe:
+    """The recipe of a plan, with its pattern instead of a designer and with the training left open."""
+    from acqplan.plan import Plan
+    from acqplan.recipe import Component, TrainingSettings
+
+    plan = Plan.load(path)
+    recipe = plan.recipe
+    if recipe.modality != modality:
+        raise RecipeError(
+            f"{path} is a plan for {recipe.modality}, the command designs for {modality}.",
+            f"Use acqplan design {recipe.modality}.",
+        )
+    given = Component("from-plan", {"plan": str(path), "digest": plan.pattern.digest})
+    return replace(recipe, designer=given, training=TrainingSettings())
+
+
 def _given(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
 
@@ -302,17 +347,20 @@ def _with_flags(
     seed: int | None,
 ) -> Recipe:
     """The recipe with what the flags say; None says nothing."""
-    from acqplan.recipe import Component
+    from acqplan.recipe import Component, with_preset
 
     recipe = recipe.with_settings("images", **_given(images))
     recipe = recipe.with_settings("budget", **_given(budget))
-    recipe = recipe.with_settings("training", **_given(training))
     if length != (None, None):
         recipe = recipe.with_settings("training", minutes=length[0], steps=length[1])
-    for name, kind in _given(components).items():
+    for name, text in _given(components).items():
+        kind, _, preset = text.partition(":")
         if getattr(recipe, name).kind != kind:
             chosen: dict[str, Any] = {name: Component(kind)}
             recipe = replace(recipe, **chosen)
+        if preset:
+            recipe = with_preset(recipe, name, preset)
+    recipe = recipe.with_settings("training", **_given(training))
     return recipe if seed is None else replace(recipe, seed=seed)
 
 

@@ -34,8 +34,6 @@ class Reconstructor(nn.Module, ABC):
     summary: ClassVar[str]
     reference: ClassVar[str]
     is_trained: ClassVar[bool] = True
-    default_loss: ClassVar[Mapping[str, float]] = MappingProxyType({"mse": 1.0})
-    """What it is trained with unless a recipe says otherwise: weights by the kind of loss."""
     presets: ClassVar[Mapping[str, Preset]] = MappingProxyType({})
     """Settings to choose by name, such as a paper's: ``--reconstructor KIND:PRESET``."""
 
@@ -66,10 +64,58 @@ class Reconstructor(nn.Module, ABC):
         """Constructor arguments, JSON-ready."""
         return dict(self._arguments)
 
+    @classmethod
+    def loss_for(cls, options: Mapping[str, Any]) -> dict[str, float]:
+        """What it is trained with, made with these options, unless a recipe says otherwise: weights by kind of loss."""
+        return {"mse": 1.0}
+
     @property
     def n_parameters(self) -> int:
         """Number of trained numbers."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+
+class KnobReconstructor(Reconstructor):
+    """A reconstructor with knobs: one model, many reconstructions of the same data.
+
+    A knob is a position from 0 to 1, evenly in the change of the image; a *setting*, also from 0 to 1, is
+    the mixture of losses that it stands for. Training draws settings, people turn knobs.
+    """
+
+    knobs: tuple[str, ...]
+    """Names, in the order of positions."""
+
+    @abstractmethod
+    def forward(
+        self,
+        coefficients: torch.Tensor,
+        counts: torch.Tensor,
+        sensing: SensingModel,
+        knob: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """As of `Reconstructor`, at ``knob`` float32[B or 1, n_knobs]; None is the middle of every knob."""
+
+    @abstractmethod
+    def at(
+        self, coefficients: torch.Tensor, counts: torch.Tensor, sensing: SensingModel, setting: torch.Tensor
+    ) -> torch.Tensor:
+        """The image at a setting float32[B or 1, n_knobs]; differentiable in the weights."""
+
+    @abstractmethod
+    def setting_of(self, knob: torch.Tensor) -> torch.Tensor:
+        """Knob positions [B, n_knobs] to settings."""
+
+    @abstractmethod
+    def even_out(self, coefficients: torch.Tensor, counts: torch.Tensor, sensing: SensingModel) -> None:
+        """After training: fix which setting each position stands for, from some measured data as for `forward`."""
+
+    @abstractmethod
+    def loss_weights(self, setting: torch.Tensor) -> dict[str, torch.Tensor]:
+        """float32[B] of each kind of loss at settings [B, n_knobs]: its share, for losses over their typical size."""
+
+    @abstractmethod
+    def chosen_for_training(self, consistency: torch.Tensor) -> torch.Tensor:
+        """bool[B]: which images of a batch count, given the data-consistency loss float32[B] of each."""
 
 
 def to_channels(image: torch.Tensor) -> torch.Tensor:

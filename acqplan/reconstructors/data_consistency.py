@@ -31,7 +31,8 @@ def enforce_data(
     coefficients, counts
         [B, K, …] and float32[B or 1, K], as for a reconstructor.
     penalty
-        Scalar tensor > 0: noise variance of one reading over the variance of the error of ``image``.
+        Scalar tensor, or [B] for each image its own, > 0: noise variance of one reading over the variance of the
+        error of ``image``.
     """
     # ``coefficients`` already are zero where nothing was measured, so availability multiplies the prediction only: the
     # step is then linear in it, with slope (truth − prediction) for a pattern that is being learned.
@@ -39,7 +40,10 @@ def enforce_data(
     repeats = sensing.per_unit(counts.detach().clamp(min=1))
     misfit = coefficients - available * sensing.coefficients(image)
     if sensing.is_unitary:
-        return image + sensing.adjoint(misfit * repeats / (repeats + penalty))
+        each = penalty.reshape(-1, *(1,) * (coefficients.ndim - 1)) if penalty.ndim else penalty
+        return image + sensing.adjoint(misfit * repeats / (repeats + each))
+    if penalty.ndim:
+        penalty = penalty.reshape(-1, 1, 1)
 
     def normal(x: torch.Tensor) -> torch.Tensor:
         return sensing.adjoint(available * repeats * sensing.coefficients(x)) + penalty * x

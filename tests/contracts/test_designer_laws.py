@@ -21,7 +21,7 @@ from acqplan.sensing.base import SensingModel
 from acqplan.sensing.cartesian_mri import CartesianMRI
 from acqplan.sensing.hadamard_dmd import HadamardDMD
 
-KINDS = list(registry.kinds("designers"))
+KINDS = [kind for kind in registry.kinds("designers") if kind != "from-plan"]  # which takes the pattern of a file
 PER_KIND = max(100, -(-1000 // len(KINDS)))
 
 

@@ -184,7 +184,7 @@ def reshaped_weight(content: PlanContent) -> PlanContent:
         (lambda c: replace(c, weights={**c.weights, "extra": np.zeros(1)}), "Unexpected key"),
         (reshaped_weight, "size mismatch"),
         (with_text("reconstructor", lambda t: {**t, "kind": "unroled"}), "Did you mean 'unrolled'"),
-        (with_text("sensing", lambda t: {**t, "kind": "pet"}), "no sensing kind 'pet'"),
+        (with_text("sensing", lambda t: {**t, "kind": "pet"}), "no sensing model kind 'pet'"),
         (with_text("sensing", lambda t: {**t, "arguments": {"image_shape": [8, 6], "coils": 2}}), "coils"),
         (with_text("noise", lambda t: {"kind": t["kind"]}), "arguments"),
         (with_text("noise", lambda t: [t]), "list indices"),

@@ -15,6 +15,8 @@ import torch
 
 from acqplan import checkpoint, training
 from acqplan.errors import ImageError, PlanFileError, RecipeError
+from acqplan.losses.base import Target
+from acqplan.losses.mse import MeanSquaredError
 from acqplan.plan import Plan
 from acqplan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings
 from acqplan.registry import find, kinds
@@ -251,14 +253,14 @@ def test_a_half_taken_step_is_not_saved(scans: Path, tmp_path: Path, monkeypatch
     """What fails inside a step (memory, say) leaves generators and optimisers between two steps."""
     path, calls = tmp_path / "run.checkpoint", 0
 
-    def loss(image: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    def loss(self: MeanSquaredError, image: torch.Tensor, target: Target) -> torch.Tensor:
         nonlocal calls
         calls += 1
         if calls == 3:
             raise Stop
-        return (image - truth).abs().square().mean()
+        return image.abs().square().mean((-2, -1))
 
-    monkeypatch.setattr(training, "_loss", loss)
+    monkeypatch.setattr(MeanSquaredError, "__call__", loss)
     with pytest.raises(Stop):
         design(make_recipe(scans), checkpoint=path)
     assert not path.exists()
@@ -288,7 +290,7 @@ def test_resuming_needs_a_checkpoint(scans: Path, tmp_path: Path) -> None:
 # --- what comes out ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("designer", kinds("designers"))
+@pytest.mark.parametrize("designer", sorted(set(kinds("designers")) - {"from-plan"}))
 @pytest.mark.parametrize(("encoding", "budget", "n"), [("points", "59", 59), ("lines", "37.5%", 6)])
 def test_every_designer_freezes_to_the_exact_count(
     scans: Path, designer: str, encoding: str, budget: str, n: int
@@ -301,7 +303,7 @@ def test_every_designer_freezes_to_the_exact_count(
     assert made.recipe.designer.kind == designer
 
 
-@pytest.mark.parametrize("designer", kinds("designers"))
+@pytest.mark.parametrize("designer", sorted(set(kinds("designers")) - {"from-plan"}))
 def test_every_designer_works_for_hadamard_frames(scans: Path, designer: str) -> None:
     made = design(make_recipe(scans, modality="dmd", designer=designer, budget="64 frames", steps=2, batch_size=1))
     assert made.pattern.n_readings == 32

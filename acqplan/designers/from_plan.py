@@ -1,0 +1,64 @@
+"""The pattern of another plan, unit by unit: for another network on it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from acqplan import plan_file
+from acqplan.designers.base import DesignProblem, FixedDesigner
+from acqplan.errors import RecipeError
+from acqplan.pattern import Pattern
+from acqplan.registry import register
+
+
+@register("designers", "from-plan")
+class FromPlan(FixedDesigner):
+    """The pattern of a plan file as it is: same units, same order, same repeats, same calibration.
+
+    Parameters
+    ----------
+    problem
+        Has to be that plan's: sensing model and exact count.
+    plan
+        Path of the plan file.
+    digest
+        SHA-256 that its pattern must have; None accepts any, and a resolved recipe spells it out.
+    """
+
+    summary = "the pattern of another plan, bit for bit, for a new network"
+    reference = "none needed"
+
+    def __init__(self, problem: DesignProblem, plan: str = "", digest: str | None = None) -> None:
+        super().__init__(problem)
+        if not plan:
+            raise RecipeError("The designer from-plan isn't told which plan.", "Pass --pattern-from PLAN.")
+        content = plan_file.read(Path(plan))
+        wanted = {"kind": problem.sensing.kind, "arguments": json.loads(json.dumps(problem.sensing.spec()))}
+        if json.loads(content.texts["sensing"]) != wanted:
+            raise RecipeError(
+                f"{plan} is for {content.texts['sensing']}, asked for was {json.dumps(wanted)}.",
+                "Leave out the size and what else differs.",
+            )
+        pattern = Pattern(content.order, problem.sensing.n_units, content.calibration)
+        if digest is not None and pattern.digest != digest:
+            raise RecipeError(
+                f"{plan} has the pattern {pattern.digest[:12]}…, the recipe asks for {digest[:12]}….",
+                "Pass the plan that the recipe was made with.",
+            )
+        budget = problem.budget
+        is_calibrated_alike = np.array_equal(np.sort(problem.calibration), pattern.calibration)
+        if pattern.n_readings != budget.n_readings or not is_calibrated_alike:
+            raise RecipeError(
+                f"{plan} measures {pattern.n_readings} times, {pattern.calibration.size} of them for calibration; "
+                f"asked for were {budget.n_readings} and {budget.n_calibration}.",
+                "Leave out --budget and --calibration.",
+            )
+        self.plan, self.digest = plan, pattern.digest
+        self._pattern = pattern
+
+    def choose(self, random: np.random.Generator) -> npt.NDArray[np.int64]:
+        return np.setdiff1d(self.pattern.order, self.problem.calibration)
