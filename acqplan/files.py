@@ -52,14 +52,14 @@ def atomic_file(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+def atomic_folder(path: Path, *, overwrite: bool = False, mark: str = "manifest.json") -> Iterator[Path]:
     """Yield a temporary folder beside ``path``; renamed to ``path`` if the block succeeds.
 
-    With ``overwrite`` an existing folder is replaced as a whole, but only one that holds a
-    ``manifest.json``: anything else isn't an export, and isn't deleted.
+    With ``overwrite`` an existing folder is replaced as a whole, but only one that holds a file called
+    ``mark``: anything else isn't an export, and isn't deleted.
     """
     check_writable(path, overwrite=overwrite)
-    if path.exists() and not (path / "manifest.json").is_file():
+    if path.exists() and not (path / mark).is_file():
         raise OutputError(f"{path} exists and is no acqplan export.", "Choose another name; it is not overwritten.")
     with _output_errors(path):
         path.absolute().parent.mkdir(parents=True, exist_ok=True)

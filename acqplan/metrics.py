@@ -28,6 +28,20 @@ def nrmse(image: Array, truth: Array) -> float:
     return float(np.linalg.norm(_magnitude(image) - reference) / max(float(np.linalg.norm(reference)), 1e-300))
 
 
+def hfen(image: Array, truth: Array) -> float:
+    """High-frequency error norm, ‖LoG(|image|) − LoG(|truth|)‖ / ‖LoG(|truth|)‖: edges and fine structure.
+
+    Laplacian of Gaussian with σ = 1.5 pixels in a 15 × 15 window (Ravishankar and Bresler 2011, doi
+    10.1109/TMI.2010.2090538).
+    """
+
+    def edges(values: Array) -> Array:
+        return np.asarray(ndimage.gaussian_laplace(_magnitude(values), 1.5, truncate=7 / 1.5))
+
+    reference = edges(truth)
+    return float(np.linalg.norm(edges(image) - reference) / max(float(np.linalg.norm(reference)), 1e-300))
+
+
 def ssim(image: Array, truth: Array, data_range: float) -> float:
     """Mean structural similarity, uniform 7 × 7 window, K₁ = 0.01, K₂ = 0.03 (Wang et al., IEEE TIP 2004).
 

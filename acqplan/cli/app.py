@@ -14,12 +14,24 @@ import typer
 from typer.core import TyperGroup
 
 import acqplan
-from acqplan.cli import acquire, catalogue, demo, design, evidence, plans
+from acqplan.cli import acquire, catalogue, demo, design, evidence, explore, plans
 from acqplan.cli.arguments import SeveralValues, examples
 from acqplan.cli.console import show_error
 from acqplan.errors import AcqplanError
 
-_ORDER = ("demo", "design", "show", "list", "export", "simulate", "reconstruct", "formats", "evaluate", "compare")
+_ORDER = (
+    "demo",
+    "design",
+    "show",
+    "list",
+    "export",
+    "simulate",
+    "reconstruct",
+    "explore",
+    "formats",
+    "evaluate",
+    "compare",
+)
 
 
 class _InOrder(TyperGroup):
@@ -54,6 +66,7 @@ app.command("show", epilog=plans.SHOW_EXAMPLES, rich_help_panel=_PLANNING)(plans
 app.command("export", epilog=plans.EXPORT_EXAMPLES, rich_help_panel=_MEASURING)(plans.export)
 app.command("simulate", epilog=acquire.SIMULATE_EXAMPLES, rich_help_panel=_MEASURING)(acquire.simulate)
 app.command("reconstruct", epilog=acquire.RECONSTRUCT_EXAMPLES, rich_help_panel=_MEASURING)(acquire.reconstruct)
+app.command("explore", epilog=explore.EXAMPLES, rich_help_panel=_MEASURING)(explore.explore)
 app.command("evaluate", cls=SeveralValues, epilog=evidence.EVALUATE_EXAMPLES, rich_help_panel=_EVIDENCE)(
     evidence.evaluate
 )
