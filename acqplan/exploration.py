@@ -101,14 +101,8 @@ class Explorer:
         self, plan: Plan, acquisition: Acquisition, *, noise: NoiseModel | None = None, assume_plan: bool = False
     ) -> None:
         if not isinstance(plan.reconstructor, KnobReconstructor):
-            kinds = [
-                kind for kind, cls in registry.kinds("reconstructors").items() if issubclass(cls, KnobReconstructor)
-            ]
-            raise RecipeError(
-                f"The plan's reconstructor {plan.reconstructor.kind} has no knob to turn.",
-                f"Make a plan with one that has: acqplan design … --pattern-from PLAN --reconstructor {kinds[0]} "
-                f"(with knobs: {', '.join(kinds)}).",
-            )
+            plan.checked_knob(())  # says so
+            raise AssertionError
         plan.check_acquisition(acquisition, assume_plan=assume_plan)
         self.plan, self.acquisition = plan, acquisition
         self._network: KnobReconstructor = plan.reconstructor
@@ -125,12 +119,12 @@ class Explorer:
 
     def image(self, knob: Sequence[float]) -> Array:
         """[H, W] at a knob position, complex64 or float32; `RecipeError` outside 0 to 1."""
-        image: Array = self._images([self._checked(knob)])[0]
+        image: Array = self._images([self.plan.checked_knob(knob)])[0]
         return image
 
     def candidate(self, knob: Sequence[float]) -> Candidate:
         """The image at a knob position, judged."""
-        position = self._checked(knob)
+        position = self.plan.checked_knob(knob)
         return self._judged(position, self._images([position])[0])
 
     def candidates(self) -> list[Candidate]:
@@ -141,17 +135,8 @@ class Explorer:
 
     def at(self, knobs: Sequence[Sequence[float]]) -> list[Candidate]:
         """Judged images at several knob positions."""
-        positions = [self._checked(knob) for knob in knobs]
+        positions = [self.plan.checked_knob(knob) for knob in knobs]
         return [self._judged(p, image) for p, image in zip(positions, self._images(positions), strict=True)]
-
-    def _checked(self, knob: Sequence[float]) -> tuple[float, ...]:
-        position = tuple(float(value) for value in knob)
-        if len(position) != len(self.knobs) or not all(0 <= value <= 1 for value in position):
-            raise RecipeError(
-                f"The knob is at {', '.join(map(str, position))}.",
-                f"Give {len(self.knobs)} number{'s' * (len(self.knobs) > 1)} from 0 to 1 ({'; '.join(self.knobs)}).",
-            )
-        return position
 
     def _images(self, knobs: Sequence[tuple[float, ...]]) -> Array:
         parts = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,13 +19,13 @@ import acqplan
 from acqplan import plan_file, registry
 from acqplan.acquisition import Acquisition, Geometry
 from acqplan.budget import Budget
-from acqplan.errors import AcqplanError, AcquisitionError, PatternMismatch, PlanFileError
+from acqplan.errors import AcqplanError, AcquisitionError, PatternMismatch, PlanFileError, RecipeError
 from acqplan.measurement import coefficients_of
 from acqplan.noise.base import NoiseModel
 from acqplan.pattern import Pattern
 from acqplan.plan_file import PlanContent, canonical_json
 from acqplan.recipe import Recipe, from_toml, to_toml
-from acqplan.reconstructors.base import Reconstructor
+from acqplan.reconstructors.base import KnobReconstructor, Reconstructor
 from acqplan.seeding import torch_generator
 from acqplan.sensing.base import SensingModel
 
@@ -188,22 +189,48 @@ class Plan:
                 "If you are sure that it was this plan's, pass --assume-plan.",
             )
 
-    def reconstruct(self, acquisition: Acquisition, *, assume_plan: bool = False) -> npt.NDArray[Any]:
+    def reconstruct(
+        self, acquisition: Acquisition, *, assume_plan: bool = False, knob: Sequence[float] | None = None
+    ) -> npt.NDArray[Any]:
         """Image[*image_shape] from acquired readings: complex64 for MRI, float32 photo-electrons for the DMD.
+
+        ``knob``: a position from 0 to 1 for each knob of a reconstructor that has some; None is their middle.
 
         Raises
         ------
+        RecipeError
+            A knob position outside 0 to 1, or for a reconstructor without a knob.
         PatternMismatch
             Acquired with another pattern, or it can't be told (see `check_acquisition`).
         AcquisitionError
             Wrong length, shape or type, or values that aren't finite.
         """
         self.check_acquisition(acquisition, assume_plan=assume_plan)
+        given = {} if knob is None else {"knob": torch.tensor([self.checked_knob(knob)], dtype=torch.float32)}
         sensing = self.sensing.calibrated(acquisition)
         with torch.inference_mode():
             coefficients, counts = coefficients_of(acquisition, self.pattern, sensing)
-            image: npt.NDArray[Any] = self.reconstructor(coefficients, counts, sensing)[0].numpy()
+            image: npt.NDArray[Any] = self.reconstructor(coefficients, counts, sensing, **given)[0].numpy()
         return image
+
+    def checked_knob(self, knob: Sequence[float]) -> tuple[float, ...]:
+        """The position as numbers; `RecipeError` if this plan's reconstructor has no such position."""
+        network = self.reconstructor
+        if not isinstance(network, KnobReconstructor):
+            kinds = [k for k, c in registry.kinds("reconstructors").items() if issubclass(c, KnobReconstructor)]
+            raise RecipeError(
+                f"The plan's reconstructor {network.kind} has no knob to turn.",
+                f"Make a plan with one that has: acqplan design … --pattern-from PLAN --reconstructor {kinds[0]} "
+                f"(with knobs: {', '.join(kinds)}).",
+            )
+        position = tuple(float(value) for value in knob)
+        if len(position) != len(network.knobs) or not all(0 <= value <= 1 for value in position):
+            raise RecipeError(
+                f"The knob is at {', '.join(map(str, position)) or 'nothing'}.",
+                f"Give {len(network.knobs)} number{'s' * (len(network.knobs) > 1)} from 0 to 1 "
+                f"({'; '.join(network.knobs)}).",
+            )
+        return position
 
 
 def _component_json(part: SensingModel | NoiseModel | Reconstructor) -> str:

@@ -179,6 +179,10 @@ def reconstruct(
             help="What to write (default: complex for .h5 and .npy of MRI, else the magnitude).",
         ),
     ] = None,
+    knob: Annotated[
+        str | None,
+        typer.Option(metavar="P[,P...]", help="Knob positions from 0 to 1, of a network that has them (default: 0.5)."),
+    ] = None,
     assume_plan: Annotated[
         bool,
         typer.Option("--assume-plan", help="Accept data that don't say which pattern they were acquired with."),
@@ -192,14 +196,17 @@ def reconstruct(
     from acqplan.instruments.lookup import for_acquired
     from acqplan.plan import Plan
 
+    position = arguments.positions(knob)
     outputs.check_part(output, part)
     check_writable(output, overwrite=overwrite)
     loaded = Plan.load(plan)
+    if position is not None:
+        loaded.checked_knob(position)
     acquisition = for_acquired(acquired, acquired_format).read_acquired(acquired, loaded)
     is_stated = acquisition.pattern_digest is not None or acquisition.order is not None
     if assume_plan and not is_stated:
         outputs.check_stampable(output)
-    image = loaded.reconstruct(acquisition, assume_plan=assume_plan)
+    image = loaded.reconstruct(acquisition, assume_plan=assume_plan, knob=position)
     name, array = outputs.part_of(image, part, output)
     stamp = {
         "software": f"acqplan {acqplan.__version__}",
@@ -210,6 +217,8 @@ def reconstruct(
         "unit": "relative" if loaded.sensing.is_complex else "photo-electrons per pixel and frame",
         "plan_assumed": not is_stated,
     }
+    if position is not None:
+        stamp["knob"] = ",".join(map(str, position))
     outputs.write_image(array, output, stamp, acquisition.geometry, overwrite=overwrite)
     if not is_stated:
         console.warn([f"{acquired} doesn't say its pattern; this plan's was assumed, and the output says so."])

@@ -103,6 +103,18 @@ def weights(texts: list[str] | None) -> dict[str, float] | None:
     return table
 
 
+def positions(text: str | None) -> list[float] | None:
+    """``0.3`` or ``0.3,0.8`` -> [0.3, 0.8]."""
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise RecipeError(
+            f"The knob is at {text!r}, expected numbers.", "Write it like --knob 0.3, or 0.3,0.8 for two."
+        ) from error
+
+
 def options(texts: list[str] | None) -> dict[str, Any]:
     """``["scale=4", "device=1024x768"]`` -> {"scale": 4, "device": "1024x768"}; JSON values, else text."""
     table: dict[str, Any] = {}

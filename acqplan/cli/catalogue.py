@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,10 +11,15 @@ from acqplan.cli import console
 from acqplan.cli.arguments import examples
 from acqplan.errors import RecipeError
 
-LIST_EXAMPLES = examples("acqplan list designers", "acqplan list reconstructors")
+if TYPE_CHECKING:
+    from acqplan.reconstructors.base import Reconstructor
+
+LIST_EXAMPLES = examples("acqplan list designers", "acqplan list reconstructors", "acqplan list losses")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-_ROLES = ("designers", "reconstructors")
+_ROLES = ("designers", "reconstructors", "losses")
+_TITLES = {"summary": "what it does", "cost_per_image": "an image costs", "needs_truth": "needs the truth"}
+_COUNTED_SIDE = 64
 _MODALITY_NAMES = {"cartesian_mri": "MRI", "hadamard_dmd": "DMD"}
 
 
@@ -49,18 +54,79 @@ def formats(as_json: AsJson = False) -> None:
 
 
 def list_kinds(
-    role: Annotated[str, typer.Argument(metavar="designers|reconstructors", help="What to list.")],
+    role: Annotated[str, typer.Argument(metavar="designers|reconstructors|losses", help="What to list.")],
     as_json: AsJson = False,
 ) -> None:
-    """List the designers or the reconstructors that a plan can be made with."""
+    """List the designers, the reconstructors or the losses that a plan can be made with."""
     from acqplan import registry
 
     if role not in _ROLES:
         raise RecipeError(f"There is no list of {role!r}.", f"Choose one of: {', '.join(_ROLES)}.")
     rows = [
-        {"kind": kind, "summary": cls.summary, "reference": cls.reference} for kind, cls in registry.kinds(role).items()
+        {"kind": kind, "summary": cls.summary, **_details(role, cls), "reference": cls.reference}
+        for kind, cls in registry.kinds(role).items()
     ]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    console.table(["kind", "what it does", "reference"], [list(row.values()) for row in rows], text=3)
+    titles = [_TITLES.get(name, name.replace("_", " ")) for name in rows[0]]
+    cells = [[_cell(value) for value in row.values()] for row in rows]
+    console.table(titles, cells, text=len(titles))
+    if role == "reconstructors":
+        console.note(
+            "Trained on: by default; --loss chooses otherwise, and held-back trains any of them on measured data only. "
+            "Sizes and costs are for complex images; GFLOP of the convolutions for 256 x 256 pixels."
+        )
+
+
+def _details(role: str, cls: Any) -> dict[str, Any]:
+    """What a role's classes have beside summary and reference; of the defaults, for complex images."""
+    if role == "losses":
+        return {"needs_truth": cls.needs_truth}
+    if role != "reconstructors":
+        return {}
+    from acqplan.reconstructors.base import KnobReconstructor
+
+    made = cls(is_complex=True) if cls.is_trained else cls()
+    return {
+        "trained_on": _trained_on(cls),
+        "parameters": made.n_parameters,
+        "cost_per_image": _cost(made),
+        "knobs": list(made.knobs) if isinstance(made, KnobReconstructor) else [],
+        "presets": list(cls.presets),
+    }
+
+
+def _trained_on(cls: type[Reconstructor]) -> str:
+    from acqplan import registry
+
+    if not cls.is_trained:
+        return "nothing"
+    needs = any(registry.find("losses", kind).needs_truth for kind in cls.loss_for({}))
+    return "fully sampled images" if needs else "measured data only"
+
+
+def _cost(made: Reconstructor) -> str:
+    """GFLOP of a network's convolutions for 256 × 256 pixels, from a smaller image; iterations of a solver."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from acqplan.sensing.cartesian_mri import CartesianMRI
+
+    if not made.is_trained:
+        iterations = made.spec().get("iterations")
+        return "one transform" if iterations is None else f"up to {iterations} iterations"
+    sensing = CartesianMRI((_COUNTED_SIDE, _COUNTED_SIDE), "lines")
+    image = torch.ones((1, *sensing.image_shape), dtype=sensing.image_dtype)
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        made(sensing.coefficients(image), torch.ones(1, sensing.n_units), sensing)
+    return f"{counter.get_total_flops() * (256 / _COUNTED_SIDE) ** 2 / 1e9:.1f} GFLOP"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(value) or "none"
+    return str(value)

@@ -33,7 +33,7 @@ class Cascade(CascadedCNN):
         channels: int = 32,
         depth: int = 5,
         gather: int = 2,
-        penalty: float = 0.05,
+        penalty: float | None = None,
         learn_penalty: bool = True,
     ) -> None:
         super().__init__(

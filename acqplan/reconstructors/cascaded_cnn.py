@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from acqplan.errors import RecipeError
 from acqplan.reconstructors.base import Reconstructor, from_channels, image_scale, to_channels
-from acqplan.reconstructors.data_consistency import enforce_data
+from acqplan.reconstructors.data_consistency import enforce_data, raw_of, start_penalty
 from acqplan.sensing.base import SensingModel
 
 
@@ -50,11 +50,6 @@ class ResidualCNN(nn.Module):
         return functional.pixel_shuffle(gathered, self.gather)[..., : pixels.shape[-2], : pixels.shape[-1]]
 
 
-def raw_of(penalty: float) -> float:
-    """The number whose softplus is ``penalty``."""
-    return penalty + math.log(-math.expm1(-penalty))
-
-
 def check_sizes(kind: str, stages: int, channels: int, depth: int, gather: int, penalty: float) -> None:
     """Refuse a cascade that can't be built."""
     if min(stages, channels) < 1 or depth < 2 or gather < 1 or not (math.isfinite(penalty) and penalty > 0):
@@ -80,7 +75,7 @@ class CascadedCNN(Reconstructor):
     gather
         Pixels are gathered ``gather`` × ``gather`` into channels; 1 for the published networks.
     penalty
-        Of the data-consistency step, above 0; where it is learned, its start.
+        Of the data-consistency step, above 0; where it is learned, its start. None: `start_penalty`.
     learn_penalty
         Whether each stage learns its own.
     """
@@ -93,9 +88,10 @@ class CascadedCNN(Reconstructor):
         channels: int,
         depth: int,
         gather: int,
-        penalty: float,
+        penalty: float | None,
         learn_penalty: bool,
     ) -> None:
+        penalty = start_penalty(is_complex) if penalty is None else penalty
         super().__init__(
             is_complex=is_complex,
             stages=stages,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -9,6 +10,21 @@ import torch
 from acqplan.sensing.base import SensingModel
 
 _CG_ITERATIONS = 8
+
+
+def start_penalty(is_complex: bool) -> float:
+    """Where a learned penalty starts: noise variance of a reading over the variance of a network's error, as expected.
+
+    Scanner data are nearly clean; a single-pixel detector's shot noise is as large as what a network leaves wrong.
+    Within minutes of training a penalty moves little, and a DMD plan that starts near exact data consistency keeps the
+    noise of its readings.
+    """
+    return 0.05 if is_complex else 1.0
+
+
+def raw_of(penalty: float) -> float:
+    """The number whose softplus is ``penalty``."""
+    return penalty + math.log(-math.expm1(-penalty))
 
 
 def enforce_data(

@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from acqplan.errors import RecipeError
 from acqplan.reconstructors.base import KnobReconstructor, Preset, from_channels, image_scale, to_channels
-from acqplan.reconstructors.cascaded_cnn import ResidualCNN, check_sizes, raw_of
-from acqplan.reconstructors.data_consistency import enforce_data
+from acqplan.reconstructors.cascaded_cnn import ResidualCNN, check_sizes
+from acqplan.reconstructors.data_consistency import enforce_data, raw_of, start_penalty
 from acqplan.registry import register
 from acqplan.sensing.base import SensingModel
 
@@ -78,12 +78,13 @@ class Hyper(KnobReconstructor):
         channels: int = 32,
         depth: int = 5,
         gather: int = 2,
-        penalty: float = 0.05,
+        penalty: float | None = None,
         conditioning: str = "film",
         hidden: Sequence[int] = (16, 16),
         sampling: str = "uniform",
         kept: float = 0.5,
     ) -> None:
+        penalty = start_penalty(is_complex) if penalty is None else penalty
         super().__init__(
             is_complex=is_complex,
             losses=list(losses),
@@ -114,7 +115,7 @@ class Hyper(KnobReconstructor):
                 block.layers = nn.ModuleList()
         else:
             sizes = 2 * channels * (depth - 1)
-        self.hyper, width = _perceptron(len(self.knobs), hidden)
+        self.hyper, width = _perceptron(2 * len(self.knobs), hidden)
         self.heads = nn.ModuleList(nn.Linear(width, sizes + 1) for _ in range(stages))
         self._start_heads()
         self.register_buffer("table", torch.linspace(0, 1, _TABLE).expand(len(self.knobs), -1).clone())
@@ -155,7 +156,8 @@ class Hyper(KnobReconstructor):
         scale = image_scale(image.detach())
         scaled = coefficients / scale.reshape(-1, *(1,) * (coefficients.ndim - 1))
         image = image / scale
-        features = self.hyper(2 * setting.expand(image.shape[0], -1) - 1)
+        setting = setting.expand(image.shape[0], -1)
+        features = self.hyper(torch.cat([setting, 1 - setting], dim=1))  # never all zero
         for block, head, raw_penalty in zip(self.blocks, self.heads, self.raw_penalty, strict=True):
             generated = head(features)
             run = self._generated if self.is_generated else self._modulated

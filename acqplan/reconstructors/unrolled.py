@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from acqplan.errors import RecipeError
 from acqplan.reconstructors.base import Reconstructor, from_channels, image_scale, to_channels
-from acqplan.reconstructors.data_consistency import enforce_data
+from acqplan.reconstructors.data_consistency import enforce_data, raw_of, start_penalty
 from acqplan.reconstructors.sparse_start import sparse_start
 from acqplan.registry import register
 from acqplan.sensing.base import SensingModel
@@ -70,6 +70,8 @@ class Unrolled(Reconstructor):
         Iterations of the sparse start; 0 starts from the zero-filled image.
     gain
         Expected size of a correction over the image's root mean square.
+    penalty
+        Where the learned λ start, above 0. None: `start_penalty`.
     """
 
     summary = "sparse start, then an unrolled network with exact data consistency (the default)"
@@ -83,7 +85,9 @@ class Unrolled(Reconstructor):
         depth: int = 2,
         start_iterations: int = 20,
         gain: float = 0.02,
+        penalty: float | None = None,
     ) -> None:
+        penalty = start_penalty(is_complex) if penalty is None else penalty
         super().__init__(
             is_complex=is_complex,
             stages=stages,
@@ -91,16 +95,17 @@ class Unrolled(Reconstructor):
             depth=depth,
             start_iterations=start_iterations,
             gain=gain,
+            penalty=penalty,
         )
-        if min(stages, channels) < 1 or min(depth, start_iterations) < 0 or not gain > 0:
+        if min(stages, channels) < 1 or min(depth, start_iterations) < 0 or not (gain > 0 and penalty > 0):
             raise RecipeError(
                 f"The options stages={stages}, channels={channels}, depth={depth}, "
-                f"start_iterations={start_iterations}, gain={gain} make no network.",
-                "Give at least one stage and channel, no negative number, and a positive gain.",
+                f"start_iterations={start_iterations}, gain={gain}, penalty={penalty} make no network.",
+                "Give at least one stage and channel, no negative number, a positive gain and penalty.",
             )
         self.is_complex, self.start_iterations = is_complex, start_iterations
         self.denoisers = nn.ModuleList(Denoiser(1 + is_complex, channels, depth, gain) for _ in range(stages))
-        self.raw_penalty = nn.Parameter(torch.full((stages,), -3.0))
+        self.raw_penalty = nn.Parameter(torch.full((stages,), raw_of(penalty)))
 
     def forward(self, coefficients: torch.Tensor, counts: torch.Tensor, sensing: SensingModel) -> torch.Tensor:
         # Where a pattern is being learned, what a unit is worth is also what it is worth to the start.
