@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
+from torch.nn import functional
 
 from acqplan import registry
 from acqplan.losses.base import Loss, Target
 from acqplan.reconstructors.base import KnobReconstructor, Reconstructor
 
 HELD_BACK = "held-back"
+_NEIGHBOURS = 9  # units along each axis
+_SUREST = 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +72,40 @@ class Criterion:
         return (chosen * each).sum() / chosen.sum().clamp(min=1)
 
     def _hidden(self, target: Target, generator: torch.Generator) -> torch.Tensor:
-        """bool[B, K]: units that the network isn't shown."""
+        """bool[B, K]: units that the network isn't shown; among the measured ones about the share ``hold_back``.
+
+        What is hidden lies where the pattern has its holes, so that what is learned from it is what is asked for later:
+        a unit is hidden with a probability ∝ (1 − ρ)/ρ, ρ the share of measured units around it. A uniform choice hides
+        mostly the densely measured centre, whose energy then is all that the loss sees.
+        """
+        counts = target.counts.detach().cpu()
+        probability = hiding_probability(counts, ~self.calibration, target.sensing.grid_shape, self.hold_back)
         drawn = torch.rand(target.coefficients.shape[:2], generator=generator)
-        return ((drawn < self.hold_back) & ~self.calibration).to(target.counts.device)
+        return (drawn < probability).to(target.counts.device)
+
+
+def hiding_probability(
+    counts: torch.Tensor, may_hide: torch.Tensor, grid_shape: tuple[int, ...], share: float
+) -> torch.Tensor:
+    """float32[B, K] of counts[B, K] on a catalogue's grid (see `Criterion`); 0 where nothing is measured.
+
+    Its mean over the units that are measured and that bool[K] ``may_hide`` allows is ``share``, less where
+    single probabilities reach their limit of 0.9. Where the pattern has no holes, all are alike.
+    """
+    is_measured = (counts > 0).float()
+    around = _mean_around(is_measured.reshape(-1, 1, *grid_shape)).reshape(counts.shape)
+    candidates = is_measured * may_hide
+    odds = candidates * (1 - around) / around.clamp(min=1e-6)
+    total = odds.sum(1, keepdim=True)
+    odds = torch.where(total > 1e-6, odds, candidates)
+    mean = odds.sum(1, keepdim=True) / candidates.sum(1, keepdim=True).clamp(min=1)
+    return (share * odds / mean.clamp(min=1e-12)).clamp(max=_SUREST)
+
+
+def _mean_around(values: torch.Tensor) -> torch.Tensor:
+    """Mean of values[B, 1, *grid] over a neighbourhood of `_NEIGHBOURS` units along each axis, cut at the edges."""
+    pool = functional.avg_pool1d if values.ndim == 3 else functional.avg_pool2d
+    return pool(values, _NEIGHBOURS, stride=1, padding=_NEIGHBOURS // 2, count_include_pad=False)
 
 
 def _loss(kind: str) -> Loss:

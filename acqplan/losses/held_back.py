@@ -13,8 +13,8 @@ class HeldBack(Loss):
     """‖Ax − y‖₂/‖y‖₂ + ‖Ax − y‖₁/‖y‖₁ over measured units that were held back from the network.
 
     Training draws anew, at every step, the share ``hold_back`` of each image's measured units (never of its
-    calibration region), hands the network the rest, and compares its prediction with them: a network learns from
-    under-sampled scans alone, with no prior written by hand.
+    calibration region, and more where the pattern is sparse), hands the network the rest, and compares its prediction
+    with them: a network learns from under-sampled scans alone, with no prior written by hand.
     """
 
     summary = "prediction of measured units that were held back from the network (self-supervised, SSDU)"
