@@ -34,8 +34,10 @@ class MeasuredSet:
         repeats = self._counts[:, units].reshape(1, -1, *(1,) * len(sensing.reading_shape))
         scans = []
         for record in records:
+            # In double precision, so that not even the rounding of what is measured depends on the rest.
             image = torch.from_numpy(record.array)[None] * noise.image_scale
-            expected = sensing(image)
+            expected = sensing(image.to(torch.complex128 if sensing.is_complex else torch.float64))
+            expected = expected.to(sensing.reading_dtype)
             readings = torch.zeros_like(expected)
             readings[:, units] = noise.sample(expected[:, units], generator=generator, counts=repeats)
             scans.append(measured(sensing.decode(readings), self._counts, sensing))

@@ -32,6 +32,7 @@ _PAPER = Preset(
     {"learning_rate": 1e-3, "batch_size": 32},
 )
 _TABLE = 33  # entries of a knob's table of settings
+_LOOSEST = 100.0
 _TRIALS = 4  # images that the table is measured on
 
 
@@ -164,9 +165,18 @@ class Hyper(KnobReconstructor):
             assert isinstance(block, ResidualCNN)
             correction = run(block, to_channels(image), generated[:, :-1])
             image = image + from_channels(correction, self.is_complex)
-            penalty = functional.softplus(raw_penalty + 4 * generated[:, -1])
+            penalty = functional.softplus(raw_penalty + 4 * generated[:, -1]) * self._looseness(setting)
             image = enforce_data(image, scaled, counts, penalty, sensing)
         return image * scale
+
+    def _looseness(self, setting: torch.Tensor) -> torch.Tensor:
+        """float32[B], what the setting multiplies penalties by: the odds of data consistency, where that is traded.
+
+        The minimum of (1 − s)·misfit + s·rest has that penalty; the network needn't learn it.
+        """
+        if self.losses[0] != "data-consistency":
+            return torch.ones_like(setting[:, 0])
+        return (setting[:, 0] / (1 - setting[:, 0]).clamp(min=1e-6)).clamp(1 / _LOOSEST, _LOOSEST)
 
     def _modulated(self, block: ResidualCNN, pixels: torch.Tensor, changes: torch.Tensor) -> torch.Tensor:
         """The block with its hidden features scaled and shifted: changes[B, 2 · channels · (depth − 1)]."""
