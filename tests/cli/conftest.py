@@ -66,6 +66,20 @@ def plans(tmp_path_factory, scans, cells):
     return folder
 
 
+@pytest.fixture(scope="session")
+def knob_plan(tmp_path_factory, plans):
+    """A hyper plan on the points plan's pattern, with an acquisition."""
+    folder = tmp_path_factory.mktemp("knob")
+    source = str(plans / "points.acqplan")
+    plan, acquired = str(folder / "hyper.acqplan"), str(folder / "acquired.h5")
+    hyper = ("--reconstructor", "hyper", "--loss", "data-consistency", "--loss", "tv")
+    assert main(["design", "mri", "--pattern-from", source, *hyper, "--steps", "2", "--threads", "1", "-o", plan]) == 0
+    image = folder / "image.npy"
+    np.save(image, np.random.default_rng(0).random((16, 16)).astype(np.float32))
+    assert main(["simulate", plan, str(image), "-o", acquired]) == 0
+    return folder
+
+
 @pytest.fixture
 def points(plans):
     return plans / "points.acqplan"

@@ -13,22 +13,6 @@ from acqplan.plan import Plan
 STEPS = ("--steps", "2", "--threads", "1")
 
 
-@pytest.fixture(scope="session")
-def knob_plan(tmp_path_factory, plans):
-    """A hyper plan on the points plan's pattern, with an acquisition."""
-    from acqplan.cli import main
-
-    folder = tmp_path_factory.mktemp("knob")
-    source = str(plans / "points.acqplan")
-    plan, acquired = str(folder / "hyper.acqplan"), str(folder / "acquired.h5")
-    hyper = ("--reconstructor", "hyper", "--loss", "data-consistency", "--loss", "tv")
-    assert main(["design", "mri", "--pattern-from", source, *hyper, *STEPS, "-o", plan]) == 0
-    image = folder / "image.npy"
-    np.save(image, np.random.default_rng(0).random((16, 16)).astype(np.float32))
-    assert main(["simulate", plan, str(image), "-o", acquired]) == 0
-    return folder
-
-
 def test_a_new_network_on_the_same_pattern(run, plans, tmp_path):
     output = tmp_path / "cascade.acqplan"
     source = plans / "points.acqplan"
