@@ -15,6 +15,7 @@ from acqplan.reconstructors.base import KnobReconstructor, Reconstructor
 HELD_BACK = "held-back"
 _NEIGHBOURS = 9  # units along each axis
 _SUREST = 0.9
+_RAREST = 0.25  # of the share
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +90,9 @@ def hiding_probability(
 ) -> torch.Tensor:
     """float32[B, K] of counts[B, K] on a catalogue's grid (see `Criterion`); 0 where nothing is measured.
 
-    Its mean over the units that are measured and that bool[K] ``may_hide`` allows is ``share``, less where
-    single probabilities reach their limit of 0.9. Where the pattern has no holes, all are alike.
+    Its mean over the units that are measured and that bool[K] ``may_hide`` allows is about ``share``. Single ones are
+    at most 0.9, and at least a quarter of the share: what is never hidden is never judged, and drifts. Where the
+    pattern has no holes, all are alike.
     """
     is_measured = (counts > 0).float()
     around = _mean_around(is_measured.reshape(-1, 1, *grid_shape)).reshape(counts.shape)
@@ -99,7 +101,8 @@ def hiding_probability(
     total = odds.sum(1, keepdim=True)
     odds = torch.where(total > 1e-6, odds, candidates)
     mean = odds.sum(1, keepdim=True) / candidates.sum(1, keepdim=True).clamp(min=1)
-    return (share * odds / mean.clamp(min=1e-12)).clamp(max=_SUREST)
+    uneven = (share * odds / mean.clamp(min=1e-12)).clamp(max=_SUREST)
+    return torch.maximum(uneven, _RAREST * share * candidates)
 
 
 def _mean_around(values: torch.Tensor) -> torch.Tensor:

@@ -117,28 +117,43 @@ def tuned(kind: str, problem: Problem, scene: Scene) -> tuple[Reconstructor, str
         power = best
 
 
-def run(name: str, minutes: float, threads: int) -> dict[str, Any]:
-    """All rows of one setting."""
+def run(name: str, minutes: float, threads: int, rows_again: list[str], before: dict[str, Any]) -> dict[str, Any]:
+    """All rows of one setting; or those of an earlier run with some of its networks trained again."""
     recipe = base_recipe(*SETTINGS[name], minutes, threads)
     first = design(replace(recipe, reconstructor=Component("zero-filled")))
     problem = resolve(recipe)
     scene = Scene(first.sensing, first.pattern, first.noise)
     test = evenly(problem.images.test, TESTED_ON)
+    trained = [entry for entry in TRAINED if not rows_again or entry[0] in rows_again]
+    if rows_again:
+        return {**before, "rows": [*_again(before["rows"], recipe, scene, test, trained, name)]}
     rows = [{"name": "zero-filled", "minutes": 0.0, **measure(first.reconstructor, scene, test)}]
     for kind in CLASSICAL:
         reconstructor, label = tuned(kind, problem, scene)
         rows.append({"name": label, "minutes": 0.0, **measure(reconstructor, scene, test)})
         print(name, rows[-1], flush=True)
-    for label, kind, loss in TRAINED:
+    rows += networks(recipe, scene, test, trained, name)
+    return {"count": first.pattern.n_readings, "units": first.sensing.n_units, "n_test": len(test), "rows": rows}
+
+
+def _again(rows: list[Any], recipe: Recipe, scene: Scene, test: Any, trained: list[Any], name: str) -> list[Any]:
+    new = {row["name"]: row for row in networks(recipe, scene, test, trained, name)}
+    return [new.get(row["name"], row) for row in rows]
+
+
+def networks(recipe: Recipe, scene: Scene, test: Any, trained: list[Any], name: str) -> list[dict[str, Any]]:
+    """A row for each network, trained on the scene's pattern."""
+    rows = []
+    for label, kind, loss in trained:
         chosen = replace(recipe, reconstructor=Component(kind)).with_settings("training", loss=loss)
         started = time.perf_counter()
         plan = design(chosen)
         passed = (time.perf_counter() - started) / 60
-        assert plan.pattern == first.pattern
+        assert plan.pattern == scene.pattern
         row = {"name": label, "minutes": passed, "steps": plan.recipe.training.steps}
         rows.append({**row, **measure(plan.reconstructor, scene, test)})
         print(name, rows[-1], flush=True)
-    return {"count": first.pattern.n_readings, "units": first.sensing.n_units, "n_test": len(test), "rows": rows}
+    return rows
 
 
 def markdown(results: dict[str, Any]) -> str:
@@ -175,15 +190,16 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", nargs="*", default=list(SETTINGS))
     parser.add_argument("--json", type=Path, help="write all numbers")
+    parser.add_argument("--rows", nargs="*", default=[], help="train only these again; the rest is taken from --json")
     parser.add_argument("--from", dest="source", type=Path, help="numbers of an earlier run: only write the page")
     given = parser.parse_args()
     if given.source is not None:
         write_page(json.loads(given.source.read_text(encoding="utf-8")))
         return
     torch.set_num_threads(given.threads)
-    results = {}
+    results = json.loads(given.json.read_text(encoding="utf-8")) if given.rows else {}
     for name in given.only:
-        results[name] = run(name, given.minutes, given.threads)
+        results[name] = run(name, given.minutes, given.threads, given.rows, results.get(name, {}))
         if given.json is not None:
             given.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
     print(markdown(results))

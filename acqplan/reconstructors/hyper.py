@@ -43,10 +43,10 @@ class Hyper(KnobReconstructor):
     A small network takes the setting, positions between 0 and 1 that share out the weight between ``losses``: with two
     of them, 1 − s and s; with more, the first position moves weight from the first loss to the others, the second from
     the second to those after it, and so on. With the conditioning ``film`` it scales and shifts the features of each
-    hidden layer (Perez et al. 2018, arXiv 1709.07871); with ``weights`` it generates every convolution, as
-    published. In both it also sets each stage's penalty of data consistency. After training, a table turns each knob
-    into settings so that even steps of the knob change the image evenly (measured along each knob, with the others
-    in the middle).
+    hidden layer (Perez et al. 2018, arXiv 1709.07871); with ``weights`` it generates every convolution, as published.
+    Where data consistency is the first of the losses, it also sets each stage's penalty. After training, a table turns
+    each knob into settings so that even steps of the knob change the image evenly (measured along each knob, with the
+    others in the middle).
 
     Parameters
     ----------
@@ -117,7 +117,9 @@ class Hyper(KnobReconstructor):
         else:
             sizes = 2 * channels * (depth - 1)
         self.hyper, width = _perceptron(2 * len(self.knobs), hidden)
-        self.heads = nn.ModuleList(nn.Linear(width, sizes + 1) for _ in range(stages))
+        self.trades_consistency = losses[0] == "data-consistency"
+        self.heads = nn.ModuleList(nn.Linear(width, sizes + self.trades_consistency) for _ in range(stages))
+        self._n_generated = sizes
         self._start_heads()
         self.register_buffer("table", torch.linspace(0, 1, _TABLE).expand(len(self.knobs), -1).clone())
         self.table: torch.Tensor
@@ -137,7 +139,7 @@ class Hyper(KnobReconstructor):
                     n, spread = weight.numel(), 1 / math.sqrt(math.prod(weight[1:]))
                     head.bias[start : start + n].uniform_(-spread, spread)
                     start += n + bias.numel()
-                head.weight[start:-1].zero_()  # the last layer starts at zero, as in `ResidualCNN`
+                head.weight[start : self._n_generated].zero_()  # the last layer starts at zero, as in `ResidualCNN`
 
     def forward(
         self,
@@ -163,20 +165,13 @@ class Hyper(KnobReconstructor):
             generated = head(features)
             run = self._generated if self.is_generated else self._modulated
             assert isinstance(block, ResidualCNN)
-            correction = run(block, to_channels(image), generated[:, :-1])
+            correction = run(block, to_channels(image), generated[:, : self._n_generated])
             image = image + from_channels(correction, self.is_complex)
-            penalty = functional.softplus(raw_penalty + 4 * generated[:, -1]) * self._looseness(setting)
+            penalty = functional.softplus(raw_penalty)
+            if self.trades_consistency:
+                penalty = functional.softplus(raw_penalty + 4 * generated[:, -1]) * _looseness(setting[:, 0])
             image = enforce_data(image, scaled, counts, penalty, sensing)
         return image * scale
-
-    def _looseness(self, setting: torch.Tensor) -> torch.Tensor:
-        """float32[B], what the setting multiplies penalties by: the odds of data consistency, where that is traded.
-
-        The minimum of (1 − s)·misfit + s·rest has that penalty; the network needn't learn it.
-        """
-        if self.losses[0] != "data-consistency":
-            return torch.ones_like(setting[:, 0])
-        return (setting[:, 0] / (1 - setting[:, 0]).clamp(min=1e-6)).clamp(1 / _LOOSEST, _LOOSEST)
 
     def _modulated(self, block: ResidualCNN, pixels: torch.Tensor, changes: torch.Tensor) -> torch.Tensor:
         """The block with its hidden features scaled and shifted: changes[B, 2 · channels · (depth − 1)]."""
@@ -245,6 +240,14 @@ class Hyper(KnobReconstructor):
     @classmethod
     def loss_for(cls, options: Mapping[str, Any]) -> dict[str, float]:
         return dict.fromkeys(options.get("losses", ("l1", "ssim")), 1.0)
+
+
+def _looseness(share: torch.Tensor) -> torch.Tensor:
+    """What the share [B] of the other losses multiplies penalties by: its odds, within bounds.
+
+    The minimum of (1 − s)·misfit + s·rest has that penalty; the network needn't learn it.
+    """
+    return (share / (1 - share).clamp(min=1e-6)).clamp(1 / _LOOSEST, _LOOSEST)
 
 
 def _perceptron(n_in: int, hidden: Sequence[int]) -> tuple[nn.Sequential, int]:

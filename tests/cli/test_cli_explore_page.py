@@ -1,5 +1,6 @@
 """The explore page in headless Chromium, over the DevTools protocol: drag, look, keep, export."""
 
+import base64
 import json
 import os
 import shutil
@@ -91,6 +92,9 @@ class Browser:
         for kind in ("keyDown", "keyUp"):
             shown = more if kind == "keyDown" else {}
             self.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **shown)
+
+    def save_picture(self, path):
+        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 
     def close(self):
         self.connection.__exit__(None, None, None)

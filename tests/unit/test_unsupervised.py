@@ -144,7 +144,8 @@ def test_units_are_hidden_where_the_pattern_has_holes() -> None:
     counts, everywhere = mask.reshape(1, -1), torch.ones(1024, dtype=torch.bool)
     found = hiding_probability(counts, everywhere, (32, 32), 0.2).reshape(32, 32)
     assert bool((found[mask == 0] == 0).all())
-    assert float(found[16, 16]) < 0.01 < float(found[0, 0])
+    assert float(found[16, 16]) == pytest.approx(0.25 * 0.2)  # seldom, but now and then
+    assert float(found[0, 0]) > 0.3
     assert float(found.max()) <= 0.9
     full = hiding_probability(torch.ones(1, 1024), everywhere, (32, 32), 0.2)
     torch.testing.assert_close(full, torch.full((1, 1024), 0.2))
