@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +37,8 @@ class Acquisition:
     source
         Where the readings come from, for messages and for the record in the output.
     order
-        int32[n] unit indices in acquisition order as the *file* states them, or None.
+        int32[n] unit of each reading as the *file* states it, or None where it doesn't. Units of the pattern may be
+        missing (not measured) or repeated (averaged).
     coil_maps
         complex64[C, *image_shape] or None (single coil).
     geometry
@@ -49,3 +52,26 @@ class Acquisition:
     coil_maps: npt.NDArray[np.complex64] | None = None
     geometry: Geometry | None = None
     record: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """Acquisitions of one pattern that belong together: slices, or positions along a 3D scan's readout.
+
+    Parameters
+    ----------
+    acquisitions
+        One for each image, in the order of the volume's last axis; may be a sequence that reads or computes each
+        one when it is asked for.
+    source
+        Where they come from.
+    geometry
+        Of the volume: voxel index (row, column, slice) to millimetres, or None.
+    facts
+        What else the file states, JSON-ready; the names that `acqplan.verification` compares are listed there.
+    """
+
+    acquisitions: Sequence[Acquisition]
+    source: str
+    geometry: Geometry | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)

@@ -43,13 +43,17 @@ def coefficients_of(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Acquired readings -> (coefficients[1, K, …], counts[1, K]); repeats are averaged.
 
+    Units are those of the acquisition's own ``order`` where it has one, else of the pattern's: what wasn't acquired
+    has the count 0.
+
     Raises
     ------
     AcquisitionError
         Wrong number or shape of readings, a dtype that can't be right, or values that aren't finite.
     """
     readings = acquisition.readings
-    expected = (pattern.n_readings, *sensing.reading_shape)
+    order = pattern.order if acquisition.order is None else acquisition.order
+    expected = (order.size, *sensing.reading_shape)
     if tuple(readings.shape) != expected:
         of_coils = sensing.is_complex and readings.ndim == len(expected) and readings.shape[::2] == expected[::2]
         raise AcquisitionError(
@@ -73,9 +77,9 @@ def coefficients_of(
             f"{acquisition.source} has {bad} readings with NaN or infinite values.",
             "Repair or re-acquire them.",
         )
-    counts = torch.from_numpy(pattern.counts.astype(np.float32))
+    counts = torch.from_numpy(np.bincount(order, minlength=sensing.n_units).astype(np.float32))
     summed = torch.zeros((sensing.n_units, *sensing.reading_shape), dtype=sensing.reading_dtype)
-    summed.index_add_(0, torch.from_numpy(pattern.order.astype(np.int64)), values)
+    summed.index_add_(0, torch.from_numpy(order.astype(np.int64)), values)
     repeats = counts.clamp(min=1).reshape(-1, *(1,) * len(sensing.reading_shape))
     coefficients = sensing.decode((summed / repeats)[None])
     return measured(coefficients, counts[None], sensing), counts[None]

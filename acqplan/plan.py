@@ -29,6 +29,9 @@ from acqplan.reconstructors.base import KnobReconstructor, Reconstructor
 from acqplan.seeding import torch_generator
 from acqplan.sensing.base import SensingModel
 
+MISSING_AT_MOST = 0.1
+"""Share of a pattern's units that an acquisition may lack."""
+
 
 @dataclass(frozen=True, eq=False)
 class Plan:
@@ -167,26 +170,38 @@ class Plan:
     def check_acquisition(self, acquisition: Acquisition, *, assume_plan: bool = False) -> None:
         """Raise `PatternMismatch` unless ``acquisition`` was taken with this plan's pattern.
 
-        The digest decides; where the file carries none, the acquisition order; where it carries neither,
-        only ``assume_plan`` lets it pass.
+        The digest decides; where the file carries none, the units that it says were measured; where it carries
+        neither, only ``assume_plan`` lets it pass. Up to `MISSING_AT_MOST` of the pattern's units may be missing
+        (`AcquisitionError`): the network takes them as not measured.
         """
-        if acquisition.pattern_digest is not None:
-            if acquisition.pattern_digest != self.pattern.digest:
-                raise PatternMismatch(
-                    f"{acquisition.source} was acquired with pattern {acquisition.pattern_digest[:12]}…, "
-                    f"the plan has {self.pattern.digest[:12]}….",
-                    "Pass the plan that it was acquired with.",
-                )
-        elif acquisition.order is not None:
-            if not np.array_equal(acquisition.order, self.pattern.order):
-                raise PatternMismatch(
-                    f"{acquisition.source} was acquired at other positions than the plan's pattern.",
-                    "Pass the plan that it was acquired with.",
-                )
-        elif not assume_plan:
+        digest, order = acquisition.pattern_digest, acquisition.order
+        if digest is not None and digest != self.pattern.digest:
+            raise PatternMismatch(
+                f"{acquisition.source} was acquired with pattern {digest[:12]}…, "
+                f"the plan has {self.pattern.digest[:12]}….",
+                "Pass the plan that it was acquired with.",
+            )
+        if order is not None:
+            self._check_units(order, acquisition.source)
+        elif digest is None and not assume_plan:
             raise PatternMismatch(
                 f"{acquisition.source} doesn't say which pattern it was acquired with.",
                 "If you are sure that it was this plan's, pass --assume-plan.",
+            )
+
+    def _check_units(self, order: npt.NDArray[np.int32], source: str) -> None:
+        mask = self.pattern.mask
+        if order.size and (order.min() < 0 or order.max() >= mask.size or not mask[order].all()):
+            raise PatternMismatch(
+                f"{source} was acquired at other positions than the plan's pattern.",
+                "Pass the plan that it was acquired with.",
+            )
+        n_units = int(mask.sum())
+        missing = n_units - np.unique(order).size
+        if missing > MISSING_AT_MOST * n_units:
+            raise AcquisitionError(
+                f"{source} lacks {missing} of the {n_units} {self.sensing.unit_name}s that the plan measures.",
+                f"At most {MISSING_AT_MOST:.0%} may be missing: acquire again, or pass the plan that was played.",
             )
 
     def reconstruct(

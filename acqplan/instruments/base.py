@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 
 import acqplan
-from acqplan.acquisition import Acquisition
+from acqplan.acquisition import Acquisition, Scan
 from acqplan.errors import AcqplanError, AcquisitionError, InstrumentError, OutputError
 from acqplan.files import atomic_file, atomic_folder, check_writable
 from acqplan.pattern import Pattern
@@ -121,6 +121,11 @@ class Instrument(ABC):
             The file can't be read, is of another kind, or contradicts itself.
         """
         raise InstrumentError(f"The format {self.kind!r} holds no acquired data.", "See acqplan formats.")
+
+    def read_scan(self, path: Path, plan: Plan) -> Scan:
+        """Read everything acquired that a file holds, as `read_acquired` does; by default that is one image."""
+        acquisition = self.read_acquired(path, plan)
+        return Scan([acquisition], acquisition.source, acquisition.geometry)
 
 
 def export(plan: Plan, instrument: Instrument, folder: Path, *, overwrite: bool = False) -> None:

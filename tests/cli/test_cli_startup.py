@@ -13,6 +13,7 @@ COMMANDS = [
     ["list"],
     ["export"],
     ["simulate"],
+    ["verify"],
     ["reconstruct"],
     ["evaluate"],
     ["compare"],

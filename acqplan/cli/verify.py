@@ -1,0 +1,49 @@
+"""``acqplan verify``: how what was acquired differs from the plan."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from acqplan.cli import console
+from acqplan.cli.arguments import examples
+
+EXAMPLES = examples(
+    "acqplan verify brain.acqplan acquired.h5",
+    "acqplan verify cells.acqplan trace.csv --assume-plan",
+    "acqplan verify brain.acqplan acquired.h5 --json",
+)
+
+
+def verify(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A plan file.")],
+    acquired: Annotated[Path, typer.Argument(metavar="ACQUIRED", help="Acquired data; see acqplan formats.")],
+    acquired_format: Annotated[
+        str | None, typer.Option("--format", metavar="FORMAT", help="Format of ACQUIRED (default: what it contains).")
+    ] = None,
+    assume_plan: Annotated[
+        bool, typer.Option("--assume-plan", help="Data that don't say their pattern are this plan's.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List how acquired data differ from the plan; exit 2 if no reconstruction can be right."""
+    from acqplan import verification
+    from acqplan.instruments.lookup import for_acquired
+    from acqplan.plan import Plan
+
+    loaded = Plan.load(plan)
+    scan = for_acquired(acquired, acquired_format).read_scan(acquired, loaded)
+    findings = verification.verify(loaded, scan, assume_plan=assume_plan)
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    elif findings:
+        rows = [[finding.severity, finding.subject, f"{finding.text} {finding.remedy}".strip()] for finding in findings]
+        console.table(["severity", "what", "difference"], rows, text=3)
+    else:
+        console.stdout().print(f"{acquired} is what {plan} planned.", markup=False, highlight=False)
+    if any(finding.severity == "error" for finding in findings):
+        raise typer.Exit(2)

@@ -1,0 +1,8 @@
+"""Which checks there are."""
+
+from __future__ import annotations
+
+from acqplan.verification import units
+from acqplan.verification.base import Check
+
+CHECKS: tuple[Check, ...] = (units.pattern, units.readings, units.order)
