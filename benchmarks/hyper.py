@@ -120,6 +120,7 @@ def even_grid(n_knobs: int, count: int) -> list[tuple[float, ...]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=2.0, help="of training for each network")
+    parser.add_argument("--steps", type=int, help="of each training, instead of minutes")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--budget", default="4x")
     parser.add_argument("--size", type=int, default=128)
@@ -127,7 +128,7 @@ def main() -> None:
     parser.add_argument("--sampling", default="uniform")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    recipe = base_recipe("mri", given.budget, given.minutes, given.threads)
+    recipe = base_recipe("mri", given.budget, given.minutes, given.threads, given.steps)
     recipe = recipe.with_settings("images", size=[given.size, given.size])
     records = evenly(resolve(recipe).images.test, IMAGES)
     options = {"losses": given.losses, "sampling": given.sampling}

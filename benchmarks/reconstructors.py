@@ -49,8 +49,8 @@ TRAINED: list[tuple[str, str, dict[str, float] | None]] = [
 TIMED, TUNED_ON, TESTED_ON = 4, 3, 12  # images
 
 
-def base_recipe(modality: str, amount: str, minutes: float, threads: int) -> Recipe:
-    """The demo's images and noise."""
+def base_recipe(modality: str, amount: str, minutes: float | None, threads: int, steps: int | None = None) -> Recipe:
+    """The demo's images and noise; ``steps`` instead of ``minutes`` where given."""
     is_mri = modality == "mri"
     return Recipe(
         modality,
@@ -58,7 +58,7 @@ def base_recipe(modality: str, amount: str, minutes: float, threads: int) -> Rec
         budget=BudgetSettings(amount),
         noise=None if is_mri else Component("poisson_gaussian", {"photons": 200.0}),
         designer=Component("variable-density"),
-        training=TrainingSettings(minutes=minutes, threads=threads),
+        training=TrainingSettings(minutes=None if steps else minutes, steps=steps, threads=threads),
     )
 
 

@@ -64,12 +64,13 @@ def judged(reconstructor: Reconstructor, scene: Scene, records: Any) -> tuple[to
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=2.0)
+    parser.add_argument("--steps", type=int, help="of each training, instead of minutes")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--budget", nargs="*", default=["4x", "8x"])
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     for budget in given.budget:
-        recipe = base_recipe("mri", budget, given.minutes, given.threads)
+        recipe = base_recipe("mri", budget, given.minutes, given.threads, given.steps)
         records = evenly(resolve(recipe).images.test, IMAGES)
         classical = HQS(iterations=2000, tolerance=1e-6)
         print(f"\n{budget}: PSNR / dB at noise x{', x'.join(map(str, NOISE))}; objective and time over hqs's")
