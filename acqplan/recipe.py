@@ -37,6 +37,7 @@ _GIVEN = {
     "noise": (),
     "losses": (),
     "instruments": (),
+    "orders": (),
 }
 
 
@@ -78,6 +79,20 @@ class BudgetSettings:
 
 
 @dataclass(frozen=True)
+class PatternSettings:
+    """What the pattern has to be like on the instrument, and when each of its units is acquired.
+
+    ``order``: kind of the acquisition order. ``echo_train``: readings after one excitation (MRI). ``effective_echo``
+    and ``interleaves`` belong to the orders ``segmented`` and ``interleaved``.
+    """
+
+    order: str | None = None
+    echo_train: int | None = None
+    effective_echo: int | None = None
+    interleaves: int | None = None
+
+
+@dataclass(frozen=True)
 class TrainingSettings:
     """How long and how to train. ``minutes`` or ``steps`` sets the length; resolved, ``steps`` counts.
 
@@ -114,6 +129,7 @@ class Recipe:
     designer: Component = field(default_factory=lambda: Component("learned"))
     reconstructor: Component = field(default_factory=lambda: Component("unrolled"))
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    pattern: PatternSettings = field(default_factory=PatternSettings)
 
     def __post_init__(self) -> None:
         if self.modality not in MODALITIES:
@@ -200,7 +216,7 @@ def check_options(role: str, component: Component) -> None:
 
 
 def _is_section(candidate: object) -> bool:
-    return candidate in (ImageSettings, BudgetSettings, TrainingSettings)
+    return candidate in (ImageSettings, BudgetSettings, PatternSettings, TrainingSettings)
 
 
 def _refuse_unknown(table: Iterable[str], known: Iterable[str], where: str) -> None:

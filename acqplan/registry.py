@@ -2,7 +2,7 @@
 
 Files on disk name a class by a stable *kind* string (``cartesian_mri``, ``unrolled``),
 never by an import path. A role is a sub-package (``sensing``, ``designers``,
-``losses``, ``reconstructors``, ``instruments``); every module in it is imported on the first look-up,
+``losses``, ``reconstructors``, ``orders``, ``instruments``); every module in it is imported on the first look-up,
 so a new class is one new file. A lab adds its own from its own package through the entry
 point group ``acqplan.<role>`` (each entry point names a module that registers on import).
 """
@@ -25,6 +25,7 @@ SINGULAR = {
     "reconstructors": "reconstructor",
     "instruments": "format",
     "noise": "noise model",
+    "orders": "order",
 }
 ROLES = tuple(SINGULAR)
 

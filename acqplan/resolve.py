@@ -17,6 +17,8 @@ from acqplan.errors import RecipeError
 from acqplan.images import ImageStack, TrainingImages, load_stacks, prepare, split
 from acqplan.images.split import Split
 from acqplan.noise.base import NoiseModel
+from acqplan.orders.base import Order
+from acqplan.pattern import Pattern
 from acqplan.recipe import MODALITIES, Component, Recipe, check_options, option_names
 from acqplan.reconstructors.base import Reconstructor
 from acqplan.seeding import stream_seed, torch_generator
@@ -199,6 +201,54 @@ def _with_loss(recipe: Recipe) -> Recipe:
     return recipe
 
 
+def _with_order(recipe: Recipe) -> Recipe:
+    """The order of acquisition decided, with its settings."""
+    settings = recipe.pattern
+    is_given = recipe.designer.kind == "from-plan"
+    if settings.order is None:
+        usual = "given" if is_given else "segmented" if (settings.echo_train or 1) > 1 else "linear"
+        recipe = recipe.with_settings("pattern", order=usual)
+    elif is_given and settings.order != "given":
+        raise RecipeError(
+            f"The order is {settings.order}, the designer from-plan keeps the other plan's, bit for bit.",
+            "Leave out the order, or choose another designer.",
+        )
+    order = build_order(recipe)
+    options = set(option_names("orders", order.kind))
+    for name in ("effective_echo", "interleaves"):
+        if getattr(settings, name) is not None and name not in options:
+            owners = [kind for kind in registry.kinds("orders") if name in option_names("orders", kind)]
+            raise RecipeError(
+                f"The pattern setting {name} is given, which the order {order.kind} doesn't have.",
+                f"Leave it out, or choose the order {' or '.join(owners)}.",
+            )
+    return recipe.with_settings("pattern", **{name: vars(order)[name] for name in options})
+
+
+def build_order(recipe: Recipe) -> Order:
+    """The recipe's order of acquisition, decided before; `RecipeError` if it isn't one for its sensing model."""
+    assert recipe.sensing is not None
+    assert recipe.pattern.order is not None
+    cls = registry.find("orders", recipe.pattern.order)
+    if recipe.sensing.kind not in cls.modalities:
+        fitting = [kind for kind, each in registry.kinds("orders").items() if recipe.sensing.kind in each.modalities]
+        raise RecipeError(
+            f"The order {cls.kind} isn't one for {recipe.modality}.", f"Choose one of: {', '.join(fitting)}."
+        )
+    settings = {name: getattr(recipe.pattern, name) for name in option_names("orders", cls.kind)}
+    order: Order = _call(cls, {name: value for name, value in settings.items() if value is not None})
+    return order
+
+
+def arranged(pattern: Pattern, problem: Problem) -> Pattern:
+    """The pattern with its units in the recipe's order of acquisition."""
+    design, order = problem.design, build_order(problem.recipe)
+    seed = stream_seed(problem.recipe.seed, "order")
+    units = order.arrange(pattern.order, design.sensing, energy=design.energy, seed=seed)
+    assert np.array_equal(np.sort(units), np.sort(pattern.order)), "an order changed the pattern"
+    return Pattern(units, pattern.n_units, pattern.calibration)
+
+
 def _with_defaults(recipe: Recipe) -> Recipe:
     is_mri = recipe.modality == "mri"
     if recipe.sensing is None:
@@ -225,7 +275,7 @@ def _with_defaults(recipe: Recipe) -> Recipe:
             raise RecipeError(f"The training setting {name} is {value}.", "Give a positive number.")
     if not 0 <= training.joint_share <= 1:
         raise RecipeError(f"The training setting joint_share is {training.joint_share}.", "Give a number from 0 to 1.")
-    recipe = _with_loss(recipe)
+    recipe = _with_order(_with_loss(recipe))
     if not recipe.budget.amount:
         raise RecipeError("No budget is given.", "Pass --budget, for example 4x, 25% or '64 lines'.")
     return recipe

@@ -26,7 +26,7 @@ from acqplan.pattern import Pattern
 from acqplan.plan import Plan
 from acqplan.recipe import Recipe, to_toml
 from acqplan.reconstructors.base import KnobReconstructor, Reconstructor
-from acqplan.resolve import Problem, build_criterion, build_designer, build_reconstructor, resolve
+from acqplan.resolve import Problem, arranged, build_criterion, build_designer, build_reconstructor, resolve
 from acqplan.schedule import Schedule
 from acqplan.seeding import torch_generator
 
@@ -216,7 +216,7 @@ class _Run:
                 checkpoints.save(self.state(), path)
                 saved = now
         if self.pattern is None:
-            self.pattern = self.designer.freeze(self.generators["designer"])
+            self.pattern = self._final_pattern()
 
     def one_step(self) -> float:
         """One optimiser step on network and, before the freeze, pattern; returns the loss."""
@@ -271,13 +271,17 @@ class _Run:
 
     def _freeze(self, seconds: float, steps: int) -> None:
         """Fix the pattern and, where minutes were asked for, fit the second phase to the time that is left."""
-        self.pattern = self.designer.freeze(self.generators["designer"])
+        self.pattern = self._final_pattern()
         if self.seconds_left is not None and steps > 0:
             self.seconds_left -= seconds
             planned = self.schedule.steps - self.schedule.joint_steps
             # A network that isn't fine-tuned is worth little: a busy machine may take longer than asked for.
             more = max(planned // 2, int(self.seconds_left / (self.fine_tuning_cost * seconds / steps)), 1)
             self.schedule = Schedule(self.schedule.joint_steps + more, self.schedule.joint_steps)
+
+    def _final_pattern(self) -> Pattern:
+        """What the designer has come to, in the order of acquisition."""
+        return arranged(self.designer.freeze(self.generators["designer"]), self.problem)
 
     def _validation_psnr(self) -> float:
         with torch.random.fork_rng(devices=[]):

@@ -14,10 +14,10 @@ from acqplan.errors import RecipeError
 if TYPE_CHECKING:
     from acqplan.reconstructors.base import Reconstructor
 
-LIST_EXAMPLES = examples("acqplan list designers", "acqplan list reconstructors", "acqplan list losses")
+LIST_EXAMPLES = examples(*(f"acqplan list {role}" for role in ("designers", "reconstructors", "losses", "orders")))
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-_ROLES = ("designers", "reconstructors", "losses")
+_ROLES = ("designers", "reconstructors", "losses", "orders")
 _TITLES = {"summary": "what it does", "cost_per_image": "an image costs", "needs_truth": "needs the truth"}
 _COUNTED_SIDE = 64
 _MODALITY_NAMES = {"cartesian_mri": "MRI", "hadamard_dmd": "DMD"}
@@ -54,16 +54,16 @@ def formats(as_json: AsJson = False) -> None:
 
 
 def list_kinds(
-    role: Annotated[str, typer.Argument(metavar="designers|reconstructors|losses", help="What to list.")],
+    role: Annotated[str, typer.Argument(metavar="designers|reconstructors|losses|orders", help="What to list.")],
     as_json: AsJson = False,
 ) -> None:
-    """List the designers, the reconstructors or the losses that a plan can be made with."""
+    """List the designers, the reconstructors, the losses or the orders that a plan can be made with."""
     from acqplan import registry
 
     if role not in _ROLES:
         raise RecipeError(f"There is no list of {role!r}.", f"Choose one of: {', '.join(_ROLES)}.")
     rows = [
-        {"kind": kind, "summary": cls.summary, **_details(role, cls), "reference": cls.reference}
+        {"kind": kind, "summary": cls.summary, **_details(role, cls), **_reference(cls)}
         for kind, cls in registry.kinds(role).items()
     ]
     if as_json:
@@ -79,10 +79,16 @@ def list_kinds(
         )
 
 
+def _reference(cls: Any) -> dict[str, str]:
+    return {"reference": cls.reference} if hasattr(cls, "reference") else {}
+
+
 def _details(role: str, cls: Any) -> dict[str, Any]:
     """What a role's classes have beside summary and reference; of the defaults, for complex images."""
     if role == "losses":
         return {"needs_truth": cls.needs_truth}
+    if role == "orders":
+        return {"plans": [_MODALITY_NAMES.get(name, name) for name in cls.modalities]}
     if role != "reconstructors":
         return {}
     from acqplan.reconstructors.base import KnobReconstructor

@@ -57,6 +57,15 @@ Calibration = Annotated[
         help="Width of the centre that every pattern measures: lines, or the side of a square.",
     ),
 ]
+OrderKind = Annotated[
+    str | None,
+    typer.Option(
+        "--order",
+        metavar="KIND",
+        rich_help_panel=_GOAL,
+        help="In which order the pattern is acquired; see acqplan list orders (default linear).",
+    ),
+]
 DesignerKind = Annotated[
     str | None,
     typer.Option(
@@ -174,6 +183,7 @@ def design_mri(
     designer: DesignerKind = None,
     reconstructor: ReconstructorKind = None,
     pattern_from: PatternFrom = None,
+    order: OrderKind = None,
     recipe: RecipeFile = None,
     slices: Slices = None,
     held_out: HeldOut = None,
@@ -201,6 +211,7 @@ def design_mri(
             "held_out": held_out,
         },
         budget={"amount": budget, "calibration": calibration, "frame_time_s": arguments.seconds(tr, "--tr")},
+        pattern={"order": order},
         length=(minutes, steps),
         training={"device": device, "threads": threads, "loss": arguments.weights(loss)},
         components={"designer": designer, "reconstructor": reconstructor},
@@ -248,6 +259,7 @@ def design_dmd(
     designer: DesignerKind = None,
     reconstructor: ReconstructorKind = None,
     pattern_from: PatternFrom = None,
+    order: OrderKind = None,
     recipe: RecipeFile = None,
     slices: Slices = None,
     binning: Binning = None,
@@ -280,6 +292,7 @@ def design_dmd(
             "calibration": calibration,
             "frame_time_s": arguments.seconds(picture_time, "--picture-time"),
         },
+        pattern={"order": order},
         length=(minutes, steps),
         training={"device": device, "threads": threads, "loss": arguments.weights(loss)},
         components={"designer": designer, "reconstructor": reconstructor},
@@ -329,6 +342,7 @@ def _recipe_of(path: Path, modality: str) -> Recipe:
             f"Use acqplan design {recipe.modality}.",
         )
     given = Component("from-plan", {"plan": str(path), "digest": plan.pattern.digest})
+    recipe = recipe.with_settings("pattern", order=None, effective_echo=None, interleaves=None)
     return replace(recipe, designer=given, training=TrainingSettings())
 
 
@@ -341,6 +355,7 @@ def _with_flags(
     *,
     images: dict[str, Any],
     budget: dict[str, Any],
+    pattern: dict[str, Any],
     length: tuple[float | None, int | None],
     training: dict[str, Any],
     components: dict[str, str | None],
@@ -351,6 +366,7 @@ def _with_flags(
 
     recipe = recipe.with_settings("images", **_given(images))
     recipe = recipe.with_settings("budget", **_given(budget))
+    recipe = recipe.with_settings("pattern", **_given(pattern))
     if length != (None, None):
         recipe = recipe.with_settings("training", minutes=length[0], steps=length[1])
     for name, text in _given(components).items():

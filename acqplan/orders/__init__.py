@@ -1,0 +1,1 @@
+"""Ways to order what a pattern measures in time: one order per file."""
