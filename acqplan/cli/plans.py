@@ -91,7 +91,7 @@ def export(
     to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="The format; see acqplan formats.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The folder to write.")],
     device: Annotated[
-        str | None, typer.Option(metavar="WxH", help="Mirrors of the DMD, width x height, like 1920x1080.")
+        str | None, typer.Option(metavar="WxH|NAME", help="The DMD: its mirrors, like 1920x1080, or a known device.")
     ] = None,
     scale: Annotated[int | None, typer.Option(metavar="N", help="Mirrors per pixel of the pattern (DMD).")] = None,
     option: Annotated[
@@ -115,6 +115,7 @@ def export(
     files = sorted(path for path in output.rglob("*") if path.is_file())
     for path in files:
         console.stdout().print(f"{path}  {_size(path.stat().st_size)}", markup=False)
+    console.warn(instrument.remarks(loaded))
     console.note(f"Exported plan {loaded.plan_id[:12]} as {to}; read back and compared bit for bit.")
 
 

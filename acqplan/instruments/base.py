@@ -69,6 +69,10 @@ class Instrument(ABC):
     def check(self, plan: Plan) -> list[str]:
         """Every reason why this plan can't be played, one sentence each; empty if it can."""
 
+    def remarks(self, plan: Plan) -> list[str]:
+        """What a person should know before playing this plan, though it can be played; one sentence each."""
+        return []
+
     @abstractmethod
     def write(self, plan: Plan, folder: Path) -> dict[str, Any]:
         """Write the pattern's files into ``folder``; return format-specific JSON-ready details for the manifest."""
@@ -96,6 +100,16 @@ class Instrument(ABC):
             0, torch.as_tensor(pattern.order.astype(np.int64))
         )
         return expected
+
+    def frames(self, folder: Path) -> Iterator[npt.NDArray[np.bool_]]:
+        """What a DMD shows when the exported files are played: bool[height, width], True is on, frame by frame.
+
+        Raises
+        ------
+        InstrumentError
+            The files can't be read, or the format isn't one of frames.
+        """
+        raise InstrumentError(f"The format {self.kind!r} holds no frames.", "See acqplan formats.")
 
     @classmethod
     def recognises(cls, path: Path) -> bool:

@@ -66,6 +66,12 @@ class HadamardDMD(SensingModel):
         positive = self._positive(unit)
         return np.stack([positive, ~positive])
 
+    def unit_of(self, pixels: npt.NDArray[np.bool_]) -> tuple[int, int]:
+        """(unit, 0 for + or 1 for −) of the frame pixels[rows, columns], from its first row and column."""
+        sides = pixels[:, 0], pixels[0]
+        u, v = (int(np.count_nonzero(side[1:] != side[:-1])) for side in sides)
+        return u * self.image_shape[1] + v, int(not pixels[0, 0])
+
     def _positive(self, unit: int) -> npt.NDArray[np.bool_]:
         rows, columns = self.image_shape
         u, v = divmod(int(unit), columns)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from acqplan.budget import Budget
 from acqplan.errors import InstrumentError
-from acqplan.instruments import dmd_tiff
+from acqplan.instruments import dmd_pages
 from acqplan.instruments.base import export
 from acqplan.instruments.dmd_tiff import DmdTiff
 from acqplan.noise.poisson import PoissonGaussian
@@ -99,9 +99,14 @@ def test_manifest_says_how_to_show_it(tmp_path: Path) -> None:
         "scale": 3,
         "left": (64 - 24) // 2 - 5,
         "top": (40 - 12) // 2 + 4,
+        "rotation": 0,
+        "flip_x": False,
+        "flip_y": False,
         "border": "off",
+        "dead_mirrors": [],
         "frames": 10,
-        "frame_order": dmd_tiff.FRAME_ORDER,
+        "frame_order": "frame 2k: reading k, mirrors on where the pattern is +1; frame 2k + 1: where it is -1",
+        "batches": [10],
         "picture_time_s": 0.001,
     }
     found = tifffile.imread(tmp_path / "out" / "frames.tif", key=range(10))
@@ -172,7 +177,7 @@ def test_other_kinds_of_pages_are_refused(folder: Path, change: str) -> None:
 
 
 def test_large_stacks_are_bigtiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dmd_tiff, "_CLASSIC_BYTES", 1000)
+    monkeypatch.setattr(dmd_pages, "CLASSIC_BYTES", 1000)
     export(make_plan(), DmdTiff("37x22"), tmp_path / "out")
     with tifffile.TiffFile(tmp_path / "out" / "frames.tif") as file:
         assert file.is_bigtiff
@@ -180,7 +185,7 @@ def test_large_stacks_are_bigtiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_check_lists_every_problem() -> None:
     plan = make_plan(reading_time_s=0.0001)
-    device = DmdTiff("30x20", scale=6, max_frames=8, min_picture_time_us=105)
+    device = DmdTiff("30x20", scale=6, max_frames=8, split=False, min_picture_time_us=105)
     problems = " ".join(device.check(plan))
     for words in ("48 mirrors wide", "24 mirrors high", "10 frames, the device holds 8", "50 µs", "at least 105 µs"):
         assert words in problems
@@ -203,9 +208,11 @@ def test_devices_that_are_none(device: str) -> None:
         DmdTiff(device)
 
 
-def test_fractional_scale_is_refused() -> None:
-    with pytest.raises(InstrumentError, match="whole number"):
-        DmdTiff(scale=2.5)  # type: ignore[arg-type]
+def test_fractional_scale_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(InstrumentError, match=r"scale of 2\.5 .* no whole number: the nearest are 2 and 3"):
+        export(make_plan(), DmdTiff(scale=2.5), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+    assert DmdTiff(scale=2.0).check(make_plan()) == []
 
 
 _EXPORT_1024_FRAMES = """
