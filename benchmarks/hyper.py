@@ -5,7 +5,8 @@
 
 The gap is that of the mixture of losses that a setting stands for, on held-out images: hyper over own model, less 1.
 Evenness: the largest change of the image per knob step over the mean one. Choice: the least distance between the
-chosen over that of an even knob grid of as many.
+chosen over that of an even grid of as many, of knob positions and of settings. (Along a single knob that is even in
+the image's change, an even grid is the best there is.)
 """
 
 from __future__ import annotations
@@ -88,23 +89,42 @@ def evenness(plan: Plan, records: Any) -> None:
 
 
 def choice(plan: Plan, records: Any, count: int) -> None:
-    """The least distance among the chosen over that of an even grid along the knobs."""
-    ratios = []
+    """The least distance among the chosen over those of even grids along the knobs and along the settings."""
+    network = plan.reconstructor
+    assert isinstance(network, Hyper)
+    ratios: dict[str, list[float]] = {"knob positions": [], "settings": []}
     for record in records:
         acquisition = plan.simulate(record.array * plan.noise.image_scale)
         explorer = Explorer(plan, acquisition)
         chosen = choose(explorer.candidates(), count)
-        grid = explorer.at(even_grid(len(explorer.knobs), count))
         n = len(chosen.chosen)
-        ours = chosen.distances[np.triu_indices(n, 1)].min()
-        theirs = distances(grid)[np.triu_indices(n, 1)].min()
-        ratios.append(ours / max(theirs, 1e-12))
+        ours = least(chosen.distances)
+        grid = even_grid(len(explorer.knobs), count)
+        grids = {"knob positions": grid, "settings": [knob_of(network, setting) for setting in grid]}
+        theirs = {name: least(distances(explorer.at(positions))) for name, positions in grids.items()}
+        for name, value in theirs.items():
+            ratios[name].append(ours / max(value, 1e-12))
+        beside = ", ".join(f"{value:.5f} even {name}" for name, value in theirs.items())
         print(
-            f"image {record.index}: {chosen.n_consistent} of {chosen.n_candidates} consistent; least distance "
-            f"{ours:.4f} chosen, {theirs:.4f} even grid; largest chi2 {max(c.chi2 for c in chosen.chosen):.3f}",
+            f"image {record.index}: {chosen.n_consistent} of {chosen.n_candidates} consistent, {n} chosen; "
+            f"least distance {ours:.5f} chosen, {beside}; "
+            f"largest chi2 {max(c.chi2 for c in chosen.chosen):.3f}",
             flush=True,
         )
-    print(f"least distance, chosen over even grid: median x{np.median(ratios):.2f}, least x{min(ratios):.2f}")
+    for name, values in ratios.items():
+        print(f"least distance, chosen over even {name}: median x{np.median(values):.2f}, least x{min(values):.2f}")
+
+
+def least(between: Any) -> float:
+    """The smallest of the distances between different ones."""
+    return float(between[np.triu_indices(len(between), 1)].min())
+
+
+def knob_of(network: Hyper, setting: tuple[float, ...]) -> tuple[float, ...]:
+    """The knob position that stands for a setting."""
+    even = torch.linspace(0, 1, 1001)[:, None].expand(-1, len(setting))
+    settings = network.setting_of(even).numpy()
+    return tuple(float(np.interp(x, settings[:, i], even[:, i].numpy())) for i, x in enumerate(setting))
 
 
 def even_grid(n_knobs: int, count: int) -> list[tuple[float, ...]]:
