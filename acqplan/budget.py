@@ -11,10 +11,16 @@ from acqplan.errors import BudgetError
 
 _REMEDY = (
     "Write an acceleration (4x), a share (25%), a count (64 or '64 lines'), "
-    "or a time (2min30s, with the repetition or picture time)."
+    "a time (2min30s, with the repetition or picture time), photo-electrons ('1e6 photons'), "
+    "or a dose ('200ms light', or '3uJ' with the power)."
 )
 _NUMBER = r"(\d+(?:\.\d+)?|\.\d+)"
 _TIME_PART = re.compile(_NUMBER + r"\s*(ms|hours?|hrs?|h|minutes?|mins?|min|m|seconds?|secs?|s)\s*")
+_EXPONENT = r"((?:\d+(?:\.\d+)?|\.\d+)(?:e[+-]?\d{1,2})?)"
+_PHOTONS = re.compile(_EXPONENT + r"\s*(?:photons?|photo-?electrons?|electrons?)")
+_ENERGY = re.compile(_EXPONENT + r"\s*([munµμ]?)j")
+_LIGHT = re.compile(r"(.+?)\s*(?:of\s+)?light")
+_PREFIX = {"": Fraction(1), "m": Fraction(1, 10**3), "u": Fraction(1, 10**6), "n": Fraction(1, 10**9)}
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")  # the comma of 1,024, not that of 2,5x
 _SECONDS = {"h": Fraction(3600), "m": Fraction(60), "s": Fraction(1), "ms": Fraction(1, 1000)}
 
@@ -34,20 +40,23 @@ class Budget:
     reading_time_s
         Time per reading in seconds (repetition time; for a ± pair the time of both frames),
         or None if it isn't known.
+    allows_repeats
+        Units may be measured several times, so that there may be more readings than units.
     """
 
     n_readings: int
     n_units: int
     n_calibration: int = 0
     reading_time_s: float | None = None
+    allows_repeats: bool = False
 
     def __post_init__(self) -> None:
         if self.n_readings < 1:
             raise BudgetError("The budget comes to no reading at all.", _REMEDY)
-        if self.n_readings > self.n_units:
+        if self.n_readings > self.n_units and not self.allows_repeats:
             raise BudgetError(
                 f"The budget of {self.n_readings} is more than the {self.n_units} that there are to measure.",
-                f"Give at most {self.n_units}.",
+                f"Give at most {self.n_units}, or choose a designer that repeats, such as water-filling.",
             )
         if self.n_calibration > self.n_readings:
             raise BudgetError(
@@ -72,14 +81,59 @@ class Budget:
         """Total time in seconds, or None where the time per reading isn't known."""
         return None if self.reading_time_s is None else self.n_readings * self.reading_time_s
 
-    def spec(self) -> dict[str, int | float | None]:
+    def spec(self) -> dict[str, int | float | bool | None]:
         """Constructor arguments, JSON-ready."""
-        return {
+        repeats = {"allows_repeats": True} if self.allows_repeats else {}
+        return repeats | {
             "n_readings": self.n_readings,
             "n_units": self.n_units,
             "n_calibration": self.n_calibration,
             "reading_time_s": self.reading_time_s,
         }
+
+
+@dataclass(frozen=True)
+class Light:
+    """What readings cost in light, for budgets in photo-electrons or dose.
+
+    Parameters
+    ----------
+    frames
+        Frames' worth of light that a pixel gives or takes for one reading: 1 for a ± pair, a half for one 0/1 frame.
+    n_reference
+        Readings of the unit that decodes all the others; each costs a whole frame's worth.
+    electrons
+        Photo-electrons of a typical image during one frame with all mirrors on, or None if they aren't known.
+    power_w
+        Power on the sample with all mirrors on, in watts, or None.
+    """
+
+    frames: float
+    n_reference: int = 0
+    electrons: float | None = None
+    power_w: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.power_w is not None and not 0 < self.power_w < math.inf:
+            raise BudgetError(f"The power on the sample is {self.power_w} W.", "Give a positive power.")
+
+    def frames_of(self, n_readings: int) -> float:
+        """Frames' worth of light of so many readings, those of the reference included."""
+        return self.frames * n_readings + (1 - self.frames) * self.n_reference
+
+    def readings_of(self, frames: Fraction) -> int:
+        """The largest number of readings that takes at most so many frames' worth of light."""
+        each = Fraction(str(self.frames))
+        return int((frames - (1 - each) * self.n_reference) / each)
+
+
+def needs_images(text: str) -> bool:
+    """Whether a budget depends on how bright the images are."""
+    return _PHOTONS.fullmatch(_cleaned(text)) is not None
+
+
+def _cleaned(text: str) -> str:
+    return _THOUSANDS.sub("", text.strip().lower())
 
 
 def _time_in_seconds(text: str) -> Fraction | None:
@@ -103,12 +157,16 @@ def parse_budget(
     unit_name: str = "unit",
     frames_per_unit: int = 1,
     frame_time_s: float | None = None,
+    allows_repeats: bool = False,
+    light: Light | None = None,
 ) -> Budget:
     """Resolve what a person types to an exact `Budget`.
 
     ``4x``, ``25%``, ``64``, ``64 lines`` (the sensing model's ``unit_name``, singular or plural),
-    ``1024 frames`` (where a unit shows several), ``2min30s`` (needs ``frame_time_s``). Shares that
-    don't come out even are rounded *down*: a budget is never exceeded.
+    ``1024 frames`` (where a unit shows several), ``2min30s`` (needs ``frame_time_s``). With ``light``:
+    ``1e6 photons``, the photo-electrons that a typical image gives over the whole scan; ``200ms light``, how long a
+    pixel is lit (mirror on) over the whole scan; ``3uJ``, the energy that falls on the sample (needs its power).
+    Shares that don't come out even are rounded *down*: a budget is never exceeded.
 
     Raises
     ------
@@ -118,7 +176,21 @@ def parse_budget(
     reading_time_s = None if frame_time_s is None else frame_time_s * frames_per_unit
     if reading_time_s is not None and not 0 < reading_time_s < math.inf:
         raise BudgetError(f"The time per frame is {frame_time_s} s.", "Give a positive time.")
-    cleaned = _THOUSANDS.sub("", text.strip().lower())
+    cleaned = _cleaned(text)
+
+    def budget(n_readings: int) -> Budget:
+        return Budget(n_readings, n_units, n_calibration, reading_time_s, allows_repeats)
+
+    def at_most_everything(n_readings: int) -> Budget:
+        return budget(n_readings if allows_repeats else min(n_readings, n_units))
+
+    lit = _frames_of_light(text, cleaned, light, frame_time_s)
+    if lit is not None:
+        assert light is not None
+        n_readings = light.readings_of(lit)
+        if n_readings < 1:
+            raise BudgetError(f"The budget {text!r} comes to less than one {unit_name}.", _REMEDY)
+        return at_most_everything(n_readings)
     count: Fraction
     if match := re.fullmatch(_NUMBER + r"\s*x", cleaned):
         acceleration = Fraction(match.group(1))
@@ -138,15 +210,46 @@ def parse_budget(
                 )
             count /= frames_per_unit
         elif name not in (None, unit_name, f"{unit_name}s"):
-            return _parse_time(text, cleaned, n_units, n_calibration, reading_time_s)
+            return at_most_everything(_readings_in_time(text, cleaned, reading_time_s))
     else:
-        return _parse_time(text, cleaned, n_units, n_calibration, reading_time_s)
+        return at_most_everything(_readings_in_time(text, cleaned, reading_time_s))
     if count > 0 and int(count) == 0:
         raise BudgetError(f"The budget {text!r} comes to less than one {unit_name} of {n_units}.", _REMEDY)
-    return Budget(int(count), n_units, n_calibration, reading_time_s)
+    return budget(int(count))
 
 
-def _parse_time(text: str, cleaned: str, n_units: int, n_calibration: int, reading_time_s: float | None) -> Budget:
+def _frames_of_light(text: str, cleaned: str, light: Light | None, frame_time_s: float | None) -> Fraction | None:
+    """Frames' worth of light that a budget in photo-electrons or dose allows; None if it is another kind of budget."""
+    photons, energy, lit = (pattern.fullmatch(cleaned) for pattern in (_PHOTONS, _ENERGY, _LIGHT))
+    if photons is None and energy is None and lit is None:
+        return None
+    if light is None:
+        raise BudgetError(f"The budget {text!r} is of light, and nothing is lit here.", _REMEDY)
+    if photons is not None:
+        if not light.electrons:
+            raise BudgetError(f"The budget {text!r} needs images that give photo-electrons.", _REMEDY)
+        return Fraction(photons.group(1)) / Fraction(light.electrons)
+    if lit is not None:
+        seconds = _time_in_seconds(lit.group(1))
+        if seconds is None:
+            raise BudgetError(f"The budget {text!r} can't be understood.", _REMEDY)
+    else:
+        assert energy is not None
+        if light.power_w is None:
+            raise BudgetError(
+                f"The budget {text!r} is an energy, and the power on the sample isn't known.",
+                "Give the power with all mirrors on: --power, for example 2mW.",
+            )
+        prefix = _PREFIX[energy.group(2).replace("µ", "u").replace("μ", "u")]
+        seconds = Fraction(energy.group(1)) * prefix / Fraction(str(light.power_w))
+    if frame_time_s is None:
+        raise BudgetError(
+            f"The budget {text!r} is a dose, and the time of a frame isn't known.", "Give the picture time."
+        )
+    return seconds / Fraction(str(frame_time_s))
+
+
+def _readings_in_time(text: str, cleaned: str, reading_time_s: float | None) -> int:
     seconds = _time_in_seconds(cleaned)
     if seconds is None:
         raise BudgetError(f"The budget {text!r} can't be understood.", _REMEDY)
@@ -158,4 +261,4 @@ def _parse_time(text: str, cleaned: str, n_units: int, n_calibration: int, readi
     count = int(seconds / Fraction(str(reading_time_s)))
     if seconds > 0 and count == 0:
         raise BudgetError(f"The budget {text!r} is shorter than one reading of {reading_time_s} s.", _REMEDY)
-    return Budget(min(count, n_units), n_units, n_calibration, reading_time_s)
+    return count

@@ -30,7 +30,7 @@ def measure(
     """Simulate: images[B, *image_shape], counts[B or 1, K] -> measured coefficients[B, K, …].
 
     Noise acts on the detector's readings; repeats are averaged. Differentiable in ``counts`` through
-    what is kept, not through the noise level.
+    what is kept, not through the noise level. Of a sensing model with a reference unit, ``counts`` measure it.
     """
     readings = sensing(images)
     repeats = counts.detach().reshape(*counts.shape, *(1,) * len(sensing.reading_shape))
@@ -49,7 +49,8 @@ def coefficients_of(
     Raises
     ------
     AcquisitionError
-        Wrong number or shape of readings, a dtype that can't be right, or values that aren't finite.
+        Wrong number or shape of readings, a dtype that can't be right, values that aren't finite, or no reading of the
+        unit that decodes all the others.
     """
     readings = acquisition.readings
     order = pattern.order if acquisition.order is None else acquisition.order
@@ -76,6 +77,12 @@ def coefficients_of(
         raise AcquisitionError(
             f"{acquisition.source} has {bad} readings with NaN or infinite values.",
             "Repair or re-acquire them.",
+        )
+    reference = sensing.reference_unit
+    if reference is not None and not (order == reference).any():
+        raise AcquisitionError(
+            f"{acquisition.source} has no reading of {sensing.unit_name} {reference}, which decodes all the others.",
+            "Acquire again; this reading can't be missing.",
         )
     counts = torch.from_numpy(np.bincount(order, minlength=sensing.n_units).astype(np.float32))
     summed = torch.zeros((sensing.n_units, *sensing.reading_shape), dtype=sensing.reading_dtype)

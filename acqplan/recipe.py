@@ -70,12 +70,15 @@ class ImageSettings:
 class BudgetSettings:
     """``amount`` as a person types it; ``calibration`` is a width: lines, or the side of a square of units.
 
-    ``frame_time_s``: repetition time (MRI) or picture time (DMD) in seconds.
+    ``frame_time_s``: repetition time (MRI) or picture time (DMD) in seconds. ``power_w``: power on the sample with all
+    mirrors on, in watts. ``reference_repeats``: readings of the unit that decodes all the others, where there is one.
     """
 
     amount: str = ""
     calibration: int | None = None
     frame_time_s: float | None = None
+    power_w: float | None = None
+    reference_repeats: int | None = None
 
 
 @dataclass(frozen=True)

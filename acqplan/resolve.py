@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from acqplan import registry
-from acqplan.budget import Budget, parse_budget
+from acqplan.budget import Budget, Light, needs_images, parse_budget
 from acqplan.criterion import Criterion
 from acqplan.designers.base import Designer, DesignProblem
 from acqplan.errors import RecipeError
@@ -23,6 +24,7 @@ from acqplan.recipe import MODALITIES, Component, Recipe, check_options, option_
 from acqplan.reconstructors.base import Reconstructor
 from acqplan.seeding import stream_seed, torch_generator
 from acqplan.sensing.base import SensingModel
+from acqplan.sensing.display_schemes import best_reference_repeats
 
 DEFAULT_MINUTES = 10.0
 _DMD_SIZE = (64, 64)
@@ -55,19 +57,23 @@ def resolve(recipe: Recipe) -> Problem:
     check_options("noise", recipe.noise)
     noise: NoiseModel = _build("noise", recipe.noise)
     if recipe.images.size is not None:
-        _sensing_and_budget(recipe)
+        _sensing(recipe)
+        if not needs_images(recipe.budget.amount):
+            _budget(recipe, _sensing(recipe), None)
     stacks = read_images(recipe)
     if recipe.images.size is None:
         shapes = [stack.image_shape for stack in stacks]
         size = _DMD_SIZE if recipe.modality == "dmd" else tuple(int(n) for n in np.min(shapes, axis=0))
         recipe = recipe.with_settings("images", size=list(size))
-    sensing, budget, recipe = _sensing_and_budget(recipe)
+    sensing = _sensing(recipe)
     images = training_images(recipe, stacks)
+    total = _typical_total(images) * noise.image_scale
+    recipe, budget, calibration = _budget(recipe, sensing, total)
     if sensing.is_complex is False and recipe.images.binning is None:
         recipe = recipe.with_settings("images", binning=stacks[0].recommended_binning or 1)
-    calibration = sensing.calibration_units(recipe.budget.calibration or 0)
     seed = stream_seed(recipe.seed, "design")
-    problem = DesignProblem(sensing, budget, calibration, _mean_energy(sensing, images, seed), seed)
+    energy, variance = _mean_energy(sensing, noise, images, seed)
+    problem = DesignProblem(sensing, budget, calibration, energy, seed, variance)
     return _spelled_out(Problem(recipe, sensing, noise, problem, images))
 
 
@@ -79,7 +85,7 @@ def _spelled_out(problem: Problem) -> Problem:
     designer = vars(build_designer(problem))
     recipe = replace(
         recipe,
-        sensing=_with_options("sensing", recipe.sensing, problem.sensing.spec()),
+        sensing=_with_options("sensing", recipe.sensing, {**vars(problem.sensing), **problem.sensing.spec()}),
         noise=_with_options("noise", recipe.noise, problem.noise.spec()),
         designer=_with_options("designers", recipe.designer, designer),
         reconstructor=_with_options("reconstructors", recipe.reconstructor, build_reconstructor(problem).spec()),
@@ -281,13 +287,24 @@ def _with_defaults(recipe: Recipe) -> Recipe:
     return recipe
 
 
-def _sensing_and_budget(recipe: Recipe) -> tuple[SensingModel, Budget, Recipe]:
+def _sensing(recipe: Recipe) -> SensingModel:
     assert recipe.sensing is not None
     assert recipe.images.size is not None
     sensing: SensingModel = _build("sensing", recipe.sensing, image_shape=tuple(recipe.images.size))
+    return sensing
+
+
+def _budget(
+    recipe: Recipe, sensing: SensingModel, electrons: float | None
+) -> tuple[Recipe, Budget, npt.NDArray[np.int32]]:
+    """The recipe with its calibration decided, the exact count, and the calibration units.
+
+    ``electrons``: of a typical image during one frame, None where the images aren't known yet.
+    """
     settings = recipe.budget
 
-    def parse(n_calibration: int) -> Budget:
+    def parse(n_calibration: int, n_reference: int) -> Budget:
+        lit = sensing.light_frames
         return parse_budget(
             settings.amount,
             n_units=sensing.n_units,
@@ -295,14 +312,30 @@ def _sensing_and_budget(recipe: Recipe) -> tuple[SensingModel, Budget, Recipe]:
             unit_name=sensing.unit_name,
             frames_per_unit=sensing.frames_per_unit,
             frame_time_s=settings.frame_time_s,
+            allows_repeats=n_reference > 1 or bool(registry.find("designers", recipe.designer.kind).repeats),
+            light=None if lit is None else Light(lit, n_reference, electrons, settings.power_w),
         )
 
-    if settings.calibration is None:
-        width = _default_calibration(sensing, parse(0).n_readings)
-        recipe = recipe.with_settings("budget", calibration=width)
-    assert recipe.budget.calibration is not None
-    budget = parse(sensing.calibration_units(recipe.budget.calibration).size)
-    return sensing, budget, recipe
+    at_first = parse(0, 0).n_readings
+    width = settings.calibration
+    if width is None:
+        width = _default_calibration(sensing, at_first)
+    repeats = settings.reference_repeats
+    if sensing.reference_unit is None:
+        if repeats is not None:
+            raise RecipeError(
+                f"reference_repeats is {repeats}, and no reading decodes all the others.", "Leave it out."
+            )
+    elif repeats is None:
+        repeats = min(best_reference_repeats(at_first), max(1, at_first // 4))
+    elif repeats < 1:
+        raise RecipeError(f"reference_repeats is {repeats}.", "Give a number of at least 1.")
+    calibration = sensing.calibration_units(width)
+    if repeats is not None:
+        reference = np.full(repeats, sensing.reference_unit)
+        calibration = np.sort(np.concatenate([np.setdiff1d(calibration, reference), reference])).astype(np.int32)
+    budget = parse(calibration.size, repeats or 0)
+    return recipe.with_settings("budget", calibration=width, reference_repeats=repeats), budget, calibration
 
 
 def _default_calibration(sensing: SensingModel, n_readings: int) -> int:
@@ -315,14 +348,26 @@ def _default_calibration(sensing: SensingModel, n_readings: int) -> int:
     return 0
 
 
-def _mean_energy(sensing: SensingModel, images: TrainingImages, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Over images as training sees them, turned and cropped: held-out ones may lie any way round."""
+def _typical_total(images: TrainingImages) -> float:
+    """Mean over the training images of the sum of their pixels, in units of full scale."""
+    return float(np.mean([np.abs(record.array).sum(dtype=np.float64) for record in images.train]))
+
+
+def _mean_energy(
+    sensing: SensingModel, noise: NoiseModel, images: TrainingImages, seed: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Of each unit: mean |coefficient|² of images as training sees them (turned and cropped: held-out ones may lie any
+    way round), in units of full scale; and, in the same units, the noise variance of one reading, decoded."""
     generator = torch_generator(seed, "energy")
-    total = torch.zeros(sensing.n_units, dtype=torch.float64)
+    energy = torch.zeros(sensing.n_units, dtype=torch.float64)
+    variance = torch.zeros(sensing.n_units, dtype=torch.float64)
     for _ in range(_ENERGY_BATCHES):
-        energy = sensing.coefficients(images.batch(_ENERGY_BATCH, generator)).abs().square()
-        total += (energy.flatten(2).sum(2) if energy.ndim > 2 else energy).double().mean(0)
-    return (total / _ENERGY_BATCHES).numpy()
+        batch = images.batch(_ENERGY_BATCH, generator)
+        each = sensing.coefficients(batch).abs().square()
+        energy += (each.flatten(2).sum(2) if each.ndim > 2 else each).double().mean(0)
+        noisy = sensing.decoded_variance(noise.variance(sensing(batch * noise.image_scale)).double())
+        variance += noisy.mean(0) / noise.image_scale**2
+    return (energy / _ENERGY_BATCHES).numpy(), (variance / _ENERGY_BATCHES).numpy()
 
 
 def _build(role: str, component: Component, **given: Any) -> Any:

@@ -62,6 +62,16 @@ def seconds(text: str | None, flag: str) -> float | None:
     return float(match[1]) * _SECONDS[unit]
 
 
+def watts(text: str | None) -> float | None:
+    """``2mW``, ``150uW``, ``0.1 W`` in watts."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([munµ]?)w\s*", text.lower().replace("μ", "µ"))
+    if match is None or float(match[1]) == 0:
+        raise RecipeError(f"--power is {text!r}, expected a power.", "Write it like --power 2mW or --power 150uW.")
+    return float(match[1]) * {"": 1.0, "m": 1e-3, "u": 1e-6, "µ": 1e-6, "n": 1e-9}[match[2]]
+
+
 def slices(text: str | None) -> list[int] | None:
     """``40-120`` (or ``40:120``) -> [40, 120], first and last, both included."""
     if text is None:

@@ -236,6 +236,20 @@ def design_dmd(
     budget: Amount = None,
     size: Size = None,
     calibration: Calibration = None,
+    scheme: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            rich_help_panel=_GOAL,
+            help="How ±1 patterns are shown: pairs (default), two-detector, dc, or s-matrix.",
+        ),
+    ] = None,
+    power: Annotated[
+        str | None,
+        typer.Option(
+            metavar="POWER", rich_help_panel=_GOAL, help="Power on the sample, all mirrors on, like 2mW, for the dose."
+        ),
+    ] = None,
     picture_time: Annotated[
         str | None,
         typer.Option(metavar="TIME", rich_help_panel=_GOAL, help="Time of one frame, like 50us, for budgets in time."),
@@ -277,6 +291,7 @@ def design_dmd(
 ) -> None:
     """Plan a single-pixel scan with a DMD: which Hadamard frames to show, and the network for exactly those."""
     whole = _start("dmd", recipe, pattern_from, designer)
+    whole = _with_component(whole, "sensing", "hadamard_dmd", scheme=scheme)
     whole = _with_component(whole, "noise", "poisson_gaussian", photons=photons, read_noise_e=read_noise, dark_e=dark)
     whole = _with_flags(
         whole,
@@ -291,6 +306,7 @@ def design_dmd(
             "amount": budget,
             "calibration": calibration,
             "frame_time_s": arguments.seconds(picture_time, "--picture-time"),
+            "power_w": arguments.watts(power),
         },
         pattern={"order": order},
         length=(minutes, steps),

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from acqplan.budget import Budget
+from acqplan.errors import BudgetError
 from acqplan.pattern import Pattern
 from acqplan.seeding import numpy_generator
 from acqplan.sensing.base import SensingModel
@@ -28,11 +29,15 @@ class DesignProblem:
     budget
         The exact count, calibration included.
     calibration
-        int32[m], units that every pattern contains; m = ``budget.n_calibration``.
+        int32[m], ascending: units that every pattern contains, as often as they occur; m = ``budget.n_calibration``.
+        Only a sensing model's reference unit occurs more than once.
     energy
         float64[K]: mean of |coefficient|² over the training images, summed over a unit's samples.
     seed
         Seed for whatever the designer draws at construction.
+    variance
+        float64[K]: noise variance of one reading of each unit, decoded, of a mean training image; None if it isn't
+        known. As ``energy`` it is summed over a unit's samples.
     """
 
     sensing: SensingModel
@@ -40,6 +45,12 @@ class DesignProblem:
     calibration: npt.NDArray[np.int32]
     energy: npt.NDArray[np.float64]
     seed: int = 0
+    variance: npt.NDArray[np.float64] | None = None
+
+    @property
+    def calibration_counts(self) -> npt.NDArray[np.int64]:
+        """int64[K]: how often the calibration region measures each unit."""
+        return np.bincount(self.calibration, minlength=self.sensing.n_units).astype(np.int64)
 
     @property
     def free_units(self) -> npt.NDArray[np.int64]:
@@ -64,9 +75,17 @@ class Designer(nn.Module, ABC):
     summary: ClassVar[str]
     reference: ClassVar[str]
     is_learned: ClassVar[bool]
+    repeats: ClassVar[bool] = False
+    """It measures units several times where that pays, so that the count may exceed the catalogue."""
 
     def __init__(self, problem: DesignProblem) -> None:
         super().__init__()
+        if not self.repeats and problem.n_free > problem.free_units.size:
+            raise BudgetError(
+                f"The designer {self.kind} measures a unit once, and {problem.n_free} readings are left for "
+                f"{problem.free_units.size} units.",
+                "Give a smaller budget, or choose a designer that repeats, such as water-filling.",
+            )
         self.problem = problem
 
     @abstractmethod

@@ -9,6 +9,7 @@ from torch import nn
 from acqplan.designers.base import Designer, DesignProblem
 from acqplan.designers.options import count_option, number_option
 from acqplan.designers.probability import LOGIT_SLOPE, apportion, initial_logits, rescale
+from acqplan.errors import BudgetError
 from acqplan.pattern import Pattern
 from acqplan.registry import register
 from acqplan.seeding import torch_generator
@@ -36,11 +37,17 @@ class Csfm(Designer):
     summary = "csfm: learned expected repeats, one binary Gumbel-softmax sample per capture"
     reference = "Wang, LaViolette, Moon, Xu and Sabuncu, MICCAI 2021, arXiv 2105.07961"
     is_learned = True
+    repeats = True
     free: torch.Tensor
 
     def __init__(self, problem: DesignProblem, captures: int = 4, temperature: float = 0.8) -> None:
         super().__init__(problem)
         self.captures = count_option(self.kind, "captures", captures)
+        if problem.n_free > self.captures * problem.free_units.size:
+            raise BudgetError(
+                f"{problem.n_free} readings are left for {problem.free_units.size} units of {captures} captures each.",
+                "Give a smaller budget or more captures.",
+            )
         self.temperature = number_option(self.kind, "temperature", temperature, above=True)
         free = torch.as_tensor(problem.free_units)
         self.register_buffer("free", free, persistent=False)
@@ -60,13 +67,13 @@ class Csfm(Designer):
         soft = torch.sigmoid((torch.logit(probability) + logistic) / self.temperature)
         hard = (soft > 0.5).to(soft.dtype)
         repeats = (hard + (soft - soft.detach())).sum(0)
-        counts = torch.ones(self.problem.sensing.n_units, device=probability.device)
+        counts = torch.from_numpy(self.problem.calibration_counts).float().to(probability.device)
         return counts.index_copy(0, self.free, repeats)
 
     def freeze(self, generator: torch.Generator) -> Pattern:
         problem = self.problem
         expected = self.expected_repeats().detach().cpu().numpy().astype(np.float64)
-        counts = np.ones(problem.sensing.n_units, dtype=np.int64)
+        counts = problem.calibration_counts
         counts[problem.free_units] = apportion(expected, problem.n_free, self.captures)
         pattern = Pattern.from_counts(counts, problem.calibration)
         assert pattern.n_readings == problem.budget.n_readings, "budget not exact"

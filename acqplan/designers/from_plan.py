@@ -31,6 +31,7 @@ class FromPlan(FixedDesigner):
 
     summary = "the pattern of another plan, bit for bit, for a new network"
     reference = "none needed"
+    repeats = True
 
     def __init__(self, problem: DesignProblem, plan: str = "", digest: str | None = None) -> None:
         super().__init__(problem)
@@ -50,11 +51,11 @@ class FromPlan(FixedDesigner):
                 "Pass the plan that the recipe was made with.",
             )
         budget = problem.budget
-        is_calibrated_alike = np.array_equal(np.sort(problem.calibration), pattern.calibration)
+        is_calibrated_alike = np.array_equal(np.unique(problem.calibration), pattern.calibration)
         if pattern.n_readings != budget.n_readings or not is_calibrated_alike:
             raise RecipeError(
-                f"{plan} measures {pattern.n_readings} times, {pattern.calibration.size} of them for calibration; "
-                f"asked for were {budget.n_readings} and {budget.n_calibration}.",
+                f"{plan} measures {pattern.n_readings} times, with {pattern.calibration.size} units for calibration; "
+                f"asked for were {budget.n_readings} and {np.unique(problem.calibration).size}.",
                 "Leave out --budget and --calibration.",
             )
         self.plan, self.digest = plan, pattern.digest

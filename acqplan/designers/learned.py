@@ -126,8 +126,7 @@ class Learned(Designer):
         free = problem.free_units
         self.scores = nn.Parameter(torch.from_numpy(self._start()[free]).float())
         self.register_buffer("free", torch.from_numpy(free), persistent=False)
-        base = torch.zeros(problem.sensing.n_units)
-        base[torch.from_numpy(problem.calibration.astype(np.int64))] = 1
+        base = torch.from_numpy(problem.calibration_counts).float()
         self.register_buffer("base", base, persistent=False)
         # Decaying sums, over the steps in which a unit was left out, of its worth and of 1.
         self.register_buffer("worth_sum", torch.zeros(free.size))

@@ -10,6 +10,8 @@ MRI lines       shot, ky, calibration (0 or 1), repeat (times measured before)
 MRI points      shot, ky, kz, calibration, repeat
 Hadamard DMD    frame, unit, row_sequency, column_sequency, sign (1 or -1), calibration, repeat
 ==============  ==========================================================================
+
+``sign`` is that of the pattern where a frame's mirrors are on; of unit 0 all mirrors are on where it should be.
 """
 
 from __future__ import annotations
@@ -27,8 +29,16 @@ from acqplan.pattern import Pattern
 from acqplan.plan import Plan
 from acqplan.plan_file import canonical_json
 from acqplan.sensing.base import SensingModel
+from acqplan.sensing.hadamard_dmd import HadamardDMD
 
 _FORMAT = "acqplan-table 1"
+_DECODED = {
+    "pairs": "detector signal of each frame in photo-electrons; coefficient = sign 1 minus sign -1",
+    "two-detector": "two detectors in each frame, photo-electrons; coefficient = on-arm minus off-arm",
+    "dc": "detector signal of each frame in photo-electrons; coefficient = twice it minus the mean of unit 0",
+    "s-matrix": "detector signal of each frame in photo-electrons; coefficient = mean of unit 0 minus twice it; "
+    "unit 0: all mirrors on but pixel 0",
+}
 
 
 def write_table(plan: Plan, path: Path) -> None:
@@ -82,7 +92,7 @@ def _split(text: str) -> tuple[dict[str, str], list[str], list[str]]:
 
 
 def _columns(sensing: SensingModel) -> tuple[str, ...]:
-    if sensing.frames_per_unit == 2:
+    if isinstance(sensing, HadamardDMD):
         return ("frame", "unit", "row_sequency", "column_sequency", "sign", "calibration", "repeat")
     return ("shot", *("ky", "kz")[: len(sensing.grid_shape)], "calibration", "repeat")
 
@@ -93,9 +103,9 @@ def _rows(pattern: Pattern, sensing: SensingModel) -> npt.NDArray[np.int64]:
     positions = np.unravel_index(order, sensing.grid_shape)
     calibration = np.isin(order, pattern.calibration).astype(np.int64)
     columns = [*positions, calibration, _repeats(order)]
-    if sensing.frames_per_unit == 2:
-        columns = [np.repeat(column, 2) for column in (order, *columns)]
-        columns.insert(3, np.tile([1, -1], order.size))
+    if isinstance(sensing, HadamardDMD):
+        columns = [np.repeat(column, sensing.frames_per_unit) for column in (order, *columns)]
+        columns.insert(3, np.tile(sensing.frame_signs, order.size))
     return np.stack([np.arange(columns[0].size), *columns], axis=1)
 
 
@@ -135,13 +145,13 @@ def _header(pattern: Pattern, sensing: SensingModel, plan_id: str) -> dict[str, 
         "n_readings": str(pattern.n_readings),
         "n_calibration": str(pattern.calibration.size),
     }
-    if sensing.frames_per_unit == 2:
+    if isinstance(sensing, HadamardDMD):
         rows, columns = sensing.grid_shape
         return header | {
             "grid": f"row_sequency 0 to {rows - 1}, column_sequency 0 to {columns - 1}",
             "indices": f"from 0; unit = row_sequency * {columns} + column_sequency; a sequency counts sign changes",
             "rows": "one per shown frame, in order; sign 1: mirrors on where the pattern is +1; -1: where it is -1",
-            "readings": "detector signal of each frame in photo-electrons; coefficient = sign 1 minus sign -1",
+            "readings": _DECODED[sensing.scheme],
         }
     return header | {
         "grid": sizes,

@@ -39,6 +39,11 @@ class SensingModel(nn.Module, ABC):
         The adjoint is the inverse on both sides: data consistency is solved unit by unit.
     frames_per_unit
         Exposures that one unit costs (2 for a ± frame pair).
+    reference_unit
+        The unit whose reading decodes all the others, so that every pattern has to contain it; or None.
+    light_frames
+        Frames' worth of light that each pixel gives (or, lit by the DMD, takes) for one reading, a mean over the units
+        but `reference_unit`, which takes one; None where there is no light.
     """
 
     kind: ClassVar[str]
@@ -51,6 +56,8 @@ class SensingModel(nn.Module, ABC):
     is_isometry: bool
     is_unitary: bool
     frames_per_unit: int = 1
+    reference_unit: int | None = None
+    light_frames: float | None = None
 
     @property
     def n_units(self) -> int:
@@ -79,6 +86,10 @@ class SensingModel(nn.Module, ABC):
     @abstractmethod
     def decode(self, readings: torch.Tensor) -> torch.Tensor:
         """readings[B, K, *reading_shape] -> coefficients[B, K, *coefficient_shape], unit by unit."""
+
+    def decoded_variance(self, variance: torch.Tensor) -> torch.Tensor:
+        """Variances of readings [B, K, *reading_shape] -> of the decoded units [B, K], summed over their samples."""
+        return variance.flatten(2).sum(2) if variance.ndim > 2 else variance
 
     @abstractmethod
     def adjoint(self, coefficients: torch.Tensor) -> torch.Tensor:

@@ -10,25 +10,35 @@ import numpy.typing as npt
 import torch
 
 from acqplan.arrays import is_power_of_two, walsh_sequency
-from acqplan.errors import RecipeError
+from acqplan.errors import InstrumentError, RecipeError
 from acqplan.registry import register
 from acqplan.sensing.base import SensingModel
+from acqplan.sensing.display_schemes import scheme_named
 
 
 @register("sensing", "hadamard_dmd")
 class HadamardDMD(SensingModel):
-    """Walsh–Hadamard encoding shown as complementary pairs of 0/1 frames.
+    """Walsh–Hadamard encoding shown as 0/1 frames.
 
     Unit ``u * columns + v`` is the pattern ``outer(W_rows[u], W_columns[v])`` of ±1, where W[s] has s sign
-    changes (sequency order, along each axis). It is shown as two frames, mirrors on where the
+    changes (sequency order, along each axis). How it is shown and decoded is the scheme's
+    (`acqplan.sensing.display_schemes`); by default as two frames, mirrors on where the
     pattern is +1, then where it is −1; unit 0 is all mirrors on, then all off.
 
-    A reading is float32[2]: the expected photo-electrons of the + and of the − frame. The
-    image is in photo-electrons that a pixel gives during one frame with its mirror on. The
-    coefficient is (plus − minus)/√N with N pixels: the orthonormal transform.
+    A reading is float32[2] or float32[1]: the expected photo-electrons that each frame of a unit, or each of two
+    detectors, gives. The image is in photo-electrons that a pixel gives during one frame with its mirror on. The
+    coefficient is that of the orthonormal transform.
+
+    Parameters
+    ----------
+    image_shape
+        (rows, columns), powers of two.
+    scheme
+        ``pairs``, ``two-detector``, ``dc`` or ``s-matrix``. The S-matrix never lights pixel 0, which it takes to be
+        dark: its image is the rest.
     """
 
-    def __init__(self, image_shape: tuple[int, int] | list[int]) -> None:
+    def __init__(self, image_shape: tuple[int, int] | list[int], scheme: str = "pairs") -> None:
         super().__init__()
         rows, columns = (int(side) for side in image_shape)
         for side in (rows, columns):
@@ -38,33 +48,95 @@ class HadamardDMD(SensingModel):
                     f"A Hadamard pattern of {rows}x{columns} needs sides that are powers of two.",
                     f"{side} is not one; the nearest is {near}.",
                 )
+        self.display = scheme_named(scheme)
+        self.scheme = scheme
         self.image_shape = (rows, columns)
         self.unit_name = "coefficient"
         self.grid_shape = (rows, columns)
-        self.reading_shape = (2,)
+        self.reading_shape = self.display.reading_shape
         self.coefficient_shape = ()
         self.is_complex = False
-        self.is_isometry = True
-        self.is_unitary = True
-        self.frames_per_unit = 2
+        self.is_isometry = self.display.keeps_corner
+        self.is_unitary = self.display.keeps_corner
+        self.frames_per_unit = len(self.display.frame_signs)
+        self.reference_unit = 0 if self.display.is_referenced else None
+        self.light_frames = self.display.light_share * self.frames_per_unit
+
+    @property
+    def n_detectors(self) -> int:
+        """Values that are read in each frame."""
+        return self.reading_shape[0] // self.frames_per_unit
+
+    @property
+    def frame_signs(self) -> tuple[int, ...]:
+        """For each frame of a unit, the sign of its pattern where mirrors are on."""
+        return self.display.frame_signs
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
+        image = self._seen(image)
         total = image.sum((-2, -1))[:, None]
-        n_pixels = self.image_shape[0] * self.image_shape[1]
-        difference = walsh_sequency(image).flatten(1) * math.sqrt(n_pixels)
-        return torch.stack([(total + difference) / 2, (total - difference) / 2], dim=-1)
+        difference = walsh_sequency(image).flatten(1) * math.sqrt(self.n_units)
+        return self.display.readings(total, difference)
 
     def decode(self, readings: torch.Tensor) -> torch.Tensor:
-        n_pixels = self.image_shape[0] * self.image_shape[1]
-        return (readings[..., 0] - readings[..., 1]) / math.sqrt(n_pixels)
+        """As of the contract; of `reference_unit`, where there is one, the reading is needed whatever is measured."""
+        return self.display.decode(readings) / math.sqrt(self.n_units)
 
     def adjoint(self, coefficients: torch.Tensor) -> torch.Tensor:
-        return walsh_sequency(coefficients.unflatten(-1, self.image_shape))
+        return self._seen(walsh_sequency(coefficients.unflatten(-1, self.image_shape)))
+
+    def decoded_variance(self, variance: torch.Tensor) -> torch.Tensor:
+        """Exact for each coefficient alone; with a `reference_unit` their noise is correlated."""
+        return self.display.variance(variance) / self.n_units
+
+    def _seen(self, image: torch.Tensor) -> torch.Tensor:
+        """The image without what the scheme never lights."""
+        if self.display.keeps_corner:
+            return image
+        image = image.clone()
+        image[..., 0, 0] = 0
+        return image
 
     def frames(self, unit: int) -> npt.NDArray[np.bool_]:
-        """bool[2, rows, columns]: mirrors on in the + and the − frame of a unit."""
-        positive = self._positive(unit)
-        return np.stack([positive, ~positive])
+        """bool[frames_per_unit, rows, columns]: mirrors on in each frame of a unit, in the order of its readings."""
+        return self.display.frames(self._positive(unit), int(unit))
+
+    def unit_of(self, pixels: npt.NDArray[np.bool_]) -> tuple[int, int]:
+        """(unit, number of the frame within it) that pixels bool[rows, columns] show; inverse of `frames`.
+
+        Raises
+        ------
+        InstrumentError
+            They aren't a frame of this catalogue, pixel by pixel.
+        """
+        rows, columns = self.image_shape
+        if pixels.shape == self.image_shape and pixels.dtype == np.bool_:
+            unit = int((pixels[1:, 0] != pixels[:-1, 0]).sum()) * columns
+            unit += int((pixels[0, 1:] != pixels[0, :-1]).sum())
+            for candidate in (unit, 0):  # pixel 0, which the S-matrix keeps off, hides its frame of unit 0
+                for number, frame in enumerate(self.frames(candidate)):
+                    if np.array_equal(frame, pixels):
+                        return candidate, number
+        raise InstrumentError(
+            f"A frame of {'x'.join(map(str, pixels.shape))} isn't one of the {self.scheme} scheme at {rows}x{columns}.",
+            "Play the frames that acqplan exported, unchanged.",
+        )
+
+    def readings_seen(self, on: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
+        """What the detectors read of frames that are played.
+
+        Parameters
+        ----------
+        on
+            [n, frames_per_unit]: light from the mirrors that are on, for each frame.
+        total
+            Scalar: light from all pixels of the pattern; a second detector sees the rest.
+
+        Returns
+        -------
+        readings[n, *reading_shape].
+        """
+        return self.display.seen(on, total)
 
     def unit_of(self, pixels: npt.NDArray[np.bool_]) -> tuple[int, int]:
         """(unit, 0 for + or 1 for −) of the frame pixels[rows, columns], from its first row and column."""
@@ -98,7 +170,9 @@ class HadamardDMD(SensingModel):
         return np.flatnonzero((u < width) & (v < width)).astype(np.int32)
 
     def spec(self) -> dict[str, Any]:
-        return {"image_shape": list(self.image_shape)}
+        # Plans and exported files of pairs are older than the choice, and say nothing of it.
+        chosen = {} if self.scheme == "pairs" else {"scheme": self.scheme}
+        return {"image_shape": list(self.image_shape), **chosen}
 
 
 def _walsh_row(n: int, sequency: int) -> npt.NDArray[np.bool_]:

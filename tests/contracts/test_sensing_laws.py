@@ -10,7 +10,7 @@ import torch
 
 from acqplan import registry
 from acqplan.acquisition import Acquisition
-from acqplan.errors import AcquisitionError, RecipeError
+from acqplan.errors import AcquisitionError, InstrumentError, RecipeError
 from acqplan.sensing.base import SensingModel
 from acqplan.sensing.cartesian_mri import CartesianMRI
 from acqplan.sensing.hadamard_dmd import HadamardDMD
@@ -39,6 +39,11 @@ MODELS: dict[str, SensingModel] = {
     "hadamard": HadamardDMD((16, 16)),
     "hadamard, wide": HadamardDMD((4, 32)),
     "hadamard, tall": HadamardDMD((64, 2)),
+    "hadamard, two detectors": HadamardDMD((8, 16), "two-detector"),
+    "hadamard, dc": HadamardDMD((8, 8), "dc"),
+    "hadamard, dc, wide": HadamardDMD((2, 16), "dc"),
+    "hadamard, s-matrix": HadamardDMD((8, 8), "s-matrix"),
+    "hadamard, s-matrix, tall": HadamardDMD((16, 4), "s-matrix"),
 }
 EVERY = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
 MRI = pytest.mark.parametrize("model", [m for m in MODELS.values() if isinstance(m, CartesianMRI)], ids=str)
@@ -167,7 +172,7 @@ def test_nothing_is_mutated(model: SensingModel) -> None:
 def test_spec_rebuilds_the_model(model: SensingModel) -> None:
     rebuilt = registry.find("sensing", model.kind)(**model.spec())
     assert rebuilt.spec() == model.spec()
-    for name in ("image_shape", "grid_shape", "unit_name", "frames_per_unit", "is_complex"):
+    for name in ("image_shape", "grid_shape", "unit_name", "frames_per_unit", "is_complex", "reference_unit"):
         assert getattr(rebuilt, name) == getattr(model, name)
     maps = getattr(model, "coil_maps", None)
     calibrated = rebuilt.calibrated(
@@ -285,10 +290,41 @@ def test_frames_seen_by_the_detector_are_the_readings(model: HadamardDMD) -> Non
     readings = model(image).numpy()
     frames = np.stack([model.frames(unit) for unit in range(model.n_units)])
     assert frames.dtype == np.bool_
-    assert (frames[:, 0] != frames[:, 1]).all()  # complementary
-    assert frames[0, 0].all()  # unit 0: all mirrors on, then all off
-    expected = np.einsum("kfyx,byx->bkf", frames.astype(np.float64), image.numpy().astype(np.float64))
-    np.testing.assert_allclose(readings, expected, rtol=1e-5, atol=1e-5 * expected.max())
+    assert frames.shape == (model.n_units, model.frames_per_unit, *model.image_shape)
+    if model.frames_per_unit == 2:
+        assert (frames[:, 0] != frames[:, 1]).all()  # complementary
+    assert frames[0, 0].sum() == model.n_units - (model.scheme == "s-matrix")  # unit 0: all mirrors on
+    on = np.einsum("kfyx,byx->bkf", frames.astype(np.float64), image.numpy().astype(np.float64))
+    for b in range(BATCH):
+        expected = model.readings_seen(torch.from_numpy(on[b]), image[b].double().sum()).numpy()
+        assert expected.shape == (model.n_units, *model.reading_shape)
+        np.testing.assert_allclose(readings[b], expected, rtol=1e-5, atol=1e-5 * expected.max())
+
+
+@HADAMARD
+def test_a_frame_names_its_unit(model: HadamardDMD) -> None:
+    for unit in range(model.n_units):
+        for number, frame in enumerate(model.frames(unit)):
+            assert model.unit_of(frame) == (unit, number)
+            wrong = frame.copy()
+            wrong[-1, -1] ^= True
+            if model.n_units > 4:
+                with pytest.raises(InstrumentError, match="isn't one of"):
+                    model.unit_of(wrong)
+    for damaged in (frame[:-1], frame.astype(np.uint8)):
+        with pytest.raises(InstrumentError, match="isn't one of"):
+            model.unit_of(damaged)
+
+
+@HADAMARD
+def test_units_are_decoded_from_their_own_reading_and_the_reference(model: HadamardDMD) -> None:
+    image = image_of(model).abs()
+    readings, coefficients = model(image), model.coefficients(image)
+    for unit in range(0, model.n_units, 3):
+        alone = torch.zeros_like(readings)
+        kept = [unit] if model.reference_unit is None else [unit, model.reference_unit]
+        alone[:, kept] = readings[:, kept]
+        torch.testing.assert_close(model.decode(alone)[:, unit], coefficients[:, unit])
 
 
 @HADAMARD
@@ -296,6 +332,8 @@ def test_frames_have_the_sequencies_of_their_unit(model: HadamardDMD) -> None:
     rows, columns = model.image_shape
     for unit in range(model.n_units):
         positive = model.frames(unit)[0].astype(int)
+        if model.scheme == "s-matrix" and unit == 0:
+            continue  # all on but pixel 0
         u, v = divmod(unit, columns)
         assert np.abs(np.diff(positive[:, 0])).sum() == u
         assert np.abs(np.diff(positive[0])).sum() == v

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acqplan.budget import Budget, parse_budget
+from acqplan.budget import Budget, Light, parse_budget
 from acqplan.errors import BudgetError
 
 
@@ -165,3 +165,61 @@ def test_spec_rebuilds_the_budget() -> None:
 def test_reading_time_must_be_positive(reading_time_s: float) -> None:
     with pytest.raises(BudgetError, match="time per reading"):
         Budget(1, 4, reading_time_s=reading_time_s)
+
+
+LIT = {"n_units": 4096, "unit_name": "coefficient", "frames_per_unit": 2, "frame_time_s": 1e-4}
+
+
+@pytest.mark.parametrize(
+    ("text", "n_readings"),
+    [
+        ("1e6 photons", 500),  # 2000 a frame with all mirrors on, and a pair is one frame's worth
+        ("1,000,000 photo-electrons", 500),
+        ("2.5e4photons", 12),
+        ("1e9 photons", 4096),
+        ("10ms light", 100),
+        ("10ms of light", 100),
+        ("3uJ", 15),  # 3 µJ / 2 mW = 1.5 ms
+        ("3 µJ", 15),
+        ("0.003 mJ", 15),
+    ],
+)
+def test_light(text: str, n_readings: int) -> None:
+    light = Light(1.0, electrons=2000.0, power_w=2e-3)
+    assert parse_budget(text, **LIT, light=light).n_readings == n_readings
+
+
+def test_light_of_frames_that_decode_all_the_others() -> None:
+    light = Light(0.5, n_reference=8, electrons=1000.0)
+    given = {**LIT, "frames_per_unit": 1, "light": light}
+    budget = parse_budget("1e5 photons", **given)
+    assert budget.n_readings == 192  # 8 whole frames and 184 halves
+    assert light.frames_of(192) == 100
+    assert parse_budget("1ms light", **given).n_readings == 12
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "message"),
+    [
+        ("1e6 photons", {"light": None}, "nothing is lit"),
+        ("1e6 photons", {"light": Light(1.0)}, "needs images"),
+        ("10 photons", {}, "less than one coefficient"),
+        ("3uJ", {}, "power on the sample isn't known"),
+        ("1ms light", {"frame_time_s": None}, "time of a frame isn't known"),
+        ("bright light", {}, "can't be understood"),
+        ("1e999 photons", {}, "can't be understood"),
+    ],
+)
+def test_light_that_cannot_be_is_refused(text: str, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(BudgetError, match=message):
+        parse_budget(text, **{**LIT, "light": Light(1.0, electrons=2000.0), **given})
+
+
+def test_more_readings_than_units_need_repeats() -> None:
+    assert parse_budget("200%", n_units=256, allows_repeats=True).n_readings == 512
+    assert parse_budget("1h", n_units=256, frame_time_s=1.0, allows_repeats=True).n_readings == 3600
+    with pytest.raises(BudgetError, match="designer that repeats"):
+        parse_budget("200%", n_units=256)
+    budget = Budget(300, 256, allows_repeats=True)
+    assert Budget(**budget.spec()) == budget
+    assert "allows_repeats" not in Budget(200, 256).spec()
