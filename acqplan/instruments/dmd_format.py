@@ -333,7 +333,8 @@ class DmdFormat(Instrument):
                 batch = []
         if batch:
             sums.append(torch.from_numpy(np.stack(batch).astype(np.float64)) @ pixels.flatten())
-        return torch.cat(sums).reshape(-1, *sensing.reading_shape).to(sensing.reading_dtype)
+        on = torch.cat(sums).reshape(-1, sensing.frames_per_unit)
+        return hadamard(sensing).readings_seen(on, pixels.sum()).to(sensing.reading_dtype)
 
     def _shown(
         self, folder: Path, manifest: dict[str, Any], display: Display, sensing: HadamardDMD

@@ -10,7 +10,7 @@ import torch
 
 from acqplan import registry
 from acqplan.acquisition import Acquisition
-from acqplan.errors import AcquisitionError, InstrumentError, RecipeError
+from acqplan.errors import AcquisitionError, RecipeError
 from acqplan.sensing.base import SensingModel
 from acqplan.sensing.cartesian_mri import CartesianMRI
 from acqplan.sensing.hadamard_dmd import HadamardDMD
@@ -306,14 +306,6 @@ def test_a_frame_names_its_unit(model: HadamardDMD) -> None:
     for unit in range(model.n_units):
         for number, frame in enumerate(model.frames(unit)):
             assert model.unit_of(frame) == (unit, number)
-            wrong = frame.copy()
-            wrong[-1, -1] ^= True
-            if model.n_units > 4:
-                with pytest.raises(InstrumentError, match="isn't one of"):
-                    model.unit_of(wrong)
-    for damaged in (frame[:-1], frame.astype(np.uint8)):
-        with pytest.raises(InstrumentError, match="isn't one of"):
-            model.unit_of(damaged)
 
 
 @HADAMARD
