@@ -31,7 +31,10 @@ SENSING: dict[str, tuple[str, dict[str, Any]]] = {
     "points": ("cartesian_mri", {"image_shape": (8, 6), "encoding": "points"}),
     "hadamard": ("hadamard_dmd", {"image_shape": (8, 16)}),
 }
-SMALL: dict[str, dict[str, Any]] = {"dmd-tiff": {"device": "70x50"}}
+SMALL: dict[str, dict[str, Any]] = {
+    "dmd-tiff": {"device": "70x50"},
+    "pulseq": {"readout_oversampling": 4, "dummies": 3, "noise_readouts": 1},
+}
 """Options that keep the files of a format small."""
 
 

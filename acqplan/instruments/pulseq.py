@@ -1,0 +1,532 @@
+"""Pulseq: a spoiled gradient echo that plays exactly the plan's units in the plan's order.
+
+``sequence.seq`` is what a Pulseq interpreter loads. ``lines`` plans become 2D slices, ``points`` plans a 3D slab.
+docs/pulseq.md describes what is played; `acqplan.pulse_sequence` holds timing, building and reading back.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from acqplan import registry
+from acqplan.errors import InstrumentError
+from acqplan.instruments.base import EXPORT_AGAIN, MANIFEST, Exported, Instrument, exported, read_manifest, readable
+from acqplan.pattern import Pattern
+from acqplan.plan import Plan
+from acqplan.pulse_sequence.build import Loop, Readings, build, import_pypulseq
+from acqplan.pulse_sequence.gradient_echo import LABEL_MAX, Protocol, Timing, timing
+from acqplan.pulse_sequence.limits import GAMMA_HZ_PER_T, limits_of
+from acqplan.pulse_sequence.seq_file import PlayedSequence, read_sequence
+from acqplan.registry import register
+from acqplan.sensing.base import SensingModel
+from acqplan.sensing.cartesian_mri import CartesianMRI
+
+SEQUENCE = "sequence.seq"
+VERSIONS = {"1.5": "1.5.0", "1.4": "1.4.1"}
+ORIENTATIONS: dict[str, list[list[float]]] = {
+    "transverse": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    "coronal": [[0, 1, 0], [0, 0, 1], [1, 0, 0]],
+    "sagittal": [[0, 0, 1], [0, -1, 0], [1, 0, 0]],
+}
+"""Rotations by name: columns are the directions of readout, ky, and slice or kz on the scanner's x, y, z."""
+SLICE_ORDERS = ("interleaved", "ascending", "sequential")
+_DEFAULT_FOV_MM = 240.0
+_STEADY_S = 1.5  # until magnetisation is steady, in repetitions of at most this many
+_DUMMIES_AT_MOST = 150
+_K_TOLERANCE = 0.01  # of a step in k-space
+_FREQUENCY_TOLERANCE_HZ = 0.5
+
+
+@register("instruments", "pulseq")
+class Pulseq(Instrument):
+    """``sequence.seq``, a spoiled gradient echo for Pulseq interpreters.
+
+    Parameters
+    ----------
+    scanner
+        Limits of the hardware: a preset of `acqplan.pulse_sequence.limits.PRESETS`.
+    max_grad_mt_m, max_slew_t_m_s, max_b1_ut, rf_dead_time_us, rf_ringdown_time_us, adc_dead_time_us, \
+grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_divisor, adc_max_samples, b0_t
+        Your own scanner's, each instead of the preset's; see `ScannerLimits`.
+    rotatable
+        True: limits hold for the length of the gradient vector, so the console may turn the slice. False: for each
+        axis, unless the slice is oblique already.
+    version
+        Of the file format: 1.5 or 1.4 (1.4.1, for older interpreters).
+    fov_mm
+        Field of view: a number, or [readout, ky] (2D) or [readout, ky, kz] (3D). By default voxels are isotropic
+        and the longest side is 240 mm.
+    orientation
+        transverse, coronal or sagittal (patient head first, supine).
+    rotation
+        Instead, 3x3: columns are the directions of readout, ky, and slice or kz on the scanner's x, y, z.
+    readout
+        3D: samples along the readout; by default the larger of ky and kz. 2D: the plan's columns.
+    readout_oversampling
+        Samples acquired per sample of the image.
+    bandwidth_hz_per_px, dwell_us
+        Readout bandwidth, brought to the raster of dwell times; or the dwell time itself.
+    flip_angle_deg
+        By default 10 (3D) or 15 (2D).
+    te_ms, tr_ms
+        By default the shortest. TR is the plan's where its budget states one.
+    rf_duration_ms, rf_time_bandwidth
+        Of the sinc pulse; by default 2 ms with 8 (3D), 3 ms with 4 (2D).
+    selective
+        3D: False for a block pulse (0.3 ms by default) without slab selection.
+    slice_thickness_mm, slice_gap_mm, slices, slice_offset_mm
+        2D: slices, evenly spaced along the normal around ``slice_offset_mm``.
+    slice_order
+        2D: interleaved (0, 2, … 1, 3, …) or ascending within a TR, or sequential: one slice after the other.
+    dummies
+        Repetitions without readout before the first; by default 150 (3D), or what fills 1.5 s (2D).
+    noise_readouts
+        Readouts without excitation at the beginning.
+    rf_spoiling_deg, spoiling_cycles
+        RF phase increment; dephasing of a repetition in cycles per voxel (3D, along the readout) or slice (2D).
+    """
+
+    summary = "Pulseq .seq that a scanner plays: spoiled gradient echo, 2D slices or 3D (docs/pulseq.md)."
+    modalities = ("cartesian_mri",)
+
+    def __init__(
+        self,
+        scanner: str = "generic-3T",
+        max_grad_mt_m: float | None = None,
+        max_slew_t_m_s: float | None = None,
+        max_b1_ut: float | None = None,
+        rf_dead_time_us: float | None = None,
+        rf_ringdown_time_us: float | None = None,
+        adc_dead_time_us: float | None = None,
+        grad_raster_us: float | None = None,
+        rf_raster_us: float | None = None,
+        block_raster_us: float | None = None,
+        adc_raster_ns: float | None = None,
+        adc_samples_divisor: int | None = None,
+        adc_max_samples: int | None = None,
+        b0_t: float | None = None,
+        rotatable: bool = True,
+        version: str | float = "1.5",
+        fov_mm: float | Sequence[float] | None = None,
+        orientation: str = "transverse",
+        rotation: Sequence[Sequence[float]] | None = None,
+        readout: int | None = None,
+        readout_oversampling: int = 2,
+        bandwidth_hz_per_px: float = 260.0,
+        dwell_us: float | None = None,
+        flip_angle_deg: float | None = None,
+        te_ms: float | None = None,
+        tr_ms: float | None = None,
+        rf_duration_ms: float | None = None,
+        rf_time_bandwidth: float | None = None,
+        selective: bool = True,
+        slice_thickness_mm: float = 5.0,
+        slice_gap_mm: float = 0.0,
+        slices: int = 1,
+        slice_offset_mm: float = 0.0,
+        slice_order: str = "interleaved",
+        dummies: int | None = None,
+        noise_readouts: int = 16,
+        rf_spoiling_deg: float = 117.0,
+        spoiling_cycles: float = 2.0,
+    ) -> None:
+        own = {
+            "max_grad_mt_m": max_grad_mt_m,
+            "max_slew_t_m_s": max_slew_t_m_s,
+            "max_b1_ut": max_b1_ut,
+            "rf_dead_time_us": rf_dead_time_us,
+            "rf_ringdown_time_us": rf_ringdown_time_us,
+            "adc_dead_time_us": adc_dead_time_us,
+            "grad_raster_us": grad_raster_us,
+            "rf_raster_us": rf_raster_us,
+            "block_raster_us": block_raster_us,
+            "adc_raster_ns": adc_raster_ns,
+            "adc_samples_divisor": adc_samples_divisor,
+            "adc_max_samples": adc_max_samples,
+            "b0_t": b0_t,
+        }
+        self.limits = limits_of(_choice("scanner", scanner, None), own)
+        self.scanner = scanner
+        self.version = VERSIONS[_choice("version", str(version), tuple(VERSIONS))]
+        self.fov_mm = _fov(fov_mm)
+        self.rotation = _rotation(orientation, rotation)
+        self.readout = None if readout is None else _whole("readout", readout, 2)
+        self.readout_oversampling = _whole("readout_oversampling", readout_oversampling, 1)
+        self.bandwidth_hz_per_px = _number("bandwidth_hz_per_px", bandwidth_hz_per_px)
+        self.dwell_us = _optional("dwell_us", dwell_us)
+        self.flip_angle_deg = _optional("flip_angle_deg", flip_angle_deg)
+        self.te_ms = _optional("te_ms", te_ms)
+        self.tr_ms = _optional("tr_ms", tr_ms)
+        self.rf_duration_ms = _optional("rf_duration_ms", rf_duration_ms)
+        self.rf_time_bandwidth = _optional("rf_time_bandwidth", rf_time_bandwidth)
+        self.selective = bool(selective)
+        self.rotatable = bool(rotatable)
+        self.slice_thickness_mm = _number("slice_thickness_mm", slice_thickness_mm)
+        self.slice_gap_mm = _number("slice_gap_mm", slice_gap_mm, least=0)
+        self.slices = _whole("slices", slices, 1)
+        self.slice_offset_mm = _number("slice_offset_mm", slice_offset_mm, least=-1e4)
+        self.slice_order = _choice("slice_order", slice_order, SLICE_ORDERS)
+        self.dummies = None if dummies is None else _whole("dummies", dummies, 0)
+        self.noise_readouts = _whole("noise_readouts", noise_readouts, 0)
+        self.rf_spoiling_deg = _number("rf_spoiling_deg", rf_spoiling_deg, least=0)
+        self.spoiling_cycles = _number("spoiling_cycles", spoiling_cycles, least=0)
+
+    def check(self, plan: Plan) -> list[str]:
+        import_pypulseq()
+        problems = self._misfits(_mri(plan.sensing))
+        _, found = timing(self._protocol(plan), self.limits)
+        if int(plan.pattern.counts.max()) > LABEL_MAX + 1:
+            problems.append(
+                f"A {plan.sensing.unit_name} is measured {int(plan.pattern.counts.max())} times, "
+                f"a label holds at most {LABEL_MAX + 1}."
+            )
+        return problems + found
+
+    def write(self, plan: Plan, folder: Path) -> dict[str, Any]:
+        pypulseq = import_pypulseq()
+        protocol = self._protocol(plan)
+        made, _ = timing(protocol, self.limits)
+        loop = self._loop(protocol, made)
+        sequence = build(protocol, made, self.limits, loop, readings_of(plan), self._definitions(plan, protocol, made))
+        sequence.write(str(folder / SEQUENCE), check_timing=False, v141_compat=self.version == VERSIONS["1.4"])
+        played = read_sequence(folder / SEQUENCE)
+        self._check_limits(played, protocol)
+        return {
+            "file": SEQUENCE,
+            "pulseq": self.version,
+            "pypulseq": installed_version(pypulseq.__name__),
+            "scanner": self.scanner,
+            "scan_time_s": round(played.duration, 6),
+            "te_ms": round(1e3 * made.te, 6),
+            "tr_ms": round(1e3 * made.tr, 6),
+            "flip_angle_deg": protocol.flip_angle_deg,
+            "bandwidth_hz_per_px": round(made.bandwidth_hz_per_px, 3),
+            "dwell_us": round(1e6 * made.dwell, 6),
+            "readout_oversampling": self.readout_oversampling,
+            "matrix": list(protocol.matrix),
+            "field_of_view_mm": list(protocol.fov_mm),
+            "rotation": protocol.rotation.tolist(),
+            "slices": protocol.n_slices,
+            "slice_order": list(loop.slice_order),
+            "slice_positions_mm": [round(1e3 * each, 6) for each in protocol.slice_positions],
+            "dummies": loop.dummies,
+            "noise_readouts": loop.noise_readouts,
+            "b1_peak_ut": round(1e6 * made.b1_peak / GAMMA_HZ_PER_T, 4),
+            "gradient_peak_mt_m": _peaks(played.max_gradient, 1e-3),
+            "slew_peak_t_m_s": _peaks(played.max_slew, 1.0),
+            "not_checked": ["PNS", "SAR"],
+        }
+
+    def read(self, folder: Path) -> Exported:
+        manifest = read_manifest(folder, self.kind)
+        path = folder / SEQUENCE
+        with readable(folder / MANIFEST, InstrumentError, EXPORT_AGAIN):
+            arguments = dict(manifest["sensing"])
+            sensing = registry.find("sensing", arguments.pop("kind"))(**arguments)
+        played = read_sequence(path)
+        stated = {name: played.definitions.get(name) for name in ("plan_id", "pattern_digest")}
+        if stated != {name: manifest.get(name) for name in stated}:
+            raise InstrumentError(f"{path} belongs to another plan than its manifest.", EXPORT_AGAIN)
+        with readable(path, InstrumentError, EXPORT_AGAIN):
+            pattern = _pattern(played, _mri(sensing))
+        names = ("scan_time_s", "te_ms", "tr_ms", "matrix", "field_of_view_mm", "slices")
+        return exported(pattern, manifest, path, {name: manifest.get(name) for name in names})
+
+    def _misfits(self, sensing: CartesianMRI) -> list[str]:
+        """Settings of the other kind of scan."""
+        found = []
+        columns = sensing.image_shape[1]
+        if sensing.encoding == "lines":
+            if self.readout not in (None, columns):
+                found.append(f"The readout has {self.readout} samples, the plan's lines {columns}: give {columns}.")
+            if self.fov_mm is not None and len(self.fov_mm) == 3:
+                found.append("fov_mm of a 2D plan is a number or [readout, ky]; the slice has slice_thickness_mm.")
+            if not self.selective:
+                found.append("selective=false is for 3D plans: a 2D slice has to be selected.")
+        else:
+            if self.fov_mm is not None and len(self.fov_mm) == 2:
+                found.append("fov_mm of a 3D plan is a number or [readout, ky, kz].")
+            if self.slices > 1:
+                found.append(f"A 3D plan (points) has one slab, not {self.slices} slices: leave out slices.")
+            if self.slice_offset_mm:
+                found.append("A 3D slab lies at the isocentre: leave out slice_offset_mm and move it at the console.")
+        return found
+
+    def _protocol(self, plan: Plan) -> Protocol:
+        sensing = _mri(plan.sensing)
+        is_3d = sensing.encoding == "points"
+        rows, columns = sensing.image_shape
+        matrix = (self.readout or max(rows, columns), rows, columns) if is_3d else (columns, rows, 1)
+        encoded = matrix if is_3d else matrix[:2]
+        if self.fov_mm is None:
+            fov = [_DEFAULT_FOV_MM * side / max(encoded) for side in encoded]
+        else:
+            fov = [self.fov_mm[min(axis, len(self.fov_mm) - 1)] for axis in range(len(encoded))]
+        is_selective = self.selective or not is_3d
+        time_s = plan.budget.reading_time_s
+        return Protocol(
+            is_3d=is_3d,
+            matrix=matrix,
+            fov_mm=(fov[0], fov[1], fov[2] if is_3d else self.slice_thickness_mm),
+            rotation=self.rotation,
+            is_selective=is_selective,
+            n_slices=1 if is_3d else self.slices,
+            slice_gap_mm=self.slice_gap_mm,
+            slice_offset_mm=0.0 if is_3d else self.slice_offset_mm,
+            flip_angle_deg=self.flip_angle_deg or (10.0 if is_3d else 15.0),
+            rf_duration_ms=self.rf_duration_ms or (0.3 if not is_selective else 2.0 if is_3d else 3.0),
+            time_bandwidth=self.rf_time_bandwidth or (8.0 if is_3d else 4.0),
+            readout_oversampling=self.readout_oversampling,
+            dwell_us=self.dwell_us,
+            bandwidth_hz_per_px=self.bandwidth_hz_per_px,
+            te_ms=self.te_ms,
+            tr_ms=self.tr_ms if self.tr_ms is not None or time_s is None else 1e3 * time_s,
+            one_slice_after_the_other=self.slice_order == "sequential",
+            spoiling_cycles=self.spoiling_cycles,
+            rotatable=self.rotatable,
+        )
+
+    def _loop(self, protocol: Protocol, made: Timing) -> Loop:
+        n = protocol.n_slices
+        order = [*range(0, n, 2), *range(1, n, 2)] if self.slice_order == "interleaved" else list(range(n))
+        dummies = self.dummies
+        if dummies is None:
+            dummies = _DUMMIES_AT_MOST if protocol.is_3d else min(_DUMMIES_AT_MOST, math.ceil(_STEADY_S / made.tr))
+        return Loop(tuple(order), dummies, self.noise_readouts, self.rf_spoiling_deg)
+
+    def _definitions(self, plan: Plan, protocol: Protocol, made: Timing) -> dict[str, Any]:
+        nx, ny, nz = protocol.matrix
+        stack = protocol.n_slices * (protocol.fov_mm[2] + protocol.slice_gap_mm) - protocol.slice_gap_mm
+        return {
+            "Name": "acqplan_gre_3d" if protocol.is_3d else "acqplan_gre_2d",
+            "FOV": [*protocol.fov[:2], protocol.fov[2] if protocol.is_3d else 1e-3 * stack],
+            "Matrix": [nx, ny, nz],
+            "BaseResolution": nx,
+            "PhaseResolution": float(protocol.fov[0] / nx / (protocol.fov[1] / ny)),
+            "ReadoutOversamplingFactor": protocol.readout_oversampling,
+            "kSpaceCenterLine": ny // 2,
+            "kSpaceCenterPartition": nz // 2,
+            "SliceThickness": protocol.fov[2],
+            "SliceGap": 1e-3 * protocol.slice_gap_mm,
+            "SlicePositions": protocol.slice_positions,
+            "Rotation": protocol.rotation.ravel().tolist(),
+            "FlipAngle": protocol.flip_angle_deg,
+            "TE": float(made.te),
+            "TR": float(made.tr),
+            "ReceiverGainHigh": 1,
+            "plan_id": plan.plan_id,
+            "pattern_digest": plan.pattern.digest,
+        }
+
+    def _check_limits(self, played: PlayedSequence, protocol: Protocol) -> None:
+        """What the file holds, measured on the scanner's axes, against the limits."""
+        which = 1 if protocol.rotatable or protocol.is_oblique else 0
+        for name, found, limit in (
+            ("gradient", played.max_gradient[which], self.limits.max_grad),
+            ("slew rate", played.max_slew[which], self.limits.max_slew),
+        ):
+            if found > limit * (1 + 1e-5):
+                raise InstrumentError(
+                    f"The file's largest {name} is {found / limit:.4f} times the limit.", "This is a fault of acqplan."
+                )
+
+
+def readings_of(plan: Plan) -> Readings:
+    """The plan's pattern as places on the full grid, in its order."""
+    pattern, sensing = plan.pattern, _mri(plan.sensing)
+    order = pattern.order.astype(np.int64)
+    places = np.unravel_index(order, sensing.grid_shape)
+    partition = places[1] if len(places) > 1 else np.zeros_like(order)
+    return Readings(
+        places[0].astype(np.int32),
+        partition.astype(np.int32),
+        _averages(order),
+        np.isin(order, pattern.calibration),
+    )
+
+
+def _averages(order: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int32]:
+    """How often each reading's unit was measured before."""
+    sorting = np.argsort(order, kind="stable")
+    starts = np.flatnonzero(np.diff(order[sorting], prepend=-1))
+    lengths = np.diff(starts, append=order.size)
+    earlier = np.empty(order.size, dtype=np.int32)
+    earlier[sorting] = np.arange(order.size) - np.repeat(starts, lengths)
+    return earlier
+
+
+def _pattern(played: PlayedSequence, sensing: CartesianMRI) -> Pattern:
+    """The pattern that a sequence plays, from positions in k-space; labels have to agree. `ValueError` if not."""
+    is_3d = sensing.encoding == "points"
+    matrix = _stated(played, "Matrix", 3).astype(np.int64)
+    fov = _stated(played, "FOV", 3)
+    rotation = _stated(played, "Rotation", 9).reshape(3, 3)
+    positions = _stated(played, "SlicePositions", None)
+    if tuple(matrix[1:] if is_3d else matrix[1::-1]) != sensing.image_shape or (not is_3d and matrix[2] != 1):
+        raise ValueError(f"its matrix {'x'.join(map(str, matrix))} isn't the plan's")
+    images = np.flatnonzero(played.labels["NOISE"] == 0)
+    labels = {name: values[images] for name, values in played.labels.items()}
+    if not images.size or (played.excitations[images] < 1).any():
+        raise ValueError("a reading has no excitation")
+    _check_trajectories(played, images, rotation, matrix, fov, int(_stated(played, "ReadoutOversamplingFactor", 1)[0]))
+
+    starts = played.start[images] @ rotation
+    line = _places(starts[:, 1], fov[1], int(matrix[1]), labels["LIN"], "ky")
+    if is_3d:
+        partition = _places(starts[:, 2], fov[2], int(matrix[2]), labels["PAR"], "kz")
+        order = line * int(matrix[2]) + partition
+    else:
+        _places(starts[:, 2], float(_stated(played, "SliceThickness", 1)[0]), 1, labels["PAR"], "slice")
+        order = line
+    if is_3d and (labels["SLC"] != 0).any():
+        raise ValueError("a 3D reading has a slice number")
+    order = _of_each_slice(order, labels, len(positions))
+    _check_slice_positions(played, images, rotation, positions, labels["SLC"])
+    first = labels["SLC"] == labels["SLC"][0]
+    if not np.array_equal(labels["AVG"][first], _averages(order)):
+        raise ValueError("its averages don't count the repeats")
+    if not np.array_equal(labels["REF"], labels["IMA"]):
+        raise ValueError("labels REF and IMA differ")
+    calibration = np.unique(order[labels["REF"][first] == 1])
+    return Pattern(order.astype(np.int32), sensing.n_units, calibration.astype(np.int32))
+
+
+def _stated(played: PlayedSequence, name: str, size: int | None) -> npt.NDArray[np.float64]:
+    values = np.array([float(word) for word in played.definitions[name].split()])
+    if (size is not None and values.size != size) or not np.isfinite(values).all():
+        raise ValueError(f"its definition {name} is {played.definitions[name]}")
+    return values
+
+
+def _check_trajectories(
+    played: PlayedSequence,
+    images: npt.NDArray[np.int64],
+    rotation: npt.NDArray[np.float64],
+    matrix: npt.NDArray[np.int64],
+    fov: npt.NDArray[np.float64],
+    oversampling: int,
+) -> None:
+    """Every sample of every reading lies on its place of the full grid along the readout."""
+    n = int(matrix[0]) * oversampling
+    expected = (np.arange(n) - n // 2) / oversampling
+    steps = np.array([fov[0], fov[1], fov[1]])
+    for kind in np.unique(played.trajectory[images]):
+        path = played.trajectories[kind] @ rotation * steps
+        start = played.start[images[played.trajectory[images] == kind], :] @ rotation[:, 0] * fov[0]
+        if len(path) != n or np.abs(path[:, 1:]).max() > _K_TOLERANCE:
+            raise ValueError("a readout isn't one of the full grid")
+        for extreme in (start.min(), start.max()):
+            if np.abs(path[:, 0] + extreme - expected).max() > _K_TOLERANCE:
+                raise ValueError("samples of a readout aren't where they should be")
+
+
+def _places(
+    k: npt.NDArray[np.float64], fov: float, size: int, label: npt.NDArray[np.int64], name: str
+) -> npt.NDArray[np.int64]:
+    """Places on the full grid of positions in k-space; `ValueError` if they lie off it or are labelled otherwise."""
+    steps = k * fov + size // 2
+    places = np.rint(steps).astype(np.int64)
+    if np.abs(steps - places).max() > _K_TOLERANCE or places.min() < 0 or places.max() >= size:
+        raise ValueError(f"a reading lies off the grid of {name}")
+    if not np.array_equal(places, label):
+        raise ValueError(f"labels and k-space positions along {name} differ")
+    return places
+
+
+def _of_each_slice(
+    order: npt.NDArray[np.int64], labels: dict[str, npt.NDArray[np.int64]], n_slices: int
+) -> npt.NDArray[np.int64]:
+    """The order that every slice shares."""
+    slices = labels["SLC"]
+    if not np.array_equal(np.unique(slices), np.arange(n_slices)):
+        raise ValueError(f"it doesn't play the {n_slices} slices that it states")
+    table = np.stack([order, labels["AVG"], labels["REF"]])
+    first = table[:, slices == slices[0]]
+    if any(not np.array_equal(table[:, slices == number], first) for number in range(n_slices)):
+        raise ValueError("its slices play different patterns")
+    shared: npt.NDArray[np.int64] = first[0]
+    return shared
+
+
+def _check_slice_positions(
+    played: PlayedSequence,
+    images: npt.NDArray[np.int64],
+    rotation: npt.NDArray[np.float64],
+    positions: npt.NDArray[np.float64],
+    slices: npt.NDArray[np.int64],
+) -> None:
+    """The frequency of each excitation is that of its slice's position in the gradient during the pulse."""
+    gradient = played.rf_gradient[images] @ rotation
+    expected = gradient[:, 2] * positions[slices]
+    tolerance = _FREQUENCY_TOLERANCE_HZ + 1e-5 * np.abs(expected)
+    if (np.abs(played.rf_frequency[images] - expected) > tolerance).any():
+        raise ValueError("an excitation isn't at its slice's position")
+
+
+def _mri(sensing: SensingModel) -> CartesianMRI:
+    if not isinstance(sensing, CartesianMRI):
+        raise InstrumentError(f"Pulseq can't play the pattern of a {sensing.kind} plan.", "See acqplan formats.")
+    return sensing
+
+
+def _peaks(found: npt.NDArray[np.float64], factor: float) -> dict[str, float]:
+    axis, vector = (round(float(each) / GAMMA_HZ_PER_T / factor, 4) for each in found)
+    return {"axis": axis, "vector": vector}
+
+
+def _number(name: str, value: Any, least: float = 1e-9) -> float:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not least <= value <= 1e6:
+        raise InstrumentError(f"The setting {name} is {value!r}.", "Give a number in the unit that the name ends with.")
+    return float(value)
+
+
+def _optional(name: str, value: Any) -> float | None:
+    return None if value is None else _number(name, value)
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= 10**6:
+        raise InstrumentError(f"The setting {name} is {value!r}.", f"Give a whole number of at least {least}.")
+    return value
+
+
+def _choice(name: str, value: Any, known: tuple[str, ...] | None) -> str:
+    if not isinstance(value, str) or (known is not None and value not in known):
+        hint = "Give a text." if known is None else f"Choose one of: {', '.join(known)}."
+        raise InstrumentError(f"The setting {name} is {value!r}.", hint)
+    return value
+
+
+def _fov(value: Any) -> tuple[float, ...] | None:
+    if value is None:
+        return None
+    sides = [value] if isinstance(value, (int, float)) else value
+    if not isinstance(sides, (list, tuple)) or not 1 <= len(sides) <= 3:
+        raise InstrumentError(f"The setting fov_mm is {value!r}.", "Write it like 220, [220,220] or [220,220,180].")
+    return tuple(_number("fov_mm", side) for side in sides)
+
+
+def _rotation(orientation: str, rotation: Any) -> npt.NDArray[np.float64]:
+    if rotation is None:
+        return np.array(ORIENTATIONS[_choice("orientation", orientation, tuple(ORIENTATIONS))], dtype=np.float64)
+    try:
+        matrix = np.array(rotation, dtype=np.float64)
+        is_rotation = matrix.shape == (3, 3) and np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-6)
+        is_rotation = is_rotation and np.linalg.det(matrix) > 0
+    except (TypeError, ValueError):
+        is_rotation = False
+    if not is_rotation:
+        raise InstrumentError(
+            f"The setting rotation is {json.dumps(rotation, default=str)}.",
+            "Give 3x3 numbers of determinant 1 whose orthonormal columns are readout, ky, slice on the scanner's axes.",
+        )
+    return matrix
