@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -52,20 +53,51 @@ def enforce_data(
     """
     # ``coefficients`` already are zero where nothing was measured, so availability multiplies the prediction only: the
     # step is then linear in it, with slope (truth − prediction) for a pattern that is being learned.
-    available = sensing.per_unit(counts.clamp(max=1))
-    repeats = sensing.per_unit(counts.detach().clamp(min=1))
-    misfit = coefficients - available * sensing.coefficients(image)
+    available = counts.clamp(max=1)
+    repeats = counts.detach().clamp(min=1)
     if sensing.is_unitary:
+        repeats = sensing.per_unit(repeats)
+        misfit = coefficients - sensing.per_unit(available) * sensing.coefficients(image)
         each = penalty.reshape(-1, *(1,) * (coefficients.ndim - 1)) if penalty.ndim else penalty
         return image + sensing.adjoint(misfit * repeats / (repeats + each))
     if penalty.ndim:
         penalty = penalty.reshape(-1, 1, 1)
 
-    def normal(x: torch.Tensor) -> torch.Tensor:
-        return sensing.adjoint(available * repeats * sensing.coefficients(x)) + penalty * x
+    weights = available * repeats
 
-    residual = sensing.adjoint(repeats * misfit)
-    return image + conjugate_gradient(normal, residual, _CG_ITERATIONS)
+    def normal(x: torch.Tensor) -> torch.Tensor:
+        return sensing.gram(x, weights) + penalty * x
+
+    right = sensing.adjoint(sensing.per_unit(repeats) * coefficients) - sensing.gram(image, weights)
+    return image + solve(normal, right, _CG_ITERATIONS)
+
+
+def solve(operator: Callable[[torch.Tensor], torch.Tensor], right: torch.Tensor, iterations: int) -> torch.Tensor:
+    """`conjugate_gradient`, whose gradient is that of the exact solution, at the cost of a second solution.
+
+    The derivative of x = N⁻¹b is N⁻¹(db − dN x) (MoDL, arXiv 1712.02862, eq. 14): none of the iterations is kept.
+    """
+    with torch.no_grad():
+        x = conjugate_gradient(operator, right, iterations)
+    if not torch.is_grad_enabled():
+        return x
+    change = right - operator(x)
+    return x + _Inverse.apply(change, operator, iterations) if change.requires_grad else x
+
+
+class _Inverse(torch.autograd.Function):
+    """Zero, with the gradient of N⁻¹ · argument."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, change: torch.Tensor, operator: Callable[[torch.Tensor], torch.Tensor], iterations: int
+    ) -> torch.Tensor:
+        ctx.operator, ctx.iterations = operator, iterations
+        return torch.zeros_like(change)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        return conjugate_gradient(ctx.operator, gradients[0], ctx.iterations), None, None
 
 
 def conjugate_gradient(

@@ -96,7 +96,7 @@ def data_step(
     weight = sensing.per_unit(counts)
 
     def normal(x: torch.Tensor) -> torch.Tensor:
-        return sensing.adjoint(weight * sensing.coefficients(x)) + penalty * x
+        return sensing.gram(x, counts) + penalty * x
 
     right = sensing.adjoint(weight * (coefficients - sensing.coefficients(start))) + penalty * (centre - start)
     return start + conjugate_gradient(normal, right, _CG_ITERATIONS)

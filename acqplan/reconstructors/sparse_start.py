@@ -31,15 +31,20 @@ def sparse_start(
     scale = image_scale(zero_filled.detach())
     data = coefficients / scale.reshape(-1, *(1,) * (coefficients.ndim - 1))
     image = previous = zero_filled / scale
-    available = sensing.per_unit(counts.clamp(max=1))
-    step = 1 / max(sensing.gain_bound, torch.finfo(torch.float32).tiny)
+    weights = counts.clamp(max=1)
+    available = sensing.per_unit(weights)
+    step = (1 / sensing.gain_bound.clamp(min=torch.finfo(torch.float32).tiny)).to(image.device)
     momentum = 1.0
     for iteration in range(iterations):
         grown = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
         point = image + (momentum - 1) / grown * (image - previous)
         momentum, previous = grown, image
         # Availability multiplies the prediction only, as in `enforce_data`: ``data`` are zero where there are none.
-        point = point - step * sensing.adjoint(available * sensing.coefficients(point) - data)
+        if sensing.is_unitary:
+            misfit = sensing.adjoint(available * sensing.coefficients(point) - data)
+        else:
+            misfit = sensing.gram(point, weights) - zero_filled / scale
+        point = point - step * misfit
         threshold = max(_LAST_THRESHOLD, _FIRST_THRESHOLD * _FALL**iteration)
         shift = (5 * iteration % _BLOCK, 3 * iteration // 2 % _BLOCK)
         image = _shrink_shifted(point, threshold, shift)

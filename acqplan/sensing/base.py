@@ -75,9 +75,12 @@ class SensingModel(nn.Module, ABC):
         return torch.complex64 if self.is_complex else torch.float32
 
     @property
-    def gain_bound(self) -> float:
-        """An upper bound of ‖decode∘forward‖²: steps up to its inverse keep a gradient method stable."""
-        return 1.0
+    def gain_bound(self) -> torch.Tensor:
+        """An upper bound of ‖decode∘forward‖²: steps up to its inverse keep a gradient method stable.
+
+        A scalar, or [B, 1, 1] of a model that differs from image to image.
+        """
+        return torch.ones(())
 
     @abstractmethod
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -99,6 +102,10 @@ class SensingModel(nn.Module, ABC):
         """``decode(forward(image))``: noise-free coefficients[B, K, *coefficient_shape]."""
         return self.decode(self.forward(image))
 
+    def gram(self, image: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """adjoint(weights × coefficients(image)) of image[B, *image_shape], real weights[B or 1, K]."""
+        return self.adjoint(self.per_unit(weights) * self.coefficients(image))
+
     @abstractmethod
     def coordinates(self) -> npt.NDArray[np.float64]:
         """float64[K, len(grid_shape)]: position of each unit in frequency, centre (or DC) at 0, edge at ±1."""
@@ -113,6 +120,15 @@ class SensingModel(nn.Module, ABC):
 
     def calibrated(self, acquisition: Acquisition) -> Self:
         """A copy with the per-scan calibration of ``acquisition`` (coil maps, flat field); by default self."""
+        return self
+
+    def with_coil_maps(self, coil_maps: torch.Tensor | None) -> Self:
+        """A copy with receive sensitivities complex64[C or B, C, *image_shape]; None: one uniform coil.
+
+        Raises `ValueError` for a model without coils, unless None is given.
+        """
+        if coil_maps is not None:
+            raise ValueError(f"{self.kind} has no coils")
         return self
 
     @abstractmethod

@@ -30,8 +30,9 @@ class CartesianMRI(SensingModel):
         ``lines``: a unit is a ky line, its reading complex64[coils, columns].
         ``points``: a unit is a ky–kz position (both axes phase-encoded), its reading complex64[coils].
     coil_maps
-        complex64[C, *image_shape] sensitivities Sᵢ, or None for one uniform coil. Per-scan
-        calibration: not part of `spec`. With Σᵢ|Sᵢ|² = 1 the model is an isometry.
+        complex64[C, *image_shape] sensitivities Sᵢ; [B, C, *image_shape] for each image of a batch its own, which
+        then has to have B images; or None for one uniform coil. Per-scan calibration: not part of `spec`. With
+        Σᵢ|Sᵢ|² = 1 the model is an isometry.
     """
 
     def __init__(
@@ -52,26 +53,35 @@ class CartesianMRI(SensingModel):
         if isinstance(coil_maps, np.ndarray):
             coil_maps = torch.from_numpy(coil_maps.astype(np.complex64))  # a copy: the caller's may change
         maps = None if coil_maps is None else coil_maps.to(torch.complex64)
-        if maps is not None and (maps.ndim != 3 or tuple(maps.shape[1:]) != self.image_shape):
+        if maps is not None and (maps.ndim not in (3, 4) or tuple(maps.shape[-2:]) != self.image_shape):
             raise AcquisitionError(
                 f"The coil maps have shape {tuple(maps.shape)}, expected (coils, {rows}, {columns}).",
                 "Give one map per coil at the size of the image.",
             )
         self.coil_maps: torch.Tensor | None
         self.register_buffer("coil_maps", maps, persistent=False)
-        n_coils = 1 if maps is None else maps.shape[0]
+        # For `gram`: index 0 is position zero, which saves shifting every coil's image and k-space.
+        shifted = None if maps is None else torch.fft.ifftshift(maps, dim=(-2, -1))
+        self._shifted_maps: torch.Tensor | None
+        self._shifted_conjugates: torch.Tensor | None
+        self.register_buffer("_shifted_maps", shifted, persistent=False)
+        self.register_buffer(
+            "_shifted_conjugates", None if shifted is None else shifted.conj().resolve_conj(), persistent=False
+        )
+        n_coils = 1 if maps is None else maps.shape[-3]
         self.unit_name = "line" if encoding == "lines" else "point"
         self.grid_shape = (rows,) if encoding == "lines" else (rows, columns)
         self.reading_shape = (n_coils, columns) if encoding == "lines" else (n_coils,)
         self.coefficient_shape = self.reading_shape
         self.is_unitary = maps is None
-        self.is_isometry = maps is None or bool(torch.allclose(maps.abs().square().sum(0), torch.ones(()), atol=1e-4))
+        self.is_isometry = maps is None or _is_normalised(maps)
 
     @property
-    def gain_bound(self) -> float:
+    def gain_bound(self) -> torch.Tensor:
         if self.coil_maps is None:
-            return 1.0
-        return float(self.coil_maps.abs().square().sum(0).max())
+            return torch.ones(())
+        bound: torch.Tensor = self.coil_maps.abs().square().sum(-3).amax((-2, -1))
+        return bound if bound.ndim == 0 else bound[:, None, None]
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         coil_images = image[:, None]
@@ -88,6 +98,20 @@ class CartesianMRI(SensingModel):
         if self.coil_maps is None:
             return coil_images[:, 0]
         return (coil_images * self.coil_maps.conj()).sum(1)
+
+    def gram(self, image: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        if self._shifted_maps is None or self._shifted_conjugates is None:
+            return super().gram(image, weights)
+        weights = weights.reshape(weights.shape[0], 1, *self.grid_shape)
+        weights = weights[..., None] if self.encoding == "lines" else weights
+        weights = torch.fft.ifftshift(weights, dim=(-2, -1))
+        shifted = torch.fft.ifftshift(image, dim=(-2, -1))
+        kspace = torch.fft.fft2(shifted[:, None] * self._shifted_maps)
+        coil_images = torch.fft.ifft2(kspace * weights if torch.is_grad_enabled() else kspace.mul_(weights))
+        maps = "chw" if self._shifted_conjugates.ndim == 3 else "bchw"
+        combined = torch.einsum(f"bchw,{maps}->bhw", coil_images, self._shifted_conjugates)
+        result: torch.Tensor = torch.fft.fftshift(combined, dim=(-2, -1))
+        return result
 
     def to_grid(self, coefficients: torch.Tensor) -> torch.Tensor:
         """[B, K, *reading_shape] -> k-space[B, C, rows, columns]."""
@@ -128,5 +152,13 @@ class CartesianMRI(SensingModel):
             return self
         return type(self)(self.image_shape, self.encoding, acquisition.coil_maps)
 
+    def with_coil_maps(self, coil_maps: torch.Tensor | None) -> Self:
+        return type(self)(self.image_shape, self.encoding, coil_maps)
+
     def spec(self) -> dict[str, Any]:
         return {"image_shape": list(self.image_shape), "encoding": self.encoding}
+
+
+def _is_normalised(maps: torch.Tensor) -> bool:
+    energy = maps.abs().square().sum(-3)
+    return bool(torch.allclose(energy, torch.ones((), device=energy.device), atol=1e-4))

@@ -16,11 +16,15 @@ from acqplan.registry import find, kinds
 from acqplan.sensing.base import SensingModel
 
 
-def coil_maps(n_coils: int, shape: tuple[int, int], *, normalised: bool) -> np.ndarray[Any, Any]:
+_BATCH = 3
+
+
+def coil_maps(n_coils: int, shape: tuple[int, int], *, normalised: bool, batched: bool = False) -> np.ndarray[Any, Any]:
     random = np.random.default_rng(n_coils)
-    maps = random.normal(size=(n_coils, *shape)) + 1j * random.normal(size=(n_coils, *shape))
+    whole = (_BATCH, n_coils, *shape) if batched else (n_coils, *shape)
+    maps = random.normal(size=whole) + 1j * random.normal(size=whole)
     if normalised:
-        maps /= np.sqrt((np.abs(maps) ** 2).sum(0))
+        maps /= np.sqrt((np.abs(maps) ** 2).sum(-3, keepdims=True))
     return np.asarray(maps.astype(np.complex64))
 
 
@@ -40,6 +44,18 @@ SENSING: dict[str, tuple[str, dict[str, Any]]] = {
     "points-coils-uneven": (
         "cartesian_mri",
         {"image_shape": (8, 8), "encoding": "points", "coil_maps": coil_maps(3, (8, 8), normalised=False)},
+    ),
+    "lines-coils-each": (
+        "cartesian_mri",
+        {"image_shape": (8, 9), "encoding": "lines", "coil_maps": coil_maps(2, (8, 9), normalised=True, batched=True)},
+    ),
+    "points-coils-each-uneven": (
+        "cartesian_mri",
+        {
+            "image_shape": (8, 8),
+            "encoding": "points",
+            "coil_maps": coil_maps(3, (8, 8), normalised=False, batched=True),
+        },
     ),
     "hadamard": ("hadamard_dmd", {"image_shape": (8, 8)}),
     "hadamard-oblong": ("hadamard_dmd", {"image_shape": (4, 16)}),
@@ -61,10 +77,17 @@ TRAINED = pytest.mark.parametrize("kind", [kind for kind, cls in kinds("reconstr
 EVERYWHERE = pytest.mark.parametrize("case", SENSING)
 
 
-def make_sensing(case: str) -> SensingModel:
+def make_sensing(case: str, n: int = 1) -> SensingModel:
+    """For ``n`` images, where each has coil maps of its own."""
     kind, arguments = SENSING[case]
     sensing: SensingModel = find("sensing", kind)(**arguments)
-    return sensing
+    return for_images(sensing, slice(0, n))
+
+
+def for_images(sensing: SensingModel, chosen: slice) -> SensingModel:
+    """The model of some images of a batch."""
+    maps = getattr(sensing, "coil_maps", None)
+    return sensing if maps is None or maps.ndim == 3 else sensing.with_coil_maps(maps[chosen])
 
 
 def make_reconstructor(kind: str, is_complex: bool, *, nudged: bool = True) -> Reconstructor:
@@ -110,7 +133,7 @@ def assert_alike(image: torch.Tensor, expected: torch.Tensor, tolerance: float =
 @EVERYWHERE
 @pytest.mark.parametrize("n", [1, 3])
 def test_shape_and_type(kind: str, case: str, n: int) -> None:
-    sensing = make_sensing(case)
+    sensing = make_sensing(case, n)
     reconstruct = make_reconstructor(kind, sensing.is_complex)
     images = make_images(sensing, n)
     for counts in (make_counts(sensing, 1), make_counts(sensing, n)):
@@ -124,7 +147,7 @@ def test_shape_and_type(kind: str, case: str, n: int) -> None:
 @EVERYONE
 @EVERYWHERE
 def test_one_pattern_for_all_is_the_same_as_one_each(kind: str, case: str) -> None:
-    sensing = make_sensing(case)
+    sensing = make_sensing(case, 3)
     reconstruct = make_reconstructor(kind, sensing.is_complex)
     counts = make_counts(sensing)
     coefficients = measure(sensing, make_images(sensing, 3), counts)
@@ -135,7 +158,7 @@ def test_one_pattern_for_all_is_the_same_as_one_each(kind: str, case: str) -> No
 @EVERYONE
 @EVERYWHERE
 def test_images_of_a_batch_do_not_touch_each_other(kind: str, case: str) -> None:
-    sensing = make_sensing(case)
+    sensing = make_sensing(case, 3)
     reconstruct = make_reconstructor(kind, sensing.is_complex)
     counts = make_counts(sensing, 3)
     counts[:, counts.sum(0) == 0] = 1
@@ -143,7 +166,8 @@ def test_images_of_a_batch_do_not_touch_each_other(kind: str, case: str) -> None
     coefficients = measure(sensing, images, counts)
     together = reconstruct(coefficients, counts, sensing)
     for i in range(2):
-        alone = reconstruct(coefficients[i : i + 1], counts[i : i + 1], sensing)
+        one = for_images(sensing, slice(i, i + 1))
+        alone = reconstruct(coefficients[i : i + 1], counts[i : i + 1], one)
         assert_alike(together[i : i + 1], alone)
     assert torch.isfinite(together.abs()).all()
 
@@ -290,9 +314,9 @@ def test_gradients_are_finite(kind: str, case: str, nudged: bool) -> None:
 
 
 @TRAINED
-@pytest.mark.parametrize("case", ["points", "lines-coils", "hadamard"])
+@pytest.mark.parametrize("case", ["points", "lines-coils", "lines-coils-each", "hadamard"])
 def test_training_lowers_the_loss(kind: str, case: str) -> None:
-    sensing = make_sensing(case)
+    sensing = make_sensing(case, 2)
     reconstruct = make_reconstructor(kind, sensing.is_complex)
     images, counts = make_images(sensing, 2), make_counts(sensing)
     coefficients = measure(sensing, images, counts)

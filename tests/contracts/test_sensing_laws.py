@@ -18,11 +18,15 @@ from acqplan.sensing.hadamard_dmd import HadamardDMD
 TOLERANCE = 1e-5  # relative, in float32
 
 
-def coil_maps(n_coils: int, shape: tuple[int, int], *, normalised: bool) -> torch.Tensor:
+BATCH = 3
+
+
+def coil_maps(n_coils: int, shape: tuple[int, int], *, normalised: bool, batched: bool = False) -> torch.Tensor:
     random = np.random.default_rng(n_coils)
-    maps = random.standard_normal((n_coils, *shape)) + 1j * random.standard_normal((n_coils, *shape))
+    whole = (BATCH, n_coils, *shape) if batched else (n_coils, *shape)
+    maps = random.standard_normal(whole) + 1j * random.standard_normal(whole)
     if normalised:
-        maps /= np.linalg.norm(maps, axis=0)
+        maps /= np.linalg.norm(maps, axis=-3, keepdims=True)
     return torch.from_numpy(maps).to(torch.complex64)
 
 
@@ -36,6 +40,9 @@ MODELS: dict[str, SensingModel] = {
     "points, 3 coils": CartesianMRI((9, 8), "points", coil_maps(3, (9, 8), normalised=True)),
     "points, 1 coil": CartesianMRI((6, 8), "points", coil_maps(1, (6, 8), normalised=True)),
     "points, scaled coils": CartesianMRI((8, 8), "points", coil_maps(3, (8, 8), normalised=False)),
+    "lines, 2 coils each": CartesianMRI((9, 8), "lines", coil_maps(2, (9, 8), normalised=True, batched=True)),
+    "points, 3 coils each": CartesianMRI((8, 7), "points", coil_maps(3, (8, 7), normalised=True, batched=True)),
+    "points, scaled coils each": CartesianMRI((6, 8), "points", coil_maps(2, (6, 8), normalised=False, batched=True)),
     "hadamard": HadamardDMD((16, 16)),
     "hadamard, wide": HadamardDMD((4, 32)),
     "hadamard, tall": HadamardDMD((64, 2)),
@@ -48,7 +55,12 @@ MODELS: dict[str, SensingModel] = {
 EVERY = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
 MRI = pytest.mark.parametrize("model", [m for m in MODELS.values() if isinstance(m, CartesianMRI)], ids=str)
 HADAMARD = pytest.mark.parametrize("model", [m for m in MODELS.values() if isinstance(m, HadamardDMD)], ids=str)
-BATCH = 3
+
+
+def one_of(model: SensingModel, b: int) -> SensingModel:
+    """The model that image b of a batch has."""
+    maps = getattr(model, "coil_maps", None)
+    return model if maps is None or maps.ndim == 3 else model.with_coil_maps(maps[b : b + 1])
 
 
 def normal(shape: tuple[int, ...], dtype: torch.dtype, seed: int = 0) -> torch.Tensor:
@@ -123,9 +135,36 @@ def test_linear(model: SensingModel) -> None:
 def test_images_of_a_batch_are_independent(model: SensingModel) -> None:
     image, coefficients = image_of(model), coefficients_of(model)
     for b in range(BATCH):
-        assert relative_error(model(image[b : b + 1])[0], model(image)[b]) <= TOLERANCE
-        alone = model.adjoint(coefficients[b : b + 1])[0]
+        assert relative_error(one_of(model, b)(image[b : b + 1])[0], model(image)[b]) <= TOLERANCE
+        alone = one_of(model, b).adjoint(coefficients[b : b + 1])[0]
         assert relative_error(alone, model.adjoint(coefficients)[b]) <= TOLERANCE
+
+
+@EVERY
+@pytest.mark.parametrize("n_patterns", [1, BATCH])
+@pytest.mark.parametrize("learning", [False, True])
+def test_gram_is_the_adjoint_of_weighted_coefficients(model: SensingModel, n_patterns: int, learning: bool) -> None:
+    image = image_of(model)
+    weights = torch.rand((n_patterns, model.n_units), generator=torch.Generator().manual_seed(4))
+    given = image.clone(), weights.clone()
+    expected = model.adjoint(model.per_unit(weights) * model.coefficients(image))
+    with torch.set_grad_enabled(learning):
+        assert relative_error(model.gram(image, weights), expected) <= TOLERANCE
+    assert torch.equal(image, given[0])
+    assert torch.equal(weights, given[1])
+
+
+@EVERY
+def test_the_gain_bound_holds_for_each_image(model: SensingModel) -> None:
+    bound = model.gain_bound
+    assert bound.shape in ((), (BATCH, 1, 1))
+    image, ones = image_of(model), torch.ones(1, model.n_units)
+    for _ in range(30):  # power iterations reach the largest eigenvalue from below
+        image = model.gram(image, ones)
+        image = image / image.abs().square().sum((-2, -1), keepdim=True).sqrt()
+    largest = (image.conj() * model.gram(image, ones)).real.sum((-2, -1), keepdim=True)
+    assert (largest <= bound * (1 + TOLERANCE)).all()
+    assert (largest >= 0.7 * bound).all()
 
 
 @EVERY
@@ -234,9 +273,10 @@ def test_coordinates_and_distance(model: SensingModel) -> None:
 def test_a_reading_is_the_fourier_integral(model: CartesianMRI) -> None:
     """Σ S(r) image(r) exp(−2πi k·r)/√N with positions and frequencies counted from the centre."""
     rows, columns = model.image_shape
-    image = image_of(model)[:1]
+    image = image_of(model)
     maps = torch.ones(1, rows, columns) if model.coil_maps is None else model.coil_maps
-    weighted = (maps * image).numpy().astype(np.complex128)
+    maps = maps if maps.ndim == 3 else maps[0]
+    weighted = (maps * image[0]).numpy().astype(np.complex128)
     waves = []
     for n in (rows, columns):
         position = np.arange(n) - n // 2
@@ -277,6 +317,10 @@ def test_impossible_mri_is_refused() -> None:
         CartesianMRI((8, 8), "spiral")
     with pytest.raises(RecipeError, match="1x8"):
         CartesianMRI((1, 8))
+    with pytest.raises(ValueError, match="hadamard_dmd has no coils"):
+        HadamardDMD((8, 8)).with_coil_maps(coil_maps(2, (8, 8), normalised=True))
+    with pytest.raises(AcquisitionError, match=r"\(8, 8\), expected"):
+        CartesianMRI((8, 8), "points", coil_maps(2, (8, 8), normalised=True)[0])
     with pytest.raises(AcquisitionError, match=r"\(2, 8, 9\), expected \(coils, 8, 8\)"):
         CartesianMRI((8, 8), "points", coil_maps(2, (8, 9), normalised=True))
 

@@ -13,7 +13,7 @@ from acqplan.errors import RecipeError
 from acqplan.measurement import measured
 from acqplan.metrics import psnr
 from acqplan.reconstructors.base import from_channels, image_scale, to_channels
-from acqplan.reconstructors.data_consistency import conjugate_gradient, enforce_data
+from acqplan.reconstructors.data_consistency import conjugate_gradient, enforce_data, solve
 from acqplan.reconstructors.unet import UNet
 from acqplan.reconstructors.unrolled import Unrolled
 from acqplan.reconstructors.wavelet import Wavelet
@@ -124,6 +124,42 @@ def test_penalty_image_and_data_get_gradients(sensing: SensingModel) -> None:
         assert tensor.grad is not None
         assert torch.isfinite(tensor.grad.abs()).all()
         assert tensor.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("encoding", ["lines", "points"])
+def test_several_coils_have_the_gradient_of_the_exact_solution(encoding: str) -> None:
+    """Against a dense solution, which autograd takes apart by itself."""
+    sensing = two_coils(encoding)
+    data = sensing.coefficients(image_of(sensing, 2, 1))
+    unit = torch.eye(20, dtype=torch.complex64).reshape(20, 4, 5)
+    matrix = sensing.coefficients(unit).flatten(1).T  # [readings, pixels]
+    target = image_of(sensing, 2, 5)
+    gradients = []
+    for dense in (False, True):
+        image = image_of(sensing, 2).requires_grad_()
+        counts = (counts_of(sensing) / 5).requires_grad_()  # grey, as where a pattern is being learned
+        penalty = torch.tensor(0.3, requires_grad=True)
+        given = measured(data, counts, sensing)
+        if dense:
+            repeats = sensing.per_unit(counts.clamp(max=1)).expand(1, *data.shape[1:]).flatten(1)
+            normal = matrix.mH @ (repeats[0][:, None] * matrix) + penalty * torch.eye(20)
+            right = given.flatten(1) @ matrix.conj() + penalty * image.flatten(1)
+            result = torch.linalg.solve(normal, right.T).T.reshape(image.shape)
+        else:
+            result = enforce_data(image, given, counts, penalty, sensing)
+        (result - target).abs().square().sum().backward()
+        gradients.append([image.grad, counts.grad, penalty.grad])
+    for found, exact in zip(*gradients, strict=True):
+        assert found is not None
+        assert exact is not None
+        assert (found - exact).abs().max() <= 0.01 * exact.abs().max()
+
+
+def test_nothing_is_kept_of_a_solution_without_gradient() -> None:
+    right = torch.ones(1, 2, 2)
+    assert not solve(lambda x: 2 * x, right, 3).requires_grad
+    with torch.inference_mode():
+        assert torch.equal(solve(lambda x: 2 * x, right, 3), right / 2)
 
 
 def test_conjugate_gradients_solve_a_small_system_in_as_many_steps_as_unknowns() -> None:
