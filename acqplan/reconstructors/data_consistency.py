@@ -82,7 +82,10 @@ def solve(operator: Callable[[torch.Tensor], torch.Tensor], right: torch.Tensor,
     if not torch.is_grad_enabled():
         return x
     change = right - operator(x)
-    return x + _Inverse.apply(change, operator, iterations) if change.requires_grad else x
+    if not change.requires_grad:
+        return x
+    correction: torch.Tensor = _Inverse.apply(change, operator, iterations)  # type: ignore[no-untyped-call]
+    return x + correction
 
 
 class _Inverse(torch.autograd.Function):

@@ -15,7 +15,6 @@ from acqplan.reconstructors.base import Reconstructor
 from acqplan.registry import find, kinds
 from acqplan.sensing.base import SensingModel
 
-
 _BATCH = 3
 
 
