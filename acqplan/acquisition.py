@@ -43,6 +43,10 @@ class Acquisition:
         complex64[C, *image_shape] or None (single coil).
     geometry
         Position in space of the image, or None.
+    order_is_assumed
+        ``order`` is the plan's without what got lost: the file itself doesn't state it.
+    facts
+        What else the file states, JSON-ready, as in `Scan`.
     """
 
     readings: npt.NDArray[np.generic]
@@ -52,6 +56,13 @@ class Acquisition:
     coil_maps: npt.NDArray[np.complex64] | None = None
     geometry: Geometry | None = None
     record: dict[str, str] = field(default_factory=dict)
+    order_is_assumed: bool = False
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def states_pattern(self) -> bool:
+        """Whether the file says what was measured, by a digest or by the units."""
+        return self.pattern_digest is not None or (self.order is not None and not self.order_is_assumed)
 
 
 @dataclass(frozen=True, eq=False)

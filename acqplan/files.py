@@ -1,4 +1,4 @@
-"""Results appear whole or not at all: write beside the target, sync, then rename into place."""
+"""Results appear whole or not at all: written beside the target, synced, renamed. What is read may be damaged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from acqplan.errors import OutputError
+from acqplan.errors import AcqplanError, OutputError
 
 
 def check_writable(path: Path, *, overwrite: bool = False) -> None:
@@ -77,6 +77,23 @@ def atomic_folder(path: Path, *, overwrite: bool = False, mark: str = "manifest.
             _sync(path.absolute().parent)
     finally:
         shutil.rmtree(holder, ignore_errors=True)
+
+
+@contextmanager
+def readable(path: Path, error: type[AcqplanError], remedy: str) -> Iterator[None]:
+    """Turn whatever a parser raises on a damaged file into one ``error`` that names the file.
+
+    Put nothing but the calls of the parser into the block: numpy, h5py, zipfile and tifffile raise many
+    kinds of exceptions on a damaged file, and a mistake of acqplan must not look like one.
+    """
+    try:
+        yield
+    except error:
+        raise
+    except Exception as cause:
+        reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
+        reason = " ".join(reason.split()).rstrip(".") or type(cause).__name__
+        raise error(f"{path} can't be read: {reason}.", remedy) from cause
 
 
 @contextmanager

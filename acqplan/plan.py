@@ -183,7 +183,7 @@ class Plan:
             )
         if order is not None:
             self._check_units(order, acquisition.source)
-        elif digest is None and not assume_plan:
+        if not acquisition.states_pattern and not assume_plan:
             raise PatternMismatch(
                 f"{acquisition.source} doesn't say which pattern it was acquired with.",
                 "If you are sure that it was this plan's, pass --assume-plan.",

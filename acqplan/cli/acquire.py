@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from acqplan.cli import arguments, console
-from acqplan.cli.arguments import examples
+from acqplan.cli.arguments import DetectorFile, ReadOptions, examples
 from acqplan.cli.plans import Overwrite, PlanFile
 from acqplan.errors import InstrumentError, OutputError, RecipeError
 
@@ -31,6 +31,7 @@ RECONSTRUCT_EXAMPLES = examples(
     "acqplan reconstruct brain.acqplan acquired.h5 -o recon.nii.gz",
     "acqplan reconstruct brain.acqplan kspace.cfl -o recon.h5",
     "acqplan reconstruct cells.acqplan trace.csv --assume-plan -o cells.tif",
+    "acqplan reconstruct cells.acqplan daq.csv --detector pmt.json --option reference_frames=::65 -o cells.ome.tif",
 )
 
 
@@ -172,6 +173,8 @@ def reconstruct(
     acquired_format: Annotated[
         str | None, typer.Option("--format", metavar="FORMAT", help="Format of ACQUIRED (default: what it contains).")
     ] = None,
+    option: ReadOptions = None,
+    detector: DetectorFile = None,
     part: Annotated[
         str | None,
         typer.Option(
@@ -197,13 +200,14 @@ def reconstruct(
     from acqplan.plan import Plan
 
     position = arguments.positions(knob)
+    options = arguments.trace_options(option, detector)
     outputs.check_part(output, part)
     check_writable(output, overwrite=overwrite)
     loaded = Plan.load(plan)
     if position is not None:
         loaded.checked_knob(position)
-    acquisition = for_acquired(acquired, acquired_format).read_acquired(acquired, loaded)
-    is_stated = acquisition.pattern_digest is not None or acquisition.order is not None
+    acquisition = for_acquired(acquired, acquired_format, options).read_acquired(acquired, loaded)
+    is_stated = acquisition.states_pattern
     if assume_plan and not is_stated:
         outputs.check_stampable(output)
     image = loaded.reconstruct(acquisition, assume_plan=assume_plan, knob=position)

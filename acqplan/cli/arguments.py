@@ -4,12 +4,30 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from acqplan.errors import RecipeError
+
+ReadOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        metavar="NAME=VALUE",
+        help="How to read ACQUIRED, like sample_rate_hz=1e6; may be repeated. See docs/detector.md.",
+    ),
+]
+DetectorFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--detector",
+        metavar="FILE",
+        help="DMD: detector file of acqplan calibrate; the values are its ADC's.",
+    ),
+]
 
 _SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0}
 
@@ -123,6 +141,12 @@ def positions(text: str | None) -> list[float] | None:
         raise RecipeError(
             f"The knob is at {text!r}, expected numbers.", "Write it like --knob 0.3, or 0.3,0.8 for two."
         ) from error
+
+
+def trace_options(texts: list[str] | None, detector: Path | None) -> dict[str, Any]:
+    """The settings of a format of acquired data: ``--option``, and ``--detector`` as one of them."""
+    given = options(texts)
+    return given if detector is None else {**given, "detector": str(detector)}
 
 
 def options(texts: list[str] | None) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from acqplan.cli import console
-from acqplan.cli.arguments import examples
+from acqplan.cli import arguments, console
+from acqplan.cli.arguments import DetectorFile, ReadOptions, examples
 from acqplan.cli.plans import Overwrite, PlanFile
 from acqplan.errors import RecipeError
 
@@ -46,6 +46,8 @@ def explore(
     acquired_format: Annotated[
         str | None, typer.Option("--format", metavar="FORMAT", help="Format of ACQUIRED (default: what it contains).")
     ] = None,
+    option: ReadOptions = None,
+    detector: DetectorFile = None,
     assume_plan: Annotated[
         bool, typer.Option("--assume-plan", help="Accept data that don't say which pattern they were acquired with.")
     ] = False,
@@ -66,7 +68,9 @@ def explore(
     if output is not None and not serve:
         check_writable(output, overwrite=overwrite)
     loaded = Plan.load(plan)
-    acquisition = for_acquired(acquired, acquired_format).read_acquired(acquired, loaded)
+    acquisition = for_acquired(acquired, acquired_format, arguments.trace_options(option, detector)).read_acquired(
+        acquired, loaded
+    )
     explorer = Explorer(loaded, acquisition, noise=_noise(loaded, noise), assume_plan=assume_plan)
     if serve:
         from acqplan.cli.explore_page import serve as serve_page

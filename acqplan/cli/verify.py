@@ -9,13 +9,15 @@ from typing import Annotated
 
 import typer
 
-from acqplan.cli import console
-from acqplan.cli.arguments import examples
+from acqplan.cli import arguments, console
+from acqplan.cli.arguments import DetectorFile, ReadOptions, examples
 
 EXAMPLES = examples(
     "acqplan verify brain.acqplan acquired.h5",
     "acqplan verify cells.acqplan trace.csv --assume-plan",
     "acqplan verify brain.acqplan acquired.h5 --json",
+    "acqplan verify cells.acqplan daq.mat --detector pmt.json --option signal=ai0 --option trigger=ai1 "
+    "--option sample_rate_hz=1e6 --assume-plan",
 )
 
 
@@ -25,6 +27,8 @@ def verify(
     acquired_format: Annotated[
         str | None, typer.Option("--format", metavar="FORMAT", help="Format of ACQUIRED (default: what it contains).")
     ] = None,
+    option: ReadOptions = None,
+    detector: DetectorFile = None,
     assume_plan: Annotated[
         bool, typer.Option("--assume-plan", help="Data that don't say their pattern are this plan's.")
     ] = False,
@@ -35,8 +39,9 @@ def verify(
     from acqplan.instruments.lookup import for_acquired
     from acqplan.plan import Plan
 
+    options = arguments.trace_options(option, detector)
     loaded = Plan.load(plan)
-    scan = for_acquired(acquired, acquired_format).read_scan(acquired, loaded)
+    scan = for_acquired(acquired, acquired_format, options).read_scan(acquired, loaded)
     findings = verification.verify(loaded, scan, assume_plan=assume_plan)
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))

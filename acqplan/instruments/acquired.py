@@ -86,9 +86,7 @@ def acquisition_from(
     if "readings" not in arrays:
         raise AcquisitionError(f"{path} holds no readings.", OTHER_FILE)
     readings = _readings(arrays["readings"], plan, path)
-    digest = texts.get("pattern_digest")
-    if digest is not None and not re.fullmatch(r"[0-9a-f]{64}", digest):
-        raise AcquisitionError(f"{path} holds a pattern digest that is none: {digest[:80]!r}.", FRESH_COPY)
+    digest = checked_digest(texts.get("pattern_digest"), path)
     order = _order(arrays.get("order"), len(readings), path)
     if order is not None and digest == plan.pattern.digest and not np.array_equal(order, plan.pattern.order):
         raise AcquisitionError(f"{path} contradicts itself: its order isn't that of its pattern digest.", FRESH_COPY)
@@ -103,6 +101,13 @@ def acquisition_from(
         geometry = Geometry(affine.astype(np.float64))
     record = {name: texts[name] for name in ("plan_id", "source") if name in texts}
     return Acquisition(readings, digest, str(path), order, maps, geometry, record)
+
+
+def checked_digest(digest: str | None, path: Path) -> str | None:
+    """The digest that a file states, if any; `AcquisitionError` if it is none."""
+    if digest is not None and not re.fullmatch(r"[0-9a-f]{64}", digest):
+        raise AcquisitionError(f"{path} holds a pattern digest that is none: {digest[:80]!r}.", FRESH_COPY)
+    return digest
 
 
 def _numbers(values: npt.NDArray[Any], name: str, path: Path) -> npt.NDArray[Any]:

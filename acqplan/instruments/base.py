@@ -9,7 +9,6 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,8 +19,9 @@ import torch
 
 import acqplan
 from acqplan.acquisition import Acquisition, Scan
-from acqplan.errors import AcqplanError, AcquisitionError, InstrumentError, OutputError
+from acqplan.errors import AcquisitionError, InstrumentError, OutputError
 from acqplan.files import atomic_file, atomic_folder, check_writable
+from acqplan.files import readable as readable
 from acqplan.pattern import Pattern
 from acqplan.plan import Plan
 from acqplan.sensing.base import SensingModel
@@ -139,7 +139,7 @@ class Instrument(ABC):
     def read_scan(self, path: Path, plan: Plan) -> Scan:
         """Read everything acquired that a file holds, as `read_acquired` does; by default that is one image."""
         acquisition = self.read_acquired(path, plan)
-        return Scan([acquisition], acquisition.source, acquisition.geometry)
+        return Scan([acquisition], acquisition.source, acquisition.geometry, acquisition.facts)
 
 
 def export(plan: Plan, instrument: Instrument, folder: Path, *, overwrite: bool = False) -> None:
@@ -152,9 +152,9 @@ def export(plan: Plan, instrument: Instrument, folder: Path, *, overwrite: bool 
     OutputError
         ``folder`` exists (without ``overwrite``) or can't be written.
     """
+    _check_modality(instrument, plan)
     if not instrument.exports:
         raise InstrumentError(f"The format {instrument.kind!r} holds no patterns.", "See acqplan formats.")
-    _check_modality(instrument, plan)
     problems = instrument.check(plan)
     if problems:
         raise InstrumentError(" ".join(problems), "Change the device's settings or design a plan that fits it.")
@@ -238,23 +238,6 @@ def _move_or_remove(fresh: Path, target: Path) -> None:
         os.replace(fresh, target)
     else:
         target.unlink(missing_ok=True)
-
-
-@contextmanager
-def readable(path: Path, error: type[AcqplanError], remedy: str) -> Iterator[None]:
-    """Turn whatever a parser raises on a damaged file into one ``error`` that names the file.
-
-    Put nothing but the calls of the parser into the block: numpy, h5py, zipfile and tifffile raise many
-    kinds of exceptions on a damaged file, and a mistake of acqplan must not look like one.
-    """
-    try:
-        yield
-    except error:
-        raise
-    except Exception as cause:
-        reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
-        reason = " ".join(reason.split()).rstrip(".") or type(cause).__name__
-        raise error(f"{path} can't be read: {reason}.", remedy) from cause
 
 
 def check_image(image: torch.Tensor, sensing: SensingModel) -> None:

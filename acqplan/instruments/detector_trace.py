@@ -1,8 +1,9 @@
-"""The trace of a single-pixel detector: one value per shown frame, as CSV or as a NumPy array."""
+"""The trace of a single-pixel detector: one value per shown frame, or a signal that is cut into frames."""
 
 from __future__ import annotations
 
 import codecs
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,21 +11,17 @@ import numpy.typing as npt
 
 from acqplan.acquisition import Acquisition
 from acqplan.errors import AcquisitionError, InstrumentError
-from acqplan.instruments.acquired import (
-    FRESH_COPY,
-    OTHER_FILE,
-    TEXTS,
-    acquisition_from,
-    fields_of,
-    first_bytes,
-    is_npy,
-    load_npy,
-)
-from acqplan.instruments.base import readable
-from acqplan.plan import Plan
+from acqplan.instruments.acquired import TEXTS, acquisition_from, checked_digest, fields_of, first_bytes
+from acqplan.plan import MISSING_AT_MOST, Plan
+from acqplan.traces.reading import read_pattern_trace
+from acqplan.traces.settings import TraceSettings
 
-_TITLE = "# acqplan detector trace"
-_ONE_COLUMN = "Give one value per frame, one per line, in the order in which the frames were shown."
+_TITLE = "# acqplan detector"
+_CAUSES = {
+    "saturated": ("at the end of the detector's range", "Lower the light or the gain, and acquire again."),
+    "dropped": ("missing", "Acquire again, or pass the plan that was played."),
+    "repeated": ("there more than once", "Acquire again."),
+}
 
 
 def is_trace(path: Path) -> bool:
@@ -34,7 +31,7 @@ def is_trace(path: Path) -> bool:
     except (AcquisitionError, UnicodeDecodeError):
         return False
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    return text.startswith(_TITLE) or (bool(lines) and _number(lines[0].split(",")[0]) is not None)
+    return text.startswith(_TITLE) or (bool(lines) and _is_number(lines[0].split(",")[0]))
 
 
 def write_trace(acquisition: Acquisition, plan: Plan, path: Path) -> None:
@@ -52,78 +49,73 @@ def write_trace(acquisition: Acquisition, plan: Plan, path: Path) -> None:
         "unit": "photo-electrons per frame, dark signal subtracted",
         "rows": "one per shown frame; the + and then the - frame of each reading",
     }
-    lines = [_TITLE, *(f"# {name}: {text}" for name, text in header.items()), "frame,photo_electrons"]
+    lines = [f"{_TITLE} trace", *(f"# {name}: {text}" for name, text in header.items()), "frame,photo_electrons"]
     lines.extend(f"{frame},{value:.9g}" for frame, value in enumerate(values.tolist()))  # 9 digits: float32 exactly
     path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
 
 
-def read_trace(path: Path, plan: Plan) -> Acquisition:
-    """Read a trace: acqplan's CSV, a bare CSV of one value per line (or all on one line), or a ``.npy``.
+def read_trace(path: Path, plan: Plan, settings: TraceSettings | None = None) -> Acquisition:
+    """Read a trace of any file and setting that `acqplan.traces` knows.
 
-    A bare trace can't say which pattern it was acquired with.
+    Readings with a frame that was dropped, repeated or saturated are left out: `Acquisition.order` names the units of
+    the others. A trace without plan or digest can't say which pattern it was acquired with.
 
     Raises
     ------
     AcquisitionError
-        Not such a file, a value that is no number, or frames that are missing or out of order.
+        Not such a file, a value that is no number, another number of frames than the plan shows, or too many that
+        aren't measured.
     """
     _check_detector(plan, AcquisitionError)
-    if is_npy(first_bytes(path, 8)):
-        return acquisition_from({"readings": load_npy(path)}, {}, path, plan)
-    with readable(path, AcquisitionError, OTHER_FILE):
-        text = path.read_text(encoding="utf-8-sig")
-    header: dict[str, str] = {}
-    values = _values(text, header, path)
-    if "frames" in header and header["frames"] != str(values.size):
-        raise AcquisitionError(f"{path} holds {values.size} of {header['frames']} frames.", FRESH_COPY)
-    texts: dict[str, str] = {name: header[name] for name in TEXTS if name in header}
-    return acquisition_from({"readings": values}, texts, path, plan)
+    per_unit = plan.sensing.frames_per_unit
+    n_readings = plan.pattern.n_readings
+    settings = settings or TraceSettings()
+    picture_time_s = None if plan.budget.reading_time_s is None else plan.budget.reading_time_s / per_unit
+    if not settings.is_continuous and settings.frame_time_us is None and picture_time_s is not None:
+        settings = replace(settings, frame_time_us=1e6 * picture_time_s)
+
+    def check(texts: dict[str, str]) -> None:
+        """A trace of another plan is told by its digest rather than by its length."""
+        digest = checked_digest(texts.get("pattern_digest"), path)
+        plan.check_acquisition(Acquisition(np.zeros(0), digest, str(path)), assume_plan=True)
+
+    trace = read_pattern_trace(path, settings, n_readings * per_unit, per_unit, check)
+    measured = np.asarray(trace.measured.reshape(n_readings, per_unit).all(axis=1))
+    _check_measured(measured, trace.facts["frames"], path)
+    readings = trace.values.reshape(n_readings, per_unit)[measured]
+    texts: dict[str, str] = {name: trace.texts[name] for name in TEXTS if name in trace.texts}
+    acquisition = acquisition_from({"readings": readings.ravel()}, texts, path, plan)
+    order = None
+    if not measured.all():
+        order = plan.pattern.order[measured]
+    return replace(
+        acquisition,
+        order=order,
+        order_is_assumed=order is not None and acquisition.pattern_digest is None,
+        facts={**trace.facts, "positions": np.flatnonzero(measured).tolist()} if order is not None else trace.facts,
+    )
 
 
-def _values(text: str, header: dict[str, str], path: Path) -> npt.NDArray[np.float64]:
-    """float64[frames] of the text; its header lines go into ``header``."""
-    rows = _rows(text, header, path)
-    if not rows:
-        return np.zeros(0)
-    if len(rows) == 1 and len(rows[0]) != 2:
-        return np.array(rows[0])
-    widths = {len(row) for row in rows}
-    if widths not in ({1}, {2}):
-        raise AcquisitionError(f"{path} has rows of {max(widths)} values.", _ONE_COLUMN)
-    table = np.array(rows)
-    wrong = np.flatnonzero(table[:, 0] != np.arange(len(rows)))
-    if widths == {2} and wrong.size:
-        raise AcquisitionError(
-            f"{path} has frame {table[wrong[0], 0]:g} where frame {wrong[0]} is due, counted from 0.", _ONE_COLUMN
-        )
-    return np.asarray(table[:, -1])
+def _check_measured(measured: npt.NDArray[np.bool_], frames: dict[str, list[int]], path: Path) -> None:
+    """Raise `AcquisitionError` that names the commonest cause if too many readings are lost."""
+    lost = int((~measured).sum())
+    if lost <= MISSING_AT_MOST * measured.size:
+        return
+    cause = max(_CAUSES, key=lambda name: len(frames[name]))
+    what, remedy = _CAUSES[cause]
+    raise AcquisitionError(
+        f"{path} has {len(frames[cause])} of {frames['shown']} frames {what}: {lost} of {measured.size} readings are "
+        f"lost, at most {MISSING_AT_MOST:.0%} may be.",
+        remedy,
+    )
 
 
-def _rows(text: str, header: dict[str, str], path: Path) -> list[list[float]]:
-    """The rows of numbers, after one row of names if there is one."""
-    rows: list[list[float]] = []
-    named = False
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.startswith("#"):
-            key, _, value = line[1:].partition(":")
-            header[key.strip()] = value.strip()
-        elif line.strip():
-            cells = [_number(cell) for cell in line.split(",")]
-            row = [cell for cell in cells if cell is not None]
-            if not row and not rows and not named:
-                named = True
-            elif len(row) != len(cells):
-                raise AcquisitionError(f"Line {number} of {path} is {line[:60]!r}, expected a number.", _ONE_COLUMN)
-            else:
-                rows.append(row)
-    return rows
-
-
-def _number(cell: str) -> float | None:
+def _is_number(cell: str) -> bool:
     try:
-        return float(cell)
+        float(cell)
     except ValueError:
-        return None
+        return False
+    return True
 
 
 def _check_detector(plan: Plan, error: type[AcquisitionError] | type[InstrumentError]) -> None:

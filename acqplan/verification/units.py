@@ -37,16 +37,15 @@ def pattern(plan: Plan, scan: Scan) -> Iterator[Finding]:
 
 
 def _of_one(plan: Plan, planned: IntArray, name: str, source: str, acquisition: Acquisition) -> Iterator[Finding]:
-    if acquisition.pattern_digest is None and acquisition.order is None:
+    if not acquisition.states_pattern:
         yield Finding(
             "error",
             "unstated pattern",
             f"{source} doesn't say which pattern it was acquired with.",
             "If you are sure that it was this plan's, pass --assume-plan.",
         )
-        return
     try:
-        plan.check_acquisition(acquisition)
+        plan.check_acquisition(acquisition, assume_plan=True)
     except AcquisitionError as error:
         yield Finding("error", "pattern", error.problem, error.remedy)
         return

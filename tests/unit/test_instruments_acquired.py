@@ -140,11 +140,12 @@ def test_bare_traces_are_read_but_not_trusted(dmd: Plan, text: str, tmp_path: Pa
         ("frame,value\n", "no readings"),
         ("frame\nframe\n1\n", "Line 2 of"),
         ("1\n2\nthree\n", "Line 3 of"),
-        ("1;5\n2;5\n", "Line 2 of"),
-        ("0,1,2\n3,4,5\n", "rows of 3 values"),
-        ("1\n2,3\n", "rows of 2 values"),
-        ("0,5\n2,5\n", "frame 2 where frame 1 is due"),
-        ("1.5,5\n1,5\n", "frame 1.5 where frame 0 is due"),
+        ("0,1,2\n3,4,5\n", "3 columns or arrays that may be the signal"),
+        ("1\n2,3\n", "rows of 1 and 2 numbers"),
+        ("0,5\n2,5\n", "10 of 12 frames missing"),
+        ("1.5,5\n1,5\n", "something else than whole numbers"),
+        ("1,5\n0,5\n", "frame 0 after frame 1"),
+        ("1,5\n12,5\n", "has frame 12, but only 12 frames"),
         ("# frames: 12\n1\n2\n", "holds 2 of 12 frames"),
         ("# pattern_digest: abc\n1\n2\n", "digest that is none: 'abc'"),
     ],
@@ -160,8 +161,10 @@ def test_traces_of_another_length_are_refused(dmd: Plan, n_values: int, tmp_path
     np.savetxt(tmp_path / "t.csv", np.arange(n_values))
     np.save(tmp_path / "t.npy", np.arange(n_values))
     for name in ("t.csv", "t.npy"):
-        with pytest.raises(AcquisitionError, match="holds readings of shape"):
-            dmd.reconstruct(DmdTiff().read_acquired(tmp_path / name, dmd), assume_plan=True)
+        with pytest.raises(AcquisitionError, match=f"holds {n_values} frames, the plan shows 12"):
+            DmdTiff().read_acquired(tmp_path / name, dmd)
+    with pytest.raises(AcquisitionError, match="holds readings of shape"):
+        dmd.reconstruct(NumpyFiles().read_acquired(tmp_path / "t.npy", dmd), assume_plan=True)
 
 
 def test_traces_are_not_for_mri(tmp_path: Path) -> None:
@@ -277,7 +280,7 @@ def test_order_without_digest_decides(dmd: Plan, tmp_path: Path) -> None:
     path = tmp_path / "r.npz"
     np.savez(path, readings=np.ones((6, 2)), order=dmd.pattern.order)
     dmd.reconstruct(NumpyFiles().read_acquired(path, dmd))
-    np.savez(path, readings=np.ones((6, 2)), order=dmd.pattern.order[::-1])
+    np.savez(path, readings=np.ones((6, 2)), order=dmd.pattern.order + 1)
     with pytest.raises(PatternMismatch, match="other positions"):
         dmd.reconstruct(NumpyFiles().read_acquired(path, dmd))
 
