@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,10 @@ from acqplan.raw.extra import library
 
 EMBEDDED = ("embedded", "interleaved")
 """Calibration modes whose reference lines belong to the k-space of the image."""
-UNKNOWN_POSITION = "unknown"
+UNKNOWN_POSITION, UNKNOWN_FIELD_OF_VIEW = "position", "field_of_view"
+UNKNOWN = "unknown"
+"""What acqplan writes as these user parameters where the header must state something and nothing is known."""
+
 NO_HEADER = "Convert it again from the scanner's file, with the header."
 
 _COUNTER = 1 << 16  # counters of the acquisition header have 16 bits
@@ -82,6 +85,8 @@ def parse(xml: bytes, path: Path) -> Header:
         raise AcquisitionError(f"{path} has a header that can't be read: {cause}.", NO_HEADER) from error
     if not encodings:
         raise AcquisitionError(f"{path} has a header without an encoding.", NO_HEADER)
+    if texts.get(UNKNOWN_FIELD_OF_VIEW) == UNKNOWN:
+        encodings = tuple(replace(each, field_of_view_mm=None) for each in encodings)
     return Header(encodings, float(bandwidth), texts, parameters, numbers.get("noise_std"))
 
 
@@ -101,7 +106,6 @@ def _encoding(given: Any, path: Path) -> Encoding:
     else:
         share = int(recon.matrixSize.x) / sides[0]
     n_readout = min(sides[0], max(1, round(sides[0] * share)))
-    known = all(side > 0 for side in fov)
     limits = given.encodingLimits
     centre = []
     for limit, side in ((limits.kspace_encoding_step_1, sides[1]), (limits.kspace_encoding_step_2, sides[2])):
@@ -111,7 +115,7 @@ def _encoding(given: Any, path: Path) -> Encoding:
         sides,
         n_readout,
         (centre[0], centre[1]),
-        (fov[0] * n_readout / sides[0], fov[1], fov[2]) if known else None,
+        (fov[0] * n_readout / sides[0], fov[1], fov[2]) if all(side > 0 for side in fov) else None,
         str(given.trajectory.value),
         str(mode.value) if mode is not None else "embedded",
     )

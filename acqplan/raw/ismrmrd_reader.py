@@ -295,7 +295,7 @@ class _Reader:
         fov = encoding.field_of_view_mm
         directions = np.stack([heads[0][f"{name}_dir"] for name in ("read", "phase", "slice")]).astype(np.float64)
         lengths = np.linalg.norm(directions, axis=1)
-        stated = self.header.texts.get("position") != ismrmrd_header.UNKNOWN_POSITION
+        stated = self.header.texts.get(ismrmrd_header.UNKNOWN_POSITION) != ismrmrd_header.UNKNOWN
         positions = heads["position"][first].astype(np.float64)
         if not stated or fov is None or not np.allclose(lengths, 1, atol=1e-2) or not np.isfinite(positions).all():
             return ordinal, None
