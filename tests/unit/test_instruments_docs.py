@@ -46,7 +46,7 @@ def measure(frame: npt.NDArray[np.bool_]) -> float:
     return float(frame.sum())
 
 
-@pytest.mark.parametrize("kind", ["numpy", "table", "bart", "pulseq", "hdf5", "dmd-tiff"])
+@pytest.mark.parametrize("kind", ["numpy", "table", "bart", "pulseq", "ismrmrd", "hdf5", "dmd-tiff"])
 def test_example_runs(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = make_plan(kind)
     instrument = find("instruments", kind)()
@@ -62,6 +62,11 @@ def test_example_runs(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert np.array_equal(names["mask"], np.repeat(plan.pattern.mask[:, None], 4, axis=1))
     elif kind == "pulseq":
         assert names["places"] == [(1, 1), (0, 2), (0, 3)]
+    elif kind == "ismrmrd":
+        acquired = instrument.read_scan(Path("acquisitions.h5"), plan).acquisitions[0]
+        assert acquired.order is not None
+        assert acquired.order.tolist() == [5, 2, 3]
+        assert acquired.readings.any()
     elif kind == "hdf5":
         assert names["mask"].sum() == 3
     else:
