@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,12 @@ class Geometry:
     """
 
     affine: npt.NDArray[np.float64]
+
+    def of_slice(self, i: int) -> Geometry:
+        """Where slice ``i`` of the volume lies, as a volume of one slice."""
+        affine = self.affine.copy()
+        affine[:, 3] += i * affine[:, 2]
+        return Geometry(affine)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,3 +92,26 @@ class Scan:
     source: str
     geometry: Geometry | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def mapped(self, change: Callable[[Acquisition], Acquisition]) -> Scan:
+        """The scan with ``change`` applied to each acquisition when it is asked for: nothing is held twice."""
+        return replace(self, acquisitions=_Mapped(self.acquisitions, change))
+
+
+class _Mapped(Sequence[Acquisition]):
+    def __init__(self, acquisitions: Sequence[Acquisition], change: Callable[[Acquisition], Acquisition]) -> None:
+        self._acquisitions, self._change = acquisitions, change
+
+    def __len__(self) -> int:
+        return len(self._acquisitions)
+
+    @overload
+    def __getitem__(self, index: int) -> Acquisition: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Acquisition]: ...
+
+    def __getitem__(self, index: int | slice) -> Acquisition | Sequence[Acquisition]:
+        if isinstance(index, slice):
+            return _Mapped(self._acquisitions[index], self._change)
+        return self._change(self._acquisitions[index])

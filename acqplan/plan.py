@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import torch
 
 import acqplan
 from acqplan import plan_file, registry
-from acqplan.acquisition import Acquisition, Geometry
+from acqplan.acquisition import Acquisition, Geometry, Scan
 from acqplan.budget import Budget
 from acqplan.errors import AcqplanError, AcquisitionError, PatternMismatch, PlanFileError, RecipeError
 from acqplan.measurement import coefficients_of
@@ -227,6 +227,40 @@ class Plan:
             coefficients, counts = coefficients_of(acquisition, self.pattern, sensing)
             image: npt.NDArray[Any] = self.reconstructor(coefficients, counts, sensing, **given)[0].numpy()
         return image
+
+    def reconstruct_scan(
+        self, scan: Scan, *, assume_plan: bool = False, knob: Sequence[float] | None = None
+    ) -> Iterator[npt.NDArray[Any]]:
+        """The images[*image_shape] of a scan, one after another: no more than one is worked on at a time.
+
+        Arguments, values and errors as of `reconstruct`.
+        """
+        for acquisition in scan.acquisitions:
+            yield self.reconstruct(acquisition, assume_plan=assume_plan, knob=knob)
+
+    def planned_only(self, acquisition: Acquisition) -> Acquisition:
+        """What ``acquisition`` holds of the units that this plan measures, in the order of acquisition.
+
+        For data that hold more, such as a fully sampled scan; without extra units it is returned as it is. Its
+        pattern was then another, so that its digest is left out.
+
+        Raises
+        ------
+        PatternMismatch
+            It doesn't say which units it holds.
+        """
+        order = acquisition.order
+        if order is None:
+            raise PatternMismatch(
+                f"{acquisition.source} doesn't say which {self.sensing.unit_name}s it holds: "
+                "the planned ones can't be taken from it.",
+                "Give the order of its readings.",
+            )
+        inside = (order >= 0) & (order < self.sensing.n_units)
+        inside[inside] = self.pattern.mask[order[inside]]
+        if inside.all() or len(acquisition.readings) != order.size:
+            return acquisition
+        return replace(acquisition, readings=acquisition.readings[inside], order=order[inside], pattern_digest=None)
 
     def checked_knob(self, knob: Sequence[float]) -> tuple[float, ...]:
         """The position as numbers; `RecipeError` if this plan's reconstructor has no such position."""

@@ -125,14 +125,14 @@ def training_images(recipe: Recipe, stacks: list[ImageStack]) -> TrainingImages:
     return _prepare(recipe, parts, size)
 
 
-def evaluation_images(recipe: Recipe, stacks: list[ImageStack]) -> TrainingImages:
-    """Prepare all of the stacks as test images at the size of a plan's recipe."""
+def evaluation_images(recipe: Recipe, stacks: list[ImageStack], *, keep_empty: bool = False) -> TrainingImages:
+    """Prepare all of the stacks as test images at the size of a plan's recipe, with ``keep_empty`` empty ones too."""
     assert recipe.images.size is not None
     size = (recipe.images.size[0], recipe.images.size[1])
-    return _prepare(recipe, Split((), (), tuple(stacks)), size)
+    return _prepare(recipe, Split((), (), tuple(stacks)), size, keep_empty)
 
 
-def _prepare(recipe: Recipe, parts: Split, size: tuple[int, int]) -> TrainingImages:
+def _prepare(recipe: Recipe, parts: Split, size: tuple[int, int], keep_empty: bool = False) -> TrainingImages:
     how: Any = recipe.images.fit
     return prepare(
         parts,
@@ -141,6 +141,7 @@ def _prepare(recipe: Recipe, parts: Split, size: tuple[int, int]) -> TrainingIma
         is_complex=recipe.modality == "mri",
         binning=recipe.images.binning,
         seed=stream_seed(recipe.seed, "images"),
+        keep_empty=keep_empty,
     )
 
 

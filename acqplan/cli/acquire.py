@@ -1,4 +1,4 @@
-"""``acqplan simulate`` and ``acqplan reconstruct``: acquired data in and out."""
+"""``acqplan simulate``: what a virtual instrument acquires of an image or of a volume."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from acqplan.cli import arguments, console
-from acqplan.cli.arguments import DetectorFile, ReadOptions, examples
+from acqplan.cli.arguments import examples
 from acqplan.cli.plans import Overwrite, PlanFile
 from acqplan.errors import InstrumentError, OutputError, RecipeError
 
@@ -22,16 +22,11 @@ if TYPE_CHECKING:
     from acqplan.noise.base import NoiseModel
     from acqplan.plan import Plan
 
-SIMULATE_EXAMPLES = examples(
+EXAMPLES = examples(
     "acqplan simulate brain.acqplan volume.nii.gz --slice 90 --noise 0.01 -o acquired.h5",
     "acqplan simulate brain.acqplan sample:brain --exported brain-bart/ --as bart -o acquired.cfl",
+    "acqplan simulate brain.acqplan volume.nii.gz --slices all -o scan.h5",
     "acqplan simulate cells.acqplan cells.tif --tile 2,3 --photons 50 -o trace.csv --truth truth.npy",
-)
-RECONSTRUCT_EXAMPLES = examples(
-    "acqplan reconstruct brain.acqplan acquired.h5 -o recon.nii.gz",
-    "acqplan reconstruct brain.acqplan kspace.cfl -o recon.h5",
-    "acqplan reconstruct cells.acqplan trace.csv --assume-plan -o cells.tif",
-    "acqplan reconstruct cells.acqplan daq.csv --detector pmt.json --option reference_frames=::65 -o cells.ome.tif",
 )
 
 
@@ -44,6 +39,9 @@ def simulate(
     ] = None,
     slice_number: Annotated[
         int | None, typer.Option("--slice", metavar="N", help="Slice of a volume, from 0 (default: the middle one).")
+    ] = None,
+    slices: Annotated[
+        str | None, typer.Option(metavar="all|A-B", help="Several slices of a volume, both included, as one scan.")
     ] = None,
     tile: Annotated[
         str | None, typer.Option(metavar="ROW,COLUMN", help="Tile of a large image, from 0,0 (default: the centre).")
@@ -70,16 +68,22 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
-    """Acquire an image with a virtual instrument that plays the plan's exported files, with noise."""
-    from acqplan.cli.one_image import one_image
+    """Acquire an image, or slices of a volume, with a virtual instrument that plays the plan's exported files."""
+    import numpy as np
+
+    from acqplan.acquisition import Scan
+    from acqplan.cli.one_image import one_image, volume
     from acqplan.files import check_writable
-    from acqplan.instruments.base import save_acquired
+    from acqplan.instruments.base import save_scan
     from acqplan.instruments.lookup import for_acquired
     from acqplan.plan import Plan
     from acqplan.report.facts import noise_text
-    from acqplan.virtual_instrument import acquire_virtually
+    from acqplan.virtual_instrument import acquire_virtually, acquire_volume_virtually
 
     place = arguments.tile(tile)
+    if slices is not None and (slice_number is not None or place is not None):
+        raise RecipeError("--slices was given with --slice or --tile.", "Give one of them.")
+    first_and_last = None if slices == "all" else arguments.slices(slices)
     for path in (output, truth):
         if path is not None:
             check_writable(path, overwrite=overwrite)
@@ -89,17 +93,29 @@ def simulate(
     writer = for_acquired(output, as_format)
     model = _noise(loaded, {"std": noise}, {"photons": photons, "read_noise_e": read_noise, "dark_e": dark})
     with console.working(f"reading {image}"):
-        record, where = one_image(loaded, image, slice_number, place)
-    with console.working("playing the files"), _played(loaded, exported) as (instrument, folder):
-        acquisition = acquire_virtually(loaded, instrument, folder, record, noise=model, seed=seed)
-    save_acquired(writer, acquisition, loaded, output, overwrite=overwrite)
+        if slices is None:
+            record, where = one_image(loaded, image, slice_number, place)
+            records = [record]
+        else:
+            records, where = volume(loaded, image, first_and_last)
+    with _played(loaded, exported) as (instrument, folder):
+        if slices is None:
+            with console.working("playing the files"):
+                one = acquire_virtually(loaded, instrument, folder, records[0], noise=model, seed=seed)
+            scan = Scan([one], one.source, one.geometry)
+        else:
+            with console.counting("playing the files", len(records)) as progress:
+                scan = acquire_volume_virtually(
+                    loaded, instrument, folder, records, noise=model, seed=seed, progress=progress
+                )
+    save_scan(writer, scan, loaded, output, overwrite=overwrite)
     if truth is not None:
-        _write_truth(record.array * model.image_scale, truth, overwrite)
+        images = np.stack([record.array for record in records]) * model.image_scale
+        _write_truth(images, truth, overwrite)
     files = exported if exported is not None else f"the {instrument.kind} files of the plan"
+    n_readings = sum(len(each.readings) for each in scan.acquisitions)
     console.note(f"Acquired {where} by playing {files}.")
-    console.note(
-        f"Written: {output} ({len(acquisition.readings)} readings, format {writer.kind}, noise {noise_text(model)})."
-    )
+    console.note(f"Written: {output} ({n_readings} readings, format {writer.kind}, noise {noise_text(model)}).")
 
 
 def _noise(plan: Plan, mri: dict[str, float | None], dmd: dict[str, float | None]) -> NoiseModel:
@@ -156,75 +172,9 @@ def _instrument_of(folder: Path) -> Instrument:
     return make_instrument(str(kind), {})
 
 
-def _write_truth(image: Any, path: Path, overwrite: bool) -> None:
-    from acqplan.cli.output import write_image
+def _write_truth(images: Any, path: Path, overwrite: bool) -> None:
+    from acqplan.image_files.base import Result
+    from acqplan.image_files.write import write_images
 
-    write_image(image, path, {}, None, overwrite=overwrite)
+    write_images(Result(images, {}), path, overwrite=overwrite)
     console.note(f"Written: {path} (the true image).")
-
-
-def reconstruct(
-    plan: PlanFile,
-    acquired: Annotated[Path, typer.Argument(metavar="ACQUIRED", help="Acquired data; see acqplan formats.")],
-    output: Annotated[
-        Path,
-        typer.Option("-o", "--output", metavar="FILE", help="The image: .nii.gz .nii .tif .png .h5 or .npy."),
-    ],
-    acquired_format: Annotated[
-        str | None, typer.Option("--format", metavar="FORMAT", help="Format of ACQUIRED (default: what it contains).")
-    ] = None,
-    option: ReadOptions = None,
-    detector: DetectorFile = None,
-    part: Annotated[
-        str | None,
-        typer.Option(
-            metavar="magnitude|phase|complex",
-            help="What to write (default: complex for .h5 and .npy of MRI, else the magnitude).",
-        ),
-    ] = None,
-    knob: Annotated[
-        str | None,
-        typer.Option(metavar="P[,P...]", help="Knob positions from 0 to 1, of a network that has them (default: 0.5)."),
-    ] = None,
-    assume_plan: Annotated[
-        bool,
-        typer.Option("--assume-plan", help="Accept data that don't say which pattern they were acquired with."),
-    ] = False,
-    overwrite: Overwrite = False,
-) -> None:
-    """Reconstruct acquired data with the plan's network; data of another pattern are refused."""
-    import acqplan
-    from acqplan.cli import output as outputs
-    from acqplan.files import check_writable
-    from acqplan.instruments.lookup import for_acquired
-    from acqplan.plan import Plan
-
-    position = arguments.positions(knob)
-    options = arguments.trace_options(option, detector)
-    outputs.check_part(output, part)
-    check_writable(output, overwrite=overwrite)
-    loaded = Plan.load(plan)
-    if position is not None:
-        loaded.checked_knob(position)
-    acquisition = for_acquired(acquired, acquired_format, options).read_acquired(acquired, loaded)
-    is_stated = acquisition.states_pattern
-    if assume_plan and not is_stated:
-        outputs.check_stampable(output)
-    image = loaded.reconstruct(acquisition, assume_plan=assume_plan, knob=position)
-    name, array = outputs.part_of(image, part, output)
-    stamp = {
-        "software": f"acqplan {acqplan.__version__}",
-        "plan_id": loaded.plan_id,
-        "pattern_digest": loaded.pattern.digest,
-        "acquired": str(acquired),
-        "part": name,
-        "unit": "relative" if loaded.sensing.is_complex else "photo-electrons per pixel and frame",
-        "plan_assumed": not is_stated,
-    }
-    if position is not None:
-        stamp["knob"] = ",".join(map(str, position))
-    outputs.write_image(array, output, stamp, acquisition.geometry, overwrite=overwrite)
-    if not is_stated:
-        console.warn([f"{acquired} doesn't say its pattern; this plan's was assumed, and the output says so."])
-    rows, columns = array.shape
-    console.note(f"Written: {output} ({name}, {rows} × {columns}, {array.dtype}, plan {loaded.plan_id[:12]}).")

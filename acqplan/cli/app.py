@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 import acqplan
-from acqplan.cli import acquire, catalogue, demo, design, evidence, explore, plans, verify
+from acqplan.cli import acquire, catalogue, demo, design, evidence, explore, plans, reconstruct, verify
 from acqplan.cli.arguments import SeveralValues, examples
 from acqplan.cli.console import show_error
 from acqplan.errors import AcqplanError
@@ -65,9 +65,9 @@ app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 app.add_typer(design.app, name="design", rich_help_panel=_PLANNING)
 app.command("show", epilog=plans.SHOW_EXAMPLES, rich_help_panel=_PLANNING)(plans.show)
 app.command("export", epilog=plans.EXPORT_EXAMPLES, rich_help_panel=_MEASURING)(plans.export)
-app.command("simulate", epilog=acquire.SIMULATE_EXAMPLES, rich_help_panel=_MEASURING)(acquire.simulate)
+app.command("simulate", epilog=acquire.EXAMPLES, rich_help_panel=_MEASURING)(acquire.simulate)
 app.command("verify", epilog=verify.EXAMPLES, rich_help_panel=_MEASURING)(verify.verify)
-app.command("reconstruct", epilog=acquire.RECONSTRUCT_EXAMPLES, rich_help_panel=_MEASURING)(acquire.reconstruct)
+app.command("reconstruct", epilog=reconstruct.EXAMPLES, rich_help_panel=_MEASURING)(reconstruct.reconstruct)
 app.command("explore", epilog=explore.EXAMPLES, rich_help_panel=_MEASURING)(explore.explore)
 app.command("evaluate", cls=SeveralValues, epilog=evidence.EVALUATE_EXAMPLES, rich_help_panel=_EVIDENCE)(
     evidence.evaluate

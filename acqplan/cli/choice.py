@@ -14,9 +14,9 @@ import numpy.typing as npt
 from PIL import Image, PngImagePlugin
 
 import acqplan
-from acqplan.cli.output import part_of, write_image
 from acqplan.exploration import Candidate, Explorer, distances
 from acqplan.files import atomic_folder
+from acqplan.image_files.write import part_of, write_image
 
 MARK = "choice.json"
 
@@ -63,7 +63,7 @@ def write_choice(
                 "knob": json.dumps(knob),
             }
             path = temporary / name
-            write_image(part_of(each.candidate.image, "magnitude", path)[1], path, stamp, explorer.acquisition.geometry)
+            write_image(part_of(each.candidate.image, "magnitude"), path, stamp, explorer.acquisition.geometry)
             row: dict[str, Any] = {"file": name, "knob": knob, "note": each.note}
             row["chi2_per_degree_of_freedom"] = None if math.isnan(each.candidate.chi2) else each.candidate.chi2
             row["loss"] = each.candidate.loss

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -12,6 +13,8 @@ from rich.text import Text
 from acqplan.errors import AcqplanError
 
 _PLAIN_WIDTH = 140
+_PLAIN_LINES = 10  # of something with steps, where there is no terminal
+_QUIET_S = 2.0  # nothing is said of what is done sooner
 
 
 def stdout() -> Console:
@@ -83,6 +86,41 @@ def working(text: str) -> Iterator[None]:
             yield
     else:
         yield
+
+
+@contextmanager
+def counting(text: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Follows ``total`` steps: call what is yielded with how many are done.
+
+    A bar with the remaining time on a terminal; elsewhere about ten plain lines, none if it takes under two seconds.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = stderr()
+    if console.is_terminal:
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn())
+        with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+            task = bar.add_task(text, total=total)
+            yield lambda done: bar.update(task, completed=done)
+        return
+    start, told = time.monotonic(), 0
+
+    def tell(done: int) -> None:
+        nonlocal told
+        elapsed = time.monotonic() - start
+        tenth = done * _PLAIN_LINES // max(1, total)
+        if elapsed > _QUIET_S and tenth != told:
+            told = tenth
+            console.print(Text(f"{text}: {done} of {total}  {clock(elapsed / done * (total - done))} left"))
+
+    yield tell
+
+
+def clock(seconds: float) -> str:
+    """``1:05`` or ``2:00:00``."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def metric_cells(values: dict[str, float]) -> list[str]:

@@ -60,9 +60,9 @@ def demo(
 
 
 def _one(modality: str, folder: Path, minutes: float, seed: int, threads: int) -> Demonstration:
-    from acqplan.cli.output import part_of, write_image
     from acqplan.cli.training_display import TrainingDisplay
     from acqplan.demonstration import demonstrate
+    from acqplan.image_files.write import part_of, write_image
 
     stage = ""
     with TrainingDisplay(modality) as display:
@@ -78,8 +78,8 @@ def _one(modality: str, folder: Path, minutes: float, seed: int, threads: int) -
         demonstration = demonstrate(modality, folder, minutes, seed=seed, threads=threads, listener=follow)
     learned = demonstration.learned
     path = folder / modality / ("recon.nii.gz" if learned.plan.sensing.is_complex else "recon.tif")
-    part, image = part_of(learned.image * learned.plan.noise.image_scale, None, path)
-    stamp = {"plan_id": learned.plan.plan_id, "pattern_digest": learned.plan.pattern.digest, "part": part}
+    image = part_of(learned.image * learned.plan.noise.image_scale, "magnitude")
+    stamp = {"plan_id": learned.plan.plan_id, "pattern_digest": learned.plan.pattern.digest, "part": "magnitude"}
     write_image(image, path, stamp, demonstration.record.geometry, overwrite=True)
     demonstration.files.append(f"{modality}/{path.name}")
     return demonstration

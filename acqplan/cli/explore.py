@@ -11,9 +11,10 @@ import typer
 from acqplan.cli import arguments, console
 from acqplan.cli.arguments import DetectorFile, ReadOptions, examples
 from acqplan.cli.plans import Overwrite, PlanFile
-from acqplan.errors import RecipeError
+from acqplan.errors import AcquisitionError, RecipeError
 
 if TYPE_CHECKING:
+    from acqplan.acquisition import Acquisition, Scan
     from acqplan.exploration import Choice, Explorer
     from acqplan.noise.base import NoiseModel
     from acqplan.plan import Plan
@@ -43,6 +44,9 @@ def explore(
     host: Annotated[str, typer.Option(help="With --serve: the address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="With --serve: the port to listen at.")] = 8765,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="With --serve: open a browser.")] = True,
+    image: Annotated[
+        int | None, typer.Option("--image", metavar="N", help="Which image of a scan of several, from 0.")
+    ] = None,
     acquired_format: Annotated[
         str | None, typer.Option("--format", metavar="FORMAT", help="Format of ACQUIRED (default: what it contains).")
     ] = None,
@@ -57,9 +61,9 @@ def explore(
     if output is None and not serve:
         raise RecipeError("Nothing to do: no output is named.", "Add -o DIR, or --serve for the page.")
     from acqplan.cli.choice import Kept, write_choice
-    from acqplan.cli.output import suffix_of
     from acqplan.exploration import Explorer, choose
     from acqplan.files import check_writable
+    from acqplan.image_files.write import suffix_of
     from acqplan.instruments.lookup import for_acquired
     from acqplan.plan import Plan
 
@@ -68,9 +72,8 @@ def explore(
     if output is not None and not serve:
         check_writable(output, overwrite=overwrite)
     loaded = Plan.load(plan)
-    acquisition = for_acquired(acquired, acquired_format, arguments.trace_options(option, detector)).read_acquired(
-        acquired, loaded
-    )
+    instrument = for_acquired(acquired, acquired_format, arguments.trace_options(option, detector))
+    acquisition = _chosen(instrument.read_scan(acquired, loaded), image)
     explorer = Explorer(loaded, acquisition, noise=_noise(loaded, noise), assume_plan=assume_plan)
     if serve:
         from acqplan.cli.explore_page import serve as serve_page
@@ -83,6 +86,18 @@ def explore(
     kept = [Kept(candidate) for candidate in choice.chosen]
     write_choice(output, explorer, kept, suffix=suffix, overwrite=overwrite)
     _report(explorer, choice, output)
+
+
+def _chosen(scan: Scan, number: int | None) -> Acquisition:
+    """Image ``number`` of a scan; without a number, the only one."""
+    n = len(scan.acquisitions)
+    if number is None and n > 1:
+        raise AcquisitionError(f"{scan.source} holds {n} images.", f"Choose one with --image, from 0 to {n - 1}.")
+    if number is not None and not 0 <= number < n:
+        raise AcquisitionError(
+            f"{scan.source} holds {n} image{'s' * (n > 1)}; there is no image {number}.", f"Count from 0 to {n - 1}."
+        )
+    return scan.acquisitions[number or 0]
 
 
 def _noise(plan: Plan, std: float | None) -> NoiseModel | None:

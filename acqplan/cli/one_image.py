@@ -1,4 +1,4 @@
-"""The one image that is put before the virtual instrument."""
+"""The one image, or the slices of one volume, that are put before the virtual instrument."""
 
 from __future__ import annotations
 
@@ -24,10 +24,7 @@ def one_image(plan: Plan, path: str, slice_number: int | None, tile: tuple[int, 
     ImageError
         There is no such slice or tile, or it is nearly empty.
     """
-    stacks = load_stacks([path], require_non_negative=not plan.sensing.is_complex)
-    if len(stacks) != 1:
-        raise ImageError(f"{path} holds {len(stacks)} files; one image is simulated at a time.", "Name one of them.")
-    stack = stacks[0]
+    stack = _stack(plan, path)
     rows, columns = _tile_grid(plan, stack)
     if tile is not None and rows * columns == 1:
         raise RecipeError(f"{path} isn't divided into tiles for this plan.", "Leave --tile out.")
@@ -41,7 +38,7 @@ def one_image(plan: Plan, path: str, slice_number: int | None, tile: tuple[int, 
             f"{path} has {stack.n_slices} slices; there is no slice {slice_number}.",
             f"Count from 0 to {stack.n_slices - 1}.",
         )
-    records = {divmod(record.index, rows * columns): record for record in evaluation_images(plan.recipe, stacks).test}
+    records = {divmod(record.index, rows * columns): record for record in evaluation_images(plan.recipe, [stack]).test}
 
     def cost(place: tuple[int, int]) -> tuple[float, ...]:
         """How far a place is from the one asked for, or from the middle."""
@@ -58,6 +55,35 @@ def one_image(plan: Plan, path: str, slice_number: int | None, tile: tuple[int, 
     if rows * columns > 1:
         where += f", tile {row},{column} of {rows} x {columns}"
     return records[place], f"{where} of {path}"
+
+
+def volume(plan: Plan, path: str, slices: list[int] | None) -> tuple[list[ImageRecord], str]:
+    """All slices of the file, or from the first to the last given, as `one_image` prepares one; empty ones too.
+
+    Raises
+    ------
+    ImageError
+        There are no such slices, or the file isn't a volume of which a plan takes whole slices.
+    """
+    stack = _stack(plan, path)
+    if _tile_grid(plan, stack) != (1, 1):
+        raise ImageError(f"{path} is divided into tiles for this plan.", "Choose one with --tile.")
+    first, last = slices or (0, stack.n_slices - 1)
+    if not 0 <= first <= last < stack.n_slices:
+        raise ImageError(
+            f"{path} has {stack.n_slices} slices; {first}-{last} aren't among them.",
+            f"Count from 0 to {stack.n_slices - 1}.",
+        )
+    records = evaluation_images(plan.recipe, [stack], keep_empty=True).test
+    return list(records[first : last + 1]), f"slices {first} to {last} of {stack.n_slices} of {path}"
+
+
+def _stack(plan: Plan, path: str) -> ImageStack:
+    """The only stack that ``path`` names."""
+    stacks = load_stacks([path], require_non_negative=not plan.sensing.is_complex)
+    if len(stacks) != 1:
+        raise ImageError(f"{path} holds {len(stacks)} files; one is simulated at a time.", "Name one of them.")
+    return stacks[0]
 
 
 def _tile_grid(plan: Plan, stack: ImageStack) -> tuple[int, int]:

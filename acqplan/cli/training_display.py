@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.text import Text
 
-from acqplan.cli.console import stderr
+from acqplan.cli.console import clock, stderr
 
 if TYPE_CHECKING:
     from acqplan.training import Progress as TrainingProgress
@@ -58,7 +58,7 @@ class TrainingDisplay:
     def __call__(self, progress: TrainingProgress) -> None:
         phase = _PHASES.get(progress.phase, progress.phase) if self._learns_pattern else "network"
         psnr = "" if progress.psnr_db is None else f"  held-out {progress.psnr_db:.2f} dB"
-        state = f"loss {progress.loss:.2e}{psnr}  {_clock(progress.remaining_s)} left"
+        state = f"loss {progress.loss:.2e}{psnr}  {clock(progress.remaining_s)} left"
         if self._bar is not None and self._task is not None:
             description = f"{self._title}{phase}"
             self._bar.update(
@@ -69,9 +69,3 @@ class TrainingDisplay:
         if (tenth, phase) != self._told:
             self._told = (tenth, phase)
             self._console.print(Text(f"{self._title}{phase}: step {progress.step} of {progress.n_steps}  {state}"))
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(max(0, round(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -177,6 +177,7 @@ def prepare(
     is_complex: bool = True,
     binning: int | None = None,
     seed: int = 0,
+    keep_empty: bool = False,
 ) -> TrainingImages:
     """Size, normalise and check the images of a split.
 
@@ -199,6 +200,8 @@ def prepare(
         recommends, else 1.
     seed
         Of the made-up phases.
+    keep_empty
+        Leave no image out: a whole volume.
 
     Percentiles are over all the images of a subject at their new size: a number that an
     instrument knows from a scout, not from the image that it is about to acquire. An image
@@ -227,6 +230,8 @@ def prepare(
         * _median_energy([s for n in normalised.values() for s in n if s.subject == subject], size)
         for subject in levels
     }
+    if keep_empty:
+        min_energy = dict.fromkeys(levels, -1.0)
     records: dict[str, tuple[ImageRecord, ...]] = {}
     for name, stacks in normalised.items():
         records[name] = tuple(r for s in stacks for r in _records(s, size, is_complex, min_energy[s.subject], seed))
@@ -303,7 +308,7 @@ def _records(
     tiles = _tiles(stack, size)
     for number, (i, corner) in enumerate(tiles):
         array = _cut(stack, i, corner, size)
-        if _energy(array) < min_energy or not array.any():
+        if _energy(array) < min_energy or not (array.any() or min_energy < 0):
             continue
         index = stack.first_slice + i if len(tiles) == stack.n_slices else number
         if is_complex:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from acqplan.acquisition import Acquisition, Geometry
+from acqplan.acquisition import Acquisition, Geometry, Scan
 from acqplan.errors import AcquisitionError
 from acqplan.instruments.base import readable
 from acqplan.plan import Plan
@@ -110,6 +111,92 @@ def checked_digest(digest: str | None, path: Path) -> str | None:
     return digest
 
 
+def fields_of_scan(scan: Scan, plan: Plan) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
+    """(arrays, texts) to store of a scan of several images, as `fields_of` does.
+
+    ``readings`` are [images, n, *reading_shape], ``order`` int32[n] is that of every image, ``coil_maps`` are those of
+    every image [C, *image_shape] or of each [images, C, *image_shape], ``affine`` is the volume's.
+
+    Raises
+    ------
+    AcquisitionError
+        The images were acquired in different orders, or only some have coil maps.
+    """
+    images = scan.acquisitions
+    first = images[0]
+    for other in images[1:]:
+        if other.pattern_digest != first.pattern_digest or not _same(other.order, first.order):
+            raise AcquisitionError(
+                f"The images of {scan.source} were acquired in different orders.", "Write them one at a time."
+            )
+    arrays, texts = fields_of(replace(first, geometry=scan.geometry, source=scan.source), plan)
+    arrays["readings"] = np.stack([each.readings for each in images])
+    maps = [each.coil_maps for each in images]
+    if not all(_same(each, maps[0]) for each in maps[1:]):
+        known = [each for each in maps if each is not None]
+        if len(known) != len(maps):
+            raise AcquisitionError(f"Only some images of {scan.source} have coil maps.", "Give them all, or none.")
+        arrays["coil_maps"] = np.stack(known)
+    return arrays, texts
+
+
+def scan_from(
+    arrays: Mapping[str, npt.NDArray[Any]], texts: Mapping[str, str], n_images: int, path: Path, plan: Plan
+) -> Scan:
+    """The scan of several images that a file states, laid out as `fields_of_scan` says; errors of `acquisition_from`.
+
+    The images share the memory of ``arrays``.
+    """
+    readings = arrays.get("readings")
+    n_axes = 2 + len(plan.sensing.reading_shape)
+    if readings is None or readings.ndim != n_axes or len(readings) != n_images or n_images < 1:
+        found = "none" if readings is None else f"of shape {readings.shape}"
+        raise AcquisitionError(
+            f"{path} states {n_images} images and holds readings {found}; {n_axes} axes are expected, images first.",
+            FRESH_COPY,
+        )
+    maps = arrays.get("coil_maps")
+    of_each = maps is not None and maps.ndim == 4
+    if maps is not None and of_each and len(maps) != n_images:
+        raise AcquisitionError(f"{path} holds coil maps of {len(maps)} images, it has {n_images}.", FRESH_COPY)
+    shared = {name: array for name, array in arrays.items() if not (name == "coil_maps" and of_each)}
+    images: list[Acquisition] = []
+    for i in range(n_images):
+        fields = {"readings": readings[i]} if images else {**shared, "readings": readings[i]}
+        if maps is not None and of_each:
+            fields["coil_maps"] = maps[i]
+        image = acquisition_from(fields, texts, path, plan)
+        first = images[0] if images else image
+        images.append(
+            replace(
+                image,
+                order=first.order,
+                coil_maps=image.coil_maps if of_each else first.coil_maps,
+                geometry=first.geometry,
+            )
+        )
+    volume = images[0].geometry
+    if volume is not None:
+        images = [replace(image, geometry=volume.of_slice(i)) for i, image in enumerate(images)]
+    return Scan(images, str(path), volume)
+
+
+def one_image_of(scan: Scan) -> Acquisition:
+    """The only image of a scan; `AcquisitionError` if there are several."""
+    if len(scan.acquisitions) != 1:
+        raise AcquisitionError(
+            f"{scan.source} holds {len(scan.acquisitions)} images, one is expected.", "Read all of them as a scan."
+        )
+    return scan.acquisitions[0]
+
+
+def _same(one: npt.NDArray[Any] | None, other: npt.NDArray[Any] | None) -> bool:
+    """Whether two optional arrays are equal."""
+    if one is None or other is None:
+        return one is other
+    return one is other or np.array_equal(one, other)
+
+
 def _numbers(values: npt.NDArray[Any], name: str, path: Path) -> npt.NDArray[Any]:
     if values.dtype.kind not in "fciu":
         raise AcquisitionError(f"{path} holds {name} of type {values.dtype}, expected numbers.", OTHER_FILE)
@@ -127,7 +214,7 @@ def _finite(values: npt.NDArray[Any], name: str, path: Path) -> npt.NDArray[Any]
 def _readings(values: npt.NDArray[Any], plan: Plan, path: Path) -> npt.NDArray[Any]:
     numbers = _numbers(values, "readings", path)
     with np.errstate(over="ignore"):  # an overflow becomes infinite, which is refused with the other infinities
-        readings = numbers.astype(np.complex64 if numbers.dtype.kind == "c" else np.float32)
+        readings = numbers.astype(np.complex64 if numbers.dtype.kind == "c" else np.float32, copy=False)
     shape = plan.sensing.reading_shape
     if readings.ndim == 1 and len(shape) == 1 and readings.size % shape[0] == 0:
         return readings.reshape(-1, *shape)

@@ -141,6 +141,15 @@ class Instrument(ABC):
         acquisition = self.read_acquired(path, plan)
         return Scan([acquisition], acquisition.source, acquisition.geometry, acquisition.facts)
 
+    def write_scan(self, scan: Scan, plan: Plan, path: Path) -> None:
+        """Write a scan of several images, as `write_acquired` does; by default only one can be held."""
+        if len(scan.acquisitions) != 1:
+            raise InstrumentError(
+                f"The format {self.kind!r} holds one image, the scan has {len(scan.acquisitions)}.",
+                "Write it as hdf5, or one image at a time.",
+            )
+        self.write_acquired(scan.acquisitions[0], plan, path)
+
 
 def export(plan: Plan, instrument: Instrument, folder: Path, *, overwrite: bool = False) -> None:
     """Check, write, read back, compare bit for bit, and only then rename into place.
@@ -184,6 +193,17 @@ def export(plan: Plan, instrument: Instrument, folder: Path, *, overwrite: bool 
 def save_acquired(
     instrument: Instrument, acquisition: Acquisition, plan: Plan, path: Path, *, overwrite: bool = False
 ) -> None:
+    """Write acquired data of one image; see `save_scan`."""
+    save_scan(
+        instrument,
+        Scan([acquisition], acquisition.source, acquisition.geometry),
+        plan,
+        path,
+        overwrite=overwrite,
+    )
+
+
+def save_scan(instrument: Instrument, scan: Scan, plan: Plan, path: Path, *, overwrite: bool = False) -> None:
     """Write acquired data with all its files, which appear whole or not at all.
 
     A kill at any moment leaves the old data or the new. Of a format with several files it may leave
@@ -194,7 +214,7 @@ def save_acquired(
     OutputError
         ``path`` has a suffix that the format doesn't write, exists (without ``overwrite``), or can't be written.
     InstrumentError
-        The format isn't for this kind of plan, or holds no acquired data.
+        The format isn't for this kind of plan, holds no acquired data, or only one image.
     AcquisitionError
         The number of readings isn't the plan's.
     """
@@ -205,17 +225,21 @@ def save_acquired(
             f"The format {instrument.kind!r} doesn't write {path.suffix or 'files without suffix'}: {path}.",
             f"Choose a name that ends in {' or '.join(suffixes)}.",
         )
-    n_readings = len(acquisition.readings)
-    if n_readings != plan.pattern.n_readings:
-        raise AcquisitionError(
-            f"{acquisition.source} has {n_readings} readings, the plan's pattern {plan.pattern.n_readings}.",
-            "Pass the plan that it was acquired with.",
-        )
+    for acquisition in scan.acquisitions:
+        n_readings = len(acquisition.readings)
+        if n_readings != plan.pattern.n_readings:
+            raise AcquisitionError(
+                f"{acquisition.source} has {n_readings} readings, the plan's pattern {plan.pattern.n_readings}.",
+                "Pass the plan that it was acquired with.",
+            )
     companions = instrument.companions(path)
     for file in [path, *companions]:
         check_writable(file, overwrite=overwrite)
     with atomic_file(path, overwrite=overwrite) as temporary:
-        instrument.write_acquired(acquisition, plan, temporary)
+        if len(scan.acquisitions) == 1:
+            instrument.write_acquired(scan.acquisitions[0], plan, temporary)
+        else:
+            instrument.write_scan(scan, plan, temporary)
         if companions:
             path.unlink(missing_ok=True)
         for companion in companions:

@@ -5,6 +5,9 @@ pattern.h5     attributes   format, format_version, plan_id, pattern_digest, n_u
 acquired.h5    attributes   format, format_version, plan_id, pattern_digest, source
                datasets     readings[n, *reading_shape], and where known order int32[n],
                             coil_maps complex64[C, *image_shape], affine float64[4, 4]
+
+A scan of several images has format version 2, an attribute n_images, readings[images, n, *reading_shape], the affine of
+the volume, and coil_maps either as above, for all images, or [images, C, *image_shape].
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from acqplan.acquisition import Acquisition
+from acqplan.acquisition import Acquisition, Scan
 from acqplan.errors import AcquisitionError, InstrumentError
 from acqplan.hdf5 import hdf5_file, set_text, text_of
 from acqplan.instruments.acquired import (
@@ -27,7 +30,10 @@ from acqplan.instruments.acquired import (
     TEXTS,
     acquisition_from,
     fields_of,
+    fields_of_scan,
     first_bytes,
+    one_image_of,
+    scan_from,
 )
 from acqplan.instruments.base import EXPORT_AGAIN, Exported, Instrument, exported, read_manifest, readable
 from acqplan.pattern import Pattern
@@ -36,6 +42,7 @@ from acqplan.plan_file import canonical_json
 from acqplan.registry import register
 
 FORMAT_VERSION = 1
+_SEVERAL_IMAGES = 2  # format version of a scan of several images
 _PATTERN = "acqplan-pattern"
 _ACQUIRED = "acqplan-acquired"
 _MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -91,34 +98,49 @@ class Hdf5Files(Instrument):
             return False
 
     def write_acquired(self, acquisition: Acquisition, plan: Plan, path: Path) -> None:
-        arrays, texts = fields_of(acquisition, plan)
-        with hdf5_file(path) as file:
-            set_text(file, "format", _ACQUIRED)
-            file.attrs["format_version"] = FORMAT_VERSION
-            for name, text in texts.items():
-                set_text(file, name, text)
-            for name, array in arrays.items():
-                file.create_dataset(name, data=array)
+        _write(path, *fields_of(acquisition, plan), None)
 
     def read_acquired(self, path: Path, plan: Plan) -> Acquisition:
+        return one_image_of(self.read_scan(path, plan))
+
+    def write_scan(self, scan: Scan, plan: Plan, path: Path) -> None:
+        _write(path, *fields_of_scan(scan, plan), len(scan.acquisitions))
+
+    def read_scan(self, path: Path, plan: Plan) -> Scan:
         if first_bytes(path, len(_MAGIC)) != _MAGIC:
             raise AcquisitionError(f"{path} is no HDF5 file.", OTHER_FILE)
         with readable(path, AcquisitionError, FRESH_COPY), h5py.File(path, "r") as file:
-            _check_format(file, _ACQUIRED)
+            _check_format(file, _ACQUIRED, _SEVERAL_IMAGES)
             texts = {name: text_of(file, name) for name in TEXTS if name in file.attrs}
             stored = set(file)  # the names alone: nothing is followed
             arrays = {name: _array(file, name) for name in ARRAYS if name in stored}
-        return acquisition_from(arrays, texts, path, plan)
+            n_images = int(file.attrs["n_images"]) if "n_images" in file.attrs else None
+        if n_images is not None:
+            return scan_from(arrays, texts, n_images, path, plan)
+        acquisition = acquisition_from(arrays, texts, path, plan)
+        return Scan([acquisition], acquisition.source, acquisition.geometry)
 
 
-def _check_format(file: h5py.File, expected: str) -> None:
-    """Raise `ValueError` unless the file says that it is ``expected``, of a version that is known."""
+def _write(path: Path, arrays: dict[str, npt.NDArray[Any]], texts: dict[str, str], n_images: int | None) -> None:
+    with hdf5_file(path) as file:
+        set_text(file, "format", _ACQUIRED)
+        file.attrs["format_version"] = FORMAT_VERSION if n_images is None else _SEVERAL_IMAGES
+        for name, text in texts.items():
+            set_text(file, name, text)
+        if n_images is not None:
+            file.attrs["n_images"] = n_images
+        for name, array in arrays.items():
+            file.create_dataset(name, data=array)
+
+
+def _check_format(file: h5py.File, expected: str, newest: int = FORMAT_VERSION) -> None:
+    """Raise `ValueError` unless the file says that it is ``expected``, of a version up to ``newest``."""
     found = text_of(file, "format") if "format" in file.attrs else None
     if found != expected:
         raise ValueError(f"it is no {expected} file" + (f" but {found}" if found is not None else ""))
     version = file.attrs.get("format_version", 0)
-    if int(version) > FORMAT_VERSION:
-        raise ValueError(f"its format version is {int(version)}, this acqplan knows {FORMAT_VERSION}")
+    if int(version) > newest:
+        raise ValueError(f"its format version is {int(version)}, this acqplan knows {newest}")
 
 
 def _array(file: h5py.File, name: str) -> npt.NDArray[Any]:

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from test_plan import make_plan
 
-from acqplan.acquisition import Scan
+from acqplan.acquisition import Acquisition, Scan
 from acqplan.errors import AcquisitionError, PatternMismatch
-from acqplan.verification import verify
+from acqplan.verification import refuse_errors, verify
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def test_a_unit_outside_the_pattern_is_an_error(plan, acquisition):
     order[0] = np.flatnonzero(~plan.pattern.mask)[0]
     with pytest.raises(PatternMismatch):
         plan.reconstruct(replace(acquisition, order=order))
-    assert found(plan, replace(acquisition, order=order)) == {("error", "pattern")}
+    assert found(plan, replace(acquisition, order=order)) == {("error", "extra")}
 
 
 def test_fewer_repeats_are_noted(plan, acquisition):
@@ -86,3 +87,83 @@ def test_bad_readings_are_errors(plan, acquisition, value, subject):
     readings = acquisition.readings.copy()
     readings[...] = value
     assert ("error", subject) in found(plan, replace(acquisition, readings=readings))
+
+
+def test_a_pattern_elsewhere_is_an_error(plan, acquisition):
+    outside = np.flatnonzero(~plan.pattern.mask)[: acquisition.order.size].astype(np.int32)
+    other = replace(acquisition, pattern_digest=None, order=outside)
+    assert found(plan, other) == {("error", "pattern")}
+
+
+def fully_sampled(plan, image):
+    """All units of the catalogue, as a scan without a plan has them."""
+    units = plan.sensing(torch.from_numpy(image)[None])[0].numpy()
+    return Acquisition(units, None, "full", np.arange(plan.sensing.n_units, dtype=np.int32))
+
+
+def test_of_a_fully_sampled_scan_the_planned_units_can_be_taken(plan):
+    rows, columns = plan.sensing.image_shape
+    image = np.random.default_rng(0).normal(size=(rows, columns)).astype(np.complex64)
+    full = fully_sampled(plan, image)
+    assert found(plan, full) == {("error", "extra")}
+    with pytest.raises(PatternMismatch):
+        plan.reconstruct(full)
+    part = plan.planned_only(full)
+    assert set(part.order) == set(plan.pattern.order)
+    assert ("error", "extra") not in found(plan, part)
+    units = np.flatnonzero(plan.pattern.mask).astype(np.int32)
+    once = Acquisition(full.readings[units], None, "once", units)
+    assert np.array_equal(plan.reconstruct(part), plan.reconstruct(once))
+    assert plan.planned_only(once) is once
+
+
+def test_without_an_order_nothing_can_be_taken(plan, acquisition):
+    with pytest.raises(PatternMismatch, match="doesn't say which"):
+        plan.planned_only(replace(acquisition, order=None))
+
+
+def test_a_finding_of_several_images_is_told_once(plan, acquisition):
+    kept = acquisition.order != acquisition.order[5]
+    cut = replace(acquisition, readings=acquisition.readings[kept], order=acquisition.order[kept])
+    everywhere = verify(plan, Scan([cut] * 12, "scan"))
+    assert [each.subject for each in everywhere] == ["missing"]
+    assert everywhere[0].text.startswith("scan lacks 1 of")
+    some = verify(plan, Scan([acquisition, cut, acquisition, cut], "scan"))
+    assert some[0].text.startswith("scan, in 2 of 4 images (1, 3), lacks 1 of")
+
+
+def test_an_empty_image_among_others_is_no_error(plan, acquisition):
+    zero = replace(acquisition, readings=np.zeros_like(acquisition.readings))
+    findings = verify(plan, Scan([acquisition, zero], "scan"))
+    assert {(each.severity, each.subject) for each in findings} == {("note", "empty")}
+    (image,) = plan.reconstruct_scan(Scan([zero], "scan"))
+    assert np.abs(image).max() < 1e-6
+
+
+def test_readings_of_another_shape_are_an_error(plan, acquisition):
+    cut = replace(acquisition, readings=acquisition.readings[:-3])
+    assert found(plan, cut) == {("error", "shape")}
+
+
+def test_one_error_names_all(plan, acquisition):
+    bad = replace(acquisition, readings=np.full_like(acquisition.readings, np.nan), pattern_digest=None, order=None)
+    with pytest.raises(AcquisitionError, match="NaN") as caught:
+        refuse_errors(verify(plan, Scan([bad], "scan")))
+    assert "doesn't say which pattern" in caught.value.problem
+    assert "--assume-plan" in caught.value.remedy
+    refuse_errors(verify(plan, Scan([acquisition], "scan")))
+
+
+def test_a_scan_is_reconstructed_image_by_image(plan, acquisition):
+    twice = replace(acquisition, readings=2 * acquisition.readings)
+    asked = []
+
+    def double(one):
+        asked.append(one)
+        return replace(one, readings=2 * one.readings)
+
+    images = plan.reconstruct_scan(Scan([acquisition, twice], "scan").mapped(double))
+    np.testing.assert_allclose(next(images), 2 * plan.reconstruct(acquisition), atol=1e-5)
+    assert len(asked) == 1
+    np.testing.assert_allclose(next(images), 4 * plan.reconstruct(acquisition), atol=1e-5)
+    assert next(images, None) is None
