@@ -207,9 +207,20 @@ def with_preset(recipe: Recipe, part: str, name: str) -> Recipe:
 
 
 def option_names(role: str, kind: str) -> list[str]:
-    """Names of the options that a registered class takes from a recipe: not what acqplan itself hands over."""
-    parameters = inspect.signature(registry.find(role, kind)).parameters.values()
-    return [p.name for p in parameters if p.name not in _GIVEN[role] and p.kind is not p.VAR_KEYWORD]
+    """Names of the options that a registered class takes from a recipe: not what acqplan itself hands over.
+
+    A constructor that ends in ``**settings`` hands those on to the next class above it, whose options follow.
+    """
+    names: list[str] = []
+    for cls in registry.find(role, kind).__mro__:
+        constructor = vars(cls).get("__init__")
+        if constructor is None:
+            continue
+        parameters = list(inspect.signature(constructor).parameters.values())[1:]
+        names += [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+        if all(p.kind is not p.VAR_KEYWORD for p in parameters):
+            break
+    return [name for name in dict.fromkeys(names) if name not in _GIVEN[role]]
 
 
 def check_options(role: str, component: Component) -> None:

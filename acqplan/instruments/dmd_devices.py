@@ -55,9 +55,9 @@ def alp_row_bytes(width: int) -> int:
     return -(-width // _ALP_ROW_BITS) * _ALP_ROW_BITS // 8
 
 
-def alp_frames(width: int, height: int, memory_gib: float) -> int:
+def alp_frames(width: int, height: int, memory_gib: float, row_bytes: int | None = None) -> int:
     """Frames of 1 bit that a ViALUX ALP with that memory holds: floor(RAM bits / (padded row bits x rows))."""
-    return int(memory_gib * _GIB_BITS) // (8 * alp_row_bytes(width) * height)
+    return int(memory_gib * _GIB_BITS) // (8 * (row_bytes or alp_row_bytes(width)) * height)
 
 
 def _alp(array: str, width: int, height: int, memory_gib: int, frames: str, rate_hz: float | None = None) -> Device:

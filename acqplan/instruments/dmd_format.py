@@ -121,6 +121,8 @@ class DmdFormat(Instrument):
     default_device: ClassVar[str] = "1920x1080"
     needs_picture_time: ClassVar[bool] = False
     """Whether the files hold the time per frame; without one, the device's shortest is taken."""
+    picture_step_us: ClassVar[int | None] = None
+    """The device's unit of time in microseconds, to which the time per frame is rounded up."""
 
     def __init__(
         self,
@@ -222,6 +224,13 @@ class DmdFormat(Instrument):
                 f"{len(placement.dead)} dead mirrors touch {touched} pixels of the pattern; "
                 f"{dark} of them have no working mirror."
             )
+        wanted_us, time_s = self._wanted_time_us(plan), self._picture_time_s(plan)
+        if wanted_us is not None and time_s is not None and abs(1e6 * time_s - wanted_us) > 1e-5 * wanted_us:
+            found.append(f"The time per frame, {wanted_us:g} µs, is rounded up to {1e6 * time_s:g} µs.")
+        if self.needs_picture_time and time_s is None:
+            found.append(
+                "The time per frame isn't known: give picture_time_us, or set it in the program that plays it."
+            )
         batches = self._batches(plan)
         if len(batches) > 1:
             found.append(
@@ -262,17 +271,22 @@ class DmdFormat(Instrument):
             )
         return problems
 
-    def _picture_time_s(self, plan: Plan) -> float | None:
+    def _wanted_time_us(self, plan: Plan) -> float | None:
+        """Time per frame in microseconds: given, else the plan's, else where it is needed the device's shortest."""
         if self.picture_time_us is not None:
-            return self.picture_time_us / 1e6
+            return self.picture_time_us
         time_s = plan.budget.reading_time_s
         if time_s is not None:
-            return time_s / plan.sensing.frames_per_unit
-        if not self.needs_picture_time:
-            return None
+            return 1e6 * time_s / plan.sensing.frames_per_unit
         least = [self.min_picture_time_us, None if self.max_rate_hz is None else 1e6 / self.max_rate_hz]
         known = [time for time in least if time is not None]
-        return max(known) / 1e6 if known else None
+        return max(known) if known and self.needs_picture_time else None
+
+    def _picture_time_s(self, plan: Plan) -> float | None:
+        wanted_us, step_us = self._wanted_time_us(plan), self.picture_step_us
+        if wanted_us is None:
+            return None
+        return (wanted_us if step_us is None else step_us * math.ceil(wanted_us / step_us - 1e-6)) / 1e6
 
     def _batches(self, plan: Plan) -> tuple[int, ...]:
         """Frames per batch: whole units, as many as fit."""

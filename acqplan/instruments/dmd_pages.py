@@ -103,7 +103,7 @@ def _packed(file: tifffile.TiffFile, page: Any, placement: Placement, bits: int)
         data = zlib.decompress(file.filehandle.read(page.databytecounts[0]))
         return np.frombuffer(data, dtype=np.uint8).reshape(page.shape[0], -1)
     values = page.asarray()
-    if bits == 8 and not np.isin(values, (0, 255)).all():
+    if bits == 8 and not ((values == 0) | (values == 255)).all():
         return None
     return np.packbits(values > 0, axis=1)
 

@@ -21,7 +21,7 @@ FORMATS = Path(__file__).parents[2] / "docs" / "formats.md"
 SENSING: dict[str, tuple[str, dict[str, Any]]] = {
     "table": ("cartesian_mri", {"image_shape": (6, 4), "encoding": "lines"}),
     "bart": ("cartesian_mri", {"image_shape": (6, 4), "encoding": "lines"}),
-    "dmd-tiff": ("hadamard_dmd", {"image_shape": (4, 4)}),
+    **{kind: ("hadamard_dmd", {"image_shape": (4, 4)}) for kind in ("dmd-tiff", "png", "alp", "micromanager", "spas")},
 }
 POINTS: tuple[str, dict[str, Any]] = ("cartesian_mri", {"image_shape": (6, 4), "encoding": "points"})
 
@@ -46,7 +46,10 @@ def measure(frame: npt.NDArray[np.bool_]) -> float:
     return float(frame.sum())
 
 
-@pytest.mark.parametrize("kind", ["numpy", "table", "bart", "pulseq", "ismrmrd", "hdf5", "dmd-tiff"])
+@pytest.mark.parametrize(
+    "kind",
+    ["numpy", "table", "bart", "pulseq", "ismrmrd", "hdf5", "dmd-tiff", "png", "alp", "micromanager", "spas"],
+)
 def test_example_runs(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = make_plan(kind)
     instrument = find("instruments", kind)()
@@ -69,9 +72,12 @@ def test_example_runs(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert acquired.readings.any()
     elif kind == "hdf5":
         assert names["mask"].sum() == 3
-    else:
+    elif kind == "dmd-tiff":
         back = instrument.read_acquired(Path("trace.csv"), plan)
         assert np.array_equal(back.readings.sum(1), np.full(3, 1080.0**2))
+    else:
+        n_pixels = 16 if kind == "spas" else 1080.0**2
+        assert np.array_equal(np.reshape(names["trace"], (3, 2)).sum(1), np.full(3, n_pixels))
 
 
 def test_every_format_is_described() -> None:
