@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 import acqplan
-from acqplan.cli import acquire, catalogue, demo, design, evidence, explore, plans, reconstruct, verify
+from acqplan.cli import acquire, calibrate, catalogue, demo, design, evidence, explore, plans, reconstruct, verify
 from acqplan.cli.arguments import SeveralValues, examples
 from acqplan.cli.console import show_error
 from acqplan.errors import AcqplanError
@@ -25,6 +25,7 @@ _ORDER = (
     "show",
     "list",
     "export",
+    "calibrate",
     "simulate",
     "verify",
     "reconstruct",
@@ -66,6 +67,7 @@ app.add_typer(design.app, name="design", rich_help_panel=_PLANNING)
 app.command("show", epilog=plans.SHOW_EXAMPLES, rich_help_panel=_PLANNING)(plans.show)
 app.command("export", epilog=plans.EXPORT_EXAMPLES, rich_help_panel=_MEASURING)(plans.export)
 app.command("simulate", epilog=acquire.EXAMPLES, rich_help_panel=_MEASURING)(acquire.simulate)
+app.command("calibrate", epilog=calibrate.EXAMPLES, rich_help_panel=_MEASURING)(calibrate.calibrate)
 app.command("verify", epilog=verify.EXAMPLES, rich_help_panel=_MEASURING)(verify.verify)
 app.command("reconstruct", epilog=reconstruct.EXAMPLES, rich_help_panel=_MEASURING)(reconstruct.reconstruct)
 app.command("explore", epilog=explore.EXAMPLES, rich_help_panel=_MEASURING)(explore.explore)

@@ -111,6 +111,14 @@ def read_frames(
     return Shown(frames, shown.pattern, shown.dark, shown.reference, settings, table.texts)
 
 
+def recording(path: Path, settings: TraceSettings) -> Floats:
+    """float64[n] of a recording without a pattern: the value of each frame that has one, saturated ones included."""
+    frames = read_frames(path, settings, None).frames
+    kept = np.ones(len(frames.values), dtype=np.bool_)
+    kept[frames.dropped] = kept[frames.repeated] = False
+    return np.asarray(frames.values[kept])
+
+
 def _wanted(settings: TraceSettings) -> tuple[str, ...]:
     names = (settings.signal, settings.trigger, settings.frame_numbers)
     return tuple(name for name in names if name is not None)
