@@ -366,9 +366,22 @@ def _mean_energy(
         batch = images.batch(_ENERGY_BATCH, generator)
         each = sensing.coefficients(batch).abs().square()
         energy += (each.flatten(2).sum(2) if each.ndim > 2 else each).double().mean(0)
-        noisy = sensing.decoded_variance(noise.variance(sensing(batch * noise.image_scale)).double())
-        variance += noisy.mean(0) / noise.image_scale**2
+        noisy = noise.variance(sensing(batch * noise.image_scale)).double().mean(0, keepdim=True)
+        variance += _own_variance(sensing, noisy) / noise.image_scale**2
     return (energy / _ENERGY_BATCHES).numpy(), (variance / _ENERGY_BATCHES).numpy()
+
+
+def _own_variance(sensing: SensingModel, readings: torch.Tensor) -> torch.Tensor:
+    """Variances of readings [1, K, …] -> of each decoded unit [K], as far as its own reading is to blame."""
+    whole = sensing.decoded_variance(readings)[0]
+    reference = sensing.reference_unit
+    if reference is None:
+        return whole
+    own = readings.clone()
+    own[:, reference] = 0
+    alone = sensing.decoded_variance(own)[0]
+    alone[reference] = whole[reference]
+    return alone
 
 
 def _build(role: str, component: Component, **given: Any) -> Any:

@@ -222,6 +222,8 @@ class _Run:
         """One optimiser step on network and, before the freeze, pattern; returns the loss."""
         rate = self.schedule.rate(self.step)
         target = self._simulated() if self.scans is None else self._scanned(self.scans)
+        if self.pattern is None and self.designer.wants_errors():
+            self._show_errors(target)
         loss = self.criterion(self.reconstructor, target, self.generators["criterion"])
         for optimiser in self.optimisers.values():
             optimiser.zero_grad(set_to_none=True)
@@ -233,6 +235,15 @@ class _Run:
             optimiser.param_groups[0]["lr"] = optimiser.defaults["lr"] * rate
             optimiser.step()
         return float(loss.detach())
+
+    def _show_errors(self, target: Target) -> None:
+        """Tell the designer what the network makes of this batch."""
+        assert target.truth is not None
+        with torch.no_grad():
+            image = self.reconstructor(target.coefficients, target.counts, target.sensing)
+            error = target.sensing.coefficients(image - target.truth).abs().square().mean(0)
+        whole = error.flatten(1).sum(1) if error.ndim > 1 else error
+        self.designer.learn(target.counts[0], whole / self.problem.noise.image_scale**2)
 
     def _last_touches(self, network: Reconstructor) -> None:
         """On a batch of what it was trained on."""

@@ -77,6 +77,8 @@ class Designer(nn.Module, ABC):
     is_learned: ClassVar[bool]
     repeats: ClassVar[bool] = False
     """It measures units several times where that pays, so that the count may exceed the catalogue."""
+    learns_from_errors: ClassVar[bool] = False
+    """It is learned by `learn`, not by gradients, and has no parameters."""
 
     def __init__(self, problem: DesignProblem) -> None:
         super().__init__()
@@ -98,6 +100,22 @@ class Designer(nn.Module, ABC):
 
     def set_progress(self, progress: float) -> None:
         """Tell how far joint training is, 0 to 1, for annealing; by default ignored."""
+
+    def wants_errors(self) -> bool:
+        """Whether `learn` is to be called in this step of joint training; asked after `relaxed`."""
+        return False
+
+    def learn(self, counts: torch.Tensor, errors: torch.Tensor) -> None:
+        """See what the network made of this step's pattern.
+
+        Parameters
+        ----------
+        counts
+            float32[K], of this step.
+        errors
+            float32[K]: mean over a batch of |coefficient of (reconstruction − truth)|² of each unit, summed over its
+            samples, in units of full scale, as ``problem.energy``.
+        """
 
     def optimiser(self, learning_rate: float) -> torch.optim.Optimizer:
         """The optimiser of the designer's parameters; its rate is scaled by the training's schedule.

@@ -14,6 +14,7 @@ import torch
 from acqplan import registry
 from acqplan.budget import Budget
 from acqplan.designers.base import Designer, DesignProblem
+from acqplan.errors import BudgetError
 from acqplan.pattern import Pattern
 from acqplan.recipe import option_names
 from acqplan.seeding import numpy_generator
@@ -35,6 +36,7 @@ class Configuration:
     n_readings: int
     energy: str
     seed: int
+    repeats: bool = False
 
     @property
     def sensing(self) -> SensingModel:
@@ -45,10 +47,11 @@ class Configuration:
     def problem(self) -> DesignProblem:
         sensing = self.sensing
         calibration = sensing.calibration_units(self.width)
-        budget = Budget(self.n_readings, sensing.n_units, calibration.size)
+        budget = Budget(self.n_readings, sensing.n_units, calibration.size, allows_repeats=self.repeats)
         drawn = numpy_generator(self.seed, "energy").random(sensing.n_units) ** 4
         energy = {"distinct": drawn, "tied": np.round(2 * drawn), "zero": 0 * drawn}[self.energy]
-        return DesignProblem(sensing, budget, calibration, energy, self.seed)
+        variance = None if self.seed % 3 == 0 else 0.1 * numpy_generator(self.seed, "noise").random(sensing.n_units)
+        return DesignProblem(sensing, budget, calibration, energy, self.seed, variance=variance)
 
 
 def configurations(kind: str) -> Iterator[Configuration]:
@@ -69,7 +72,10 @@ def configurations(kind: str) -> Iterator[Configuration]:
         least = max(1, n_calibration)
         n_readings = int(draw.choice([least, min(least + 1, n_units), draw.integers(least, n_units + 1), n_units]))
         energy = str(draw.choice(["distinct", "tied", "zero"]))
-        yield Configuration(model, (rows, columns), width, n_readings, energy, seed)
+        repeats = registry.find("designers", kind).repeats
+        if repeats and draw.random() < 0.4:  # beyond the catalogue
+            n_readings = n_units + int(draw.integers(0, 2 * (n_units - n_calibration) + 1))
+        yield Configuration(model, (rows, columns), width, n_readings, energy, seed, repeats)
 
 
 def designer_of(kind: str, configuration: Configuration) -> Designer:
@@ -92,7 +98,9 @@ def check_pattern(pattern: Pattern, problem: DesignProblem, case: object) -> Non
     assert pattern.n_units == problem.sensing.n_units, case
     assert pattern.n_readings == problem.budget.n_readings, case
     assert pattern.calibration.tolist() == problem.calibration.tolist(), case
-    assert (pattern.counts[problem.calibration] == 1).all(), case
+    assert (pattern.counts >= problem.calibration_counts).all(), case
+    if not problem.budget.allows_repeats:
+        assert (pattern.counts <= 1).all(), case
 
 
 def check_relaxed(counts: torch.Tensor, problem: DesignProblem, case: object) -> None:
@@ -101,13 +109,16 @@ def check_relaxed(counts: torch.Tensor, problem: DesignProblem, case: object) ->
     values = counts.detach()
     assert torch.isfinite(values).all(), case
     assert (values >= 0).all(), case
-    assert (values[torch.from_numpy(problem.calibration).long()] == 1).all(), case
+    in_calibration = values[torch.from_numpy(problem.calibration).long()]
+    assert (in_calibration >= 1).all(), case
+    if not problem.budget.allows_repeats:
+        assert (in_calibration == 1).all(), case
 
 
 def check_gradient(counts: torch.Tensor, designer: Designer, case: object) -> None:
     """A loss that falls with the counts reaches every parameter wherever the budget leaves a choice."""
     parameters = list(designer.parameters())
-    assert bool(parameters) == designer.is_learned, case
+    assert bool(parameters) == (designer.is_learned and not designer.learns_from_errors), case
     if not parameters:
         assert not counts.requires_grad, case
         return
@@ -143,6 +154,41 @@ def test_every_designer_meets_every_budget(kind: str) -> None:
         assert designer.freeze(generator(3)) == pattern, case
         checked += 1
     assert checked == PER_KIND
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if registry.find("designers", kind).learns_from_errors])
+def test_what_learns_from_errors_stays_on_budget(kind: str) -> None:
+    """Whole counts on the exact budget in every step, whatever the errors are; the same steps, the same pattern."""
+    for configuration in list(configurations(kind))[::5]:
+        results = []
+        for _ in range(2):
+            designer, random_errors = designer_of(kind, configuration), numpy_generator(configuration.seed, "errors")
+            problem = designer.problem
+            for step in range(6):
+                designer.set_progress(step / 5)
+                counts = designer.relaxed(generator(step))
+                check_relaxed(counts, problem, configuration)
+                assert counts.sum() == problem.budget.n_readings, configuration
+                assert (counts == counts.round()).all(), configuration
+                if designer.wants_errors():
+                    errors = random_errors.random(problem.sensing.n_units) * problem.energy
+                    designer.learn(counts, torch.from_numpy(errors).float())
+            results.append(designer.freeze(generator(0)))
+            check_pattern(results[-1], problem, configuration)
+        assert results[0] == results[1], configuration
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_more_readings_than_units_are_refused_unless_they_repeat(kind: str) -> None:
+    sensing = HadamardDMD((4, 4))
+    budget = Budget(20, 16, 4, allows_repeats=True)
+    problem = DesignProblem(sensing, budget, sensing.calibration_units(2), np.ones(16))
+    cls = registry.find("designers", kind)
+    if cls.repeats:
+        assert cls(problem).freeze(generator(0)).n_readings == 20
+        return
+    with pytest.raises(BudgetError, match=rf"{kind} measures a unit once.*16 readings are left for 12"):
+        cls(problem)
 
 
 def test_at_least_a_thousand_configurations() -> None:

@@ -1,0 +1,76 @@
+"""Repeats where they gain most, by the energy of the training images and the noise of the detector."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import numpy as np
+import numpy.typing as npt
+
+from acqplan.designers.base import DesignProblem, FixedDesigner
+from acqplan.designers.options import count_option
+from acqplan.designers.repeats import allot, candidates_of, noise_variance
+from acqplan.registry import register
+
+
+class _Repeating(FixedDesigner):
+    """A fixed designer that decides how often, not only whether."""
+
+    repeats = True
+
+    def choose(self, random: np.random.Generator) -> npt.NDArray[np.int64]:
+        problem = self.problem
+        return np.repeat(np.arange(problem.sensing.n_units), self.counts() - problem.calibration_counts)
+
+    @abstractmethod
+    def counts(self) -> npt.NDArray[np.int64]:
+        """int64[K]: how often each unit is measured; at least as often as the calibration region asks for."""
+
+
+@register("designers", "water-filling")
+class WaterFilling(_Repeating):
+    """The repeats that leave the least error of a linear estimate, coefficient by coefficient.
+
+    Prior variance: mean |coefficient|² over the training images; noise: of a mean training image. The
+    greedy choice of the largest gain is exact (`acqplan.designers.repeats`).
+    """
+
+    summary = "repeats by water-filling: least linear error for energy and noise"
+    reference = "reverse water-filling; greedy allocation, Fox, Oper. Res. 14:210, 1966"
+
+    def counts(self) -> npt.NDArray[np.int64]:
+        problem = self.problem
+        least = problem.calibration_counts
+        return allot(problem.energy, noise_variance(problem), least, candidates_of(problem), problem.n_free)
+
+
+@register("designers", "uniform-repeats")
+class UniformRepeats(_Repeating):
+    """The units with most energy, each measured equally often.
+
+    Parameters
+    ----------
+    times
+        How often. More where the catalogue has no more units; where the count is no multiple, or too small for
+        the calibration region, some units are measured once more than others.
+    """
+
+    summary = "the units with most energy, each of them equally often"
+    reference = "averaging, as a baseline"
+
+    def __init__(self, problem: DesignProblem, times: int = 2) -> None:
+        super().__init__(problem)
+        self.times = count_option(self.kind, "times", times)
+
+    def counts(self) -> npt.NDArray[np.int64]:
+        problem = self.problem
+        counts = problem.calibration_counts
+        candidates = candidates_of(problem)
+        first = np.flatnonzero(candidates & (counts > 0))
+        others = np.flatnonzero(candidates & (counts == 0))
+        ranked = np.concatenate([first, others[np.argsort(-problem.energy[others], kind="stable")]])
+        n = problem.n_free + int(counts[first].sum())
+        n_units = min(max(-(-n // self.times), first.size), ranked.size)
+        counts[ranked[:n_units]] = n // n_units
+        counts[ranked[: n % n_units]] += 1
+        return counts
