@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from acqplan import registry
 from acqplan.acquisition import Acquisition
+from acqplan.coils import calibrated
 from acqplan.errors import RecipeError
 from acqplan.losses.base import Loss, Target
 from acqplan.measurement import coefficients_of
@@ -104,6 +105,7 @@ class Explorer:
             plan.checked_knob(())  # says so
             raise AssertionError
         plan.check_acquisition(acquisition, assume_plan=assume_plan)
+        acquisition = calibrated(acquisition, plan)
         self.plan, self.acquisition = plan, acquisition
         self._network: KnobReconstructor = plan.reconstructor
         self._noise = plan.noise if noise is None else noise

@@ -19,6 +19,7 @@ import acqplan
 from acqplan import plan_file, registry
 from acqplan.acquisition import Acquisition, Geometry, Scan
 from acqplan.budget import Budget
+from acqplan.coils import calibrated
 from acqplan.errors import AcqplanError, AcquisitionError, PatternMismatch, PlanFileError, RecipeError
 from acqplan.measurement import coefficients_of
 from acqplan.noise.base import NoiseModel
@@ -209,6 +210,8 @@ class Plan:
     ) -> npt.NDArray[Any]:
         """Image[*image_shape] from acquired readings: complex64 for MRI, float32 photo-electrons for the DMD.
 
+        Readings of several coils without maps get those that `acqplan.coils` estimates from their calibration region.
+
         ``knob``: a position from 0 to 1 for each knob of a reconstructor that has some; None is their middle.
 
         Raises
@@ -218,9 +221,10 @@ class Plan:
         PatternMismatch
             Acquired with another pattern, or it can't be told (see `check_acquisition`).
         AcquisitionError
-            Wrong length, shape or type, or values that aren't finite.
+            Wrong length, shape or type, values that aren't finite, or coil maps that can't be estimated.
         """
         self.check_acquisition(acquisition, assume_plan=assume_plan)
+        acquisition = calibrated(acquisition, self)
         given = {} if knob is None else {"knob": torch.tensor([self.checked_knob(knob)], dtype=torch.float32)}
         sensing = self.sensing.calibrated(acquisition)
         with torch.inference_mode():

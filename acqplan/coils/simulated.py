@@ -1,0 +1,73 @@
+"""Sensitivities of made-up coils around the object."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch.nn import functional
+
+_SEGMENTS = 16  # straight pieces of a loop
+_GRID = 24  # positions along an axis at which fields are computed
+_WIRE = 0.15  # half fields of view: nearer to a wire the field doesn't grow
+_MARGIN = 2  # positions of the grid beyond each edge
+
+
+def simulated_maps(n_coils: int, shape: tuple[int, int], generator: torch.Generator) -> torch.Tensor:
+    """complex64[n_coils, *shape]: an array of loops on a cylinder around the field of view, drawn from ``generator``.
+
+    Each loop's sensitivity is B₁⁻ ∝ Bx − i·By of a current through it, by the law of Biot and Savart, summed over
+    `_SEGMENTS` straight pieces, in the plane of the image; the cylinder's axis is perpendicular to that. The
+    array is turned anyhow and 1.2 to 1.6 times as wide as the field of view, a little wider along one axis; every loop
+    has its own place around and along the cylinder, size and receiver phase. Σ|S|² = 1 everywhere. On the CPU.
+    """
+    uniform = torch.rand(n_coils, 4, generator=generator)
+    turn, radius, stretch = torch.rand(3, generator=generator).tolist()
+    radius = 1.2 + 0.4 * radius
+    angle = 2 * math.pi * (torch.arange(n_coils) + turn + 0.3 * (uniform[:, 0] - 0.5)) / n_coils
+    neighbours = radius * math.sin(math.pi / max(n_coils, 3))
+    size = (neighbours * (1 + 0.3 * uniform[:, 1])).clamp(0.3, 0.9)
+    along = 0.6 * (uniform[:, 2] - 0.5)
+    field = _loop_fields(angle, radius, 0.9 + 0.2 * stretch, size, along)
+    maps = functional.interpolate(torch.view_as_real(field).permute(0, 3, 1, 2), _fine(shape), mode="bicubic")
+    maps = maps[..., *_inner(shape)]
+    together = maps.square().sum((0, 1), keepdim=True).clamp(min=1e-30).sqrt()
+    phase = 2 * math.pi * uniform[:, 3, None, None]
+    smooth = torch.view_as_complex((maps / together).permute(0, 2, 3, 1).contiguous())
+    return smooth * torch.polar(torch.ones_like(phase), phase)
+
+
+def _fine(shape: tuple[int, int]) -> tuple[int, int]:
+    """Size of the interpolated grid with its margins."""
+    rows, columns = (math.ceil(n * (_GRID + 2 * _MARGIN) / _GRID) for n in shape)
+    return rows, columns
+
+
+def _inner(shape: tuple[int, int]) -> tuple[slice, slice]:
+    rows, columns = (
+        slice((whole - n) // 2, (whole - n) // 2 + n) for whole, n in zip(_fine(shape), shape, strict=True)
+    )
+    return rows, columns
+
+
+def _loop_fields(
+    angle: torch.Tensor, radius: float, stretch: float, size: torch.Tensor, along: torch.Tensor
+) -> torch.Tensor:
+    """Bx − i·By of loops at angle[C]: complex64[C, n, n] on a grid from −1 to 1 and a margin beyond."""
+    outward = torch.stack([angle.cos(), angle.sin(), torch.zeros_like(angle)], -1)  # x, y, z
+    around = torch.stack([-angle.sin(), angle.cos(), torch.zeros_like(angle)], -1)
+    axis = torch.tensor([0.0, 0.0, 1.0])
+    centre = radius * outward * torch.tensor([stretch, 1 / stretch, 1.0]) + along[:, None] * axis
+    t = 2 * math.pi * torch.arange(_SEGMENTS) / _SEGMENTS
+    ring = t.cos()[None, :, None] * around[:, None] + t.sin()[None, :, None] * axis  # [C, S, 3]
+    current = -t.sin()[None, :, None] * around[:, None] + t.cos()[None, :, None] * axis
+    place = centre[:, None] + size[:, None, None] * ring
+    n = _GRID + 2 * _MARGIN
+    line = (torch.arange(n) - (n - 1) / 2) / (_GRID / 2)
+    grid = torch.stack([line[None].expand(n, n), line[:, None].expand(n, n), torch.zeros(n, n)], -1)
+    away = grid[None, None] - place[:, :, None, None]
+    pull = size[:, None, None, None] / (away.square().sum(-1) + _WIRE**2) ** 1.5
+    dl = current[:, :, None, None]
+    bx = ((dl[..., 1] * away[..., 2] - dl[..., 2] * away[..., 1]) * pull).sum(1)
+    by = ((dl[..., 2] * away[..., 0] - dl[..., 0] * away[..., 2]) * pull).sum(1)
+    return torch.complex(bx, -by)
