@@ -17,7 +17,7 @@ SIDECAR_SUFFIXES = frozenset(
     {".json", ".txt", ".md", ".rst", ".csv", ".tsv", ".xml", ".yaml", ".yml", ".toml"}
     | {".bval", ".bvec", ".log", ".pdf", ".html", ".ini", ".db"}
 )
-SIDECAR_NAMES = frozenset({"README", "LICENSE", "LICENCE", "CHANGES", "dataset_description"})
+SIDECAR_NAMES = frozenset({"README", "LICENSE", "LICENCE", "CHANGES", "dataset_description", "DICOMDIR"})
 
 MAX_EXAMINED = 50  # files in which data crimes are looked for, evenly over all
 
@@ -51,7 +51,7 @@ def load_stacks(
     """
     if not paths:
         raise ImageError("No images were given.", "Name a file, a folder or a sample such as sample:brain.")
-    found = _once_each([item for given in paths for item in _found_at(given)])
+    found = _with_series(_once_each([item for given in paths for item in _found_at(given)]))
     stacks: list[ImageStack] = []
     faults: list[ImageError] = []
     look_every = -(-len(found) // MAX_EXAMINED)
@@ -74,12 +74,16 @@ def load_stacks(
 
 @dataclass(frozen=True)
 class _Found:
-    """A file to read, its subject, the file or folder that is the subject, and the sample that it is."""
+    """A file to read, its subject, the file or folder that is the subject, and the sample that it is.
+
+    ``series``: all the files of the DICOM series that ``path`` is the first of, or nothing.
+    """
 
     path: Path
     subject: str
     root: Path
     sample: samples.Sample | None = None
+    series: tuple[Path, ...] = ()
 
 
 def _found_at(given: str | Path) -> list[_Found]:
@@ -108,6 +112,8 @@ def _hidden(relative: Path) -> bool:
 
 
 def _is_sidecar(path: Path) -> bool:
+    if path.suffix.lower() == ".hdr" and path.with_suffix(".cfl").is_file():
+        return True
     return path.suffix.lower() in SIDECAR_SUFFIXES or path.name in SIDECAR_NAMES
 
 
@@ -122,10 +128,49 @@ def _once_each(found: list[_Found]) -> list[_Found]:
     return [item if len(roots[item.subject]) == 1 else replace(item, subject=str(item.root)) for item in first.values()]
 
 
+def _with_series(found: list[_Found]) -> list[_Found]:
+    """The DICOM files of one series in one folder as one item, where the first of them was.
+
+    Series of one patient that lie directly in the folder given are one subject.
+    """
+    items: list[_Found | None] = []
+    groups: dict[tuple[Path, str], list[_Found]] = {}
+    places: dict[tuple[Path, str], tuple[int, str]] = {}
+    for item in found:
+        if not _is_dicom(item.path):
+            items.append(item)
+            continue
+        try:
+            series, patient = readers.dicom.series_of(item.path)
+        except ImageError:
+            items.append(item)  # its reader says what is wrong with it
+            continue
+        key = (item.path.parent, series or str(item.path))
+        if key not in groups:
+            places[key] = (len(items), patient)
+            items.append(None)
+        groups.setdefault(key, []).append(item)
+    for key, members in groups.items():
+        place, patient = places[key]
+        first = members[0]
+        if first.root == first.path and len(members) > 1 and patient:
+            first = replace(first, subject=patient, root=first.path.parent / patient)
+        items[place] = replace(first, series=tuple(member.path for member in members))
+    return [item for item in items if item is not None]
+
+
+def _is_dicom(path: Path) -> bool:
+    try:
+        with path.open("rb") as stream:
+            return readers.dicom.is_dicom(stream.read(readers.HEAD_BYTES))
+    except OSError:
+        return False  # its reader says why
+
+
 def _load(item: _Found, slices: tuple[int, int] | None, require_non_negative: bool, examine: bool) -> ImageStack:
     """Read and check one file; look for data crimes if ``examine``."""
     path = item.path
-    raw = readers.read(path)
+    raw = readers.dicom.read_series(item.series) if item.series else readers.read(path)
     images: Pixels
     with np.errstate(over="ignore"):  # what overflows is infinite, and refused below
         images = raw.images.astype(np.complex64) if raw.images.dtype.kind == "c" else raw.images.astype(np.float32)

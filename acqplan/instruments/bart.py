@@ -32,10 +32,10 @@ from acqplan.instruments.base import EXPORT_AGAIN, Exported, Instrument, exporte
 from acqplan.instruments.pattern_table import read_table, write_table
 from acqplan.pattern import Pattern
 from acqplan.plan import Plan
+from acqplan.raw.cfl import MAX_DIMS, read_array, sizes_text
 from acqplan.registry import register
 from acqplan.sensing.cartesian_mri import CartesianMRI
 
-_MAX_DIMS = 16
 _SMALLEST = float(np.finfo(np.float32).tiny)
 
 Complex = npt.NDArray[np.complex64]
@@ -75,7 +75,7 @@ class Bart(Instrument):
         with readable(folder / "manifest.json", InstrumentError, EXPORT_AGAIN):
             arguments = {name: value for name, value in manifest["sensing"].items() if name != "kind"}
             sensing = CartesianMRI(**arguments)
-        played = _from_bart(_read_cfl(path, InstrumentError, EXPORT_AGAIN), sensing, path, InstrumentError)[0]
+        played = _from_bart(read_array(path, InstrumentError, EXPORT_AGAIN), sensing, path, InstrumentError)[0]
         if pattern.n_units != sensing.n_units or not np.array_equal(played, _mask(pattern, sensing)):
             raise InstrumentError(f"{path} doesn't play the positions of order.csv.", EXPORT_AGAIN)
         if plan_id != manifest["plan_id"]:
@@ -108,11 +108,11 @@ class Bart(Instrument):
 
     def read_acquired(self, path: Path, plan: Plan) -> Acquisition:
         sensing = _cartesian(plan, AcquisitionError)
-        kspace = _from_bart(_read_cfl(path, AcquisitionError, FRESH_COPY), sensing, path, AcquisitionError)
+        kspace = _from_bart(read_array(path, AcquisitionError, FRESH_COPY, MAX_BYTES), sensing, path, AcquisitionError)
         maps_path = _maps_path(path)
         arrays: dict[str, npt.NDArray[Any]] = {}
         if maps_path.exists() or maps_path.with_suffix(".hdr").exists():
-            maps = _read_cfl(maps_path, AcquisitionError, FRESH_COPY)
+            maps = read_array(maps_path, AcquisitionError, FRESH_COPY, MAX_BYTES)
             arrays["coil_maps"] = _from_bart(maps, sensing, maps_path, AcquisitionError)
             if len(arrays["coil_maps"]) != len(kspace):
                 raise AcquisitionError(
@@ -173,46 +173,17 @@ def _from_bart(values: Complex, sensing: CartesianMRI, path: Path, error: type[A
     expected = (columns, rows, 1) if sensing.encoding == "lines" else (1, rows, columns)
     if values.shape[:3] != expected or math.prod(values.shape[4:]) != 1:
         raise error(
-            f"{path} has the sizes {_sizes(values.shape)}, expected {_sizes(expected)}xcoils (readout, ky, kz, coil).",
+            f"{path} has the sizes {sizes_text(values.shape)}, expected {sizes_text(expected)}xcoils "
+            "(readout, ky, kz, coil).",
             "Bring it to the plan's size, one slice and one set of maps, with bart extract, slice or transpose.",
         )
     plain = values.reshape(values.shape[:4])
     return plain[:, :, 0].transpose(2, 1, 0) if sensing.encoding == "lines" else plain[0].transpose(2, 0, 1)
 
 
-def _sizes(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape[: max(3, *(axis + 1 for axis, size in enumerate(shape) if size != 1))]))
-
-
 def _write_cfl(path: Path, values: Complex) -> None:
     """Write ``path`` (.cfl) and then its .hdr: without a header the values can't be misread."""
     with path.open("wb") as stream:
         stream.write(np.asarray(values, dtype="<c8").tobytes(order="F"))
-    sizes = [*values.shape, *[1] * (_MAX_DIMS - values.ndim)]
+    sizes = [*values.shape, *[1] * (MAX_DIMS - values.ndim)]
     path.with_suffix(".hdr").write_text(f"# Dimensions\n{' '.join(map(str, sizes))}\n", encoding="ascii", newline="\n")
-
-
-def _read_cfl(path: Path, error: type[AcqplanError], remedy: str) -> Complex:
-    """complex64 of 16 axes from ``path`` (.cfl) and its .hdr; ``error`` if the two don't fit."""
-    header = path.with_suffix(".hdr")
-    with readable(header, error, remedy):
-        sizes = _header_sizes(header)
-    n_bytes = 8 * math.prod(sizes)
-    with readable(path, error, remedy):
-        found = path.stat().st_size
-    if found != n_bytes or n_bytes > MAX_BYTES:
-        raise error(f"{path} holds {found} bytes, its header asks for {n_bytes} ({_sizes(tuple(sizes))}).", remedy)
-    with readable(path, error, remedy):
-        return np.fromfile(path, dtype="<c8").astype(np.complex64, copy=False).reshape(sizes, order="F")
-
-
-def _header_sizes(header: Path) -> list[int]:
-    """The 16 sizes that a .hdr states; `ValueError` if it states none."""
-    with header.open(encoding="utf-8") as stream:
-        lines = [line.strip() for line in stream.read(1 << 20).splitlines()]
-    sizes = [int(size) for size in lines[lines.index("# Dimensions") + 1].split()]
-    while len(sizes) > _MAX_DIMS and sizes[-1] == 1:
-        sizes.pop()
-    if not 0 < len(sizes) <= _MAX_DIMS or min(sizes) < 1:
-        raise ValueError(f"it states the sizes {sizes[:20]}")
-    return sizes + [1] * (_MAX_DIMS - len(sizes))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, overload
 
 import numpy as np
@@ -23,16 +24,12 @@ from acqplan.acquisition import Acquisition, Geometry, Scan
 from acqplan.arrays import ifft_centred
 from acqplan.errors import AcqplanError, AcquisitionError
 from acqplan.plan import Plan
-from acqplan.raw.scan import Lines, RawScan
+from acqplan.raw.scan import IMAGE_AXES, Lines, RawScan
 from acqplan.sensing.cartesian_mri import CartesianMRI
 
 OTHER_PLAN = "Pass the plan that it was acquired with."
 
 _BLOCK = 256  # readouts transformed at once
-_AXES = {
-    "lines": (1, 0, 2),
-    "points": (1, 2, 0),
-}  # of a raw volume (readout, ky, kz or slice), as rows, columns, slices
 
 
 def cartesian(plan: Plan, error: type[AcqplanError]) -> CartesianMRI:
@@ -68,8 +65,10 @@ def scan_of(raw: RawScan, plan: Plan) -> Scan:
     if raw.saturated:
         facts["saturated"] = list(raw.saturated)
     facts |= {name: raw.parameters[name] for name in ("TR_ms", "TE_ms", "flip_angle_deg") if name in raw.parameters}
+    if not raw.states_order:
+        raw = _in_order(raw, plan)
     images = _Slices(raw, digest) if sensing.encoding == "lines" else _Slabs(raw, digest)
-    return Scan(images, raw.source, volume_geometry(raw.geometry, sensing.encoding), facts)
+    return Scan(images, raw.source, raw.volume_geometry(sensing.encoding), facts)
 
 
 def single(scan: Scan) -> Acquisition:
@@ -96,7 +95,7 @@ def raw_of(acquisition: Acquisition, plan: Plan) -> RawScan:
         texts["pattern_digest"] = acquisition.pattern_digest
     geometry = acquisition.geometry
     if geometry is not None:
-        back = np.argsort(_AXES[sensing.encoding])
+        back = np.argsort(IMAGE_AXES[sensing.encoding])
         geometry = Geometry(geometry.affine[:, [*back, 3]])
     n = len(order)
     return RawScan(
@@ -148,11 +147,6 @@ def repeats(order: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     return found
 
 
-def volume_geometry(geometry: Geometry | None, encoding: str) -> Geometry | None:
-    """From (readout, ky, kz or slice) to (row, column, slice) of the images that a plan's encoding makes."""
-    return None if geometry is None else Geometry(geometry.affine[:, [*_AXES[encoding], 3]])
-
-
 def _check_matrix(raw: RawScan, sensing: CartesianMRI) -> None:
     planned = matrix_of(sensing, raw.matrix[0])
     if sensing.encoding == "points" and not raw.is_3d and sensing.image_shape[1] > 1:
@@ -173,12 +167,23 @@ def _check_matrix(raw: RawScan, sensing: CartesianMRI) -> None:
         )
 
 
+def _in_order(raw: RawScan, plan: Plan) -> RawScan:
+    """The lines of a file that doesn't state their order, in the plan's; what the plan doesn't measure comes last."""
+    units = units_of(raw, np.arange(len(raw.lines)))
+    rank = np.full(plan.sensing.n_units, plan.pattern.n_readings)
+    first, position = np.unique(plan.pattern.order, return_index=True)
+    rank[first] = position
+    order = np.lexsort((rank[units], raw.slice))
+    per_line = ("lines", "ky", "kz", "slice", "repetition", "average", "is_calibration", "is_imaging")
+    return replace(raw, **{name: getattr(raw, name)[order] for name in per_line}, states_order=True)
+
+
 class _Images(Sequence[Acquisition]):
     """Acquisitions made when they are asked for."""
 
     def __init__(self, raw: RawScan, digest: str | None, encoding: str) -> None:
         self.raw, self.digest = raw, digest
-        self.geometry = volume_geometry(raw.geometry, encoding)
+        self.geometry = raw.volume_geometry(encoding)
         self.record = {name: raw.texts[name] for name in ("plan_id", "source") if name in raw.texts}
 
     def __len__(self) -> int:

@@ -15,6 +15,9 @@ from acqplan.acquisition import Geometry
 Lines = npt.NDArray[np.complex64]
 Index = npt.NDArray[np.int32]
 
+IMAGE_AXES = {"lines": (1, 0, 2), "points": (1, 2, 0)}
+"""Axes of a raw volume (readout, ky, kz or slice) that are rows, columns and slices of a plan's images."""
+
 
 @dataclass(frozen=True, eq=False)
 class RawScan:
@@ -52,6 +55,8 @@ class RawScan:
         int32: positions in ``lines`` of readouts with clipped samples, as far as can be told.
     coil_maps
         complex64[coils, rows, columns] where acqplan wrote some to the file, else None.
+    states_order
+        Whether ``lines`` are in the order of acquisition; some files state only what was acquired.
     """
 
     lines: Lines
@@ -71,6 +76,7 @@ class RawScan:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     saturated: tuple[int, ...] = ()
     coil_maps: Lines | None = None
+    states_order: bool = True
 
     @property
     def n_coils(self) -> int:
@@ -112,6 +118,13 @@ class RawScan:
             np.add.at(grid, position, self.lines[used])
             grid /= np.maximum(counts, 1).reshape(-1, 1, 1)
         return np.moveaxis(grid, 0, 1).reshape(self.n_coils, n_kz, n_ky, n_readout), counts
+
+    def volume_geometry(self, encoding: str) -> Geometry | None:
+        """Geometry of the images that an encoding makes, (row, column, slice) to millimetres, or None.
+
+        ``lines``: rows are ky, columns the readout. ``points``: rows are ky, columns kz, slices the readout.
+        """
+        return None if self.geometry is None else Geometry(self.geometry.affine[:, [*IMAGE_AXES[encoding], 3]])
 
     @property
     def is_fully_sampled(self) -> bool:

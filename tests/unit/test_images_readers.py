@@ -220,36 +220,45 @@ def test_png_palette_and_alpha(tmp_path):
 # fastMRI
 
 
+def turned(images: np.ndarray) -> np.ndarray:
+    """fastMRI's phase encoding runs along W: it becomes the rows."""
+    return np.swapaxes(images, -1, -2)
+
+
 def test_fastmri_single_coil_is_the_centred_inverse_transform(tmp_path):
     images = (RNG.standard_normal((3, 16, 12)) + 1j * RNG.standard_normal((3, 16, 12))).astype(np.complex64)
     raw = readers.read(save_fastmri(tmp_path / "a.h5", kspace=kspace_of(images)))
     assert raw.images.dtype == np.complex64
-    assert np.allclose(raw.images, images, atol=1e-5)
+    assert np.allclose(raw.images, turned(images), atol=1e-5)
+    assert raw.coil_images is None
 
 
 def test_fastmri_is_cropped_to_the_reconstructed_matrix(tmp_path):
     images = (RNG.standard_normal((2, 16, 12)) + 0j).astype(np.complex64)
     target = np.abs(images[:, 4:12, 2:10])
     path = save_fastmri(tmp_path / "a.h5", kspace=kspace_of(images), reconstruction_esc=target)
-    assert np.allclose(np.abs(readers.read(path).images), target, atol=1e-5)
+    assert np.allclose(np.abs(readers.read(path).images), turned(target), atol=1e-5)
     header = (
         "<ismrmrdHeader><encoding><reconSpace> <matrixSize> <x>8</x> <y>8</y> <z>1</z> </matrixSize>"
         "</reconSpace></encoding></ismrmrdHeader>"
     )
     path = save_fastmri(tmp_path / "b.h5", kspace=kspace_of(images), ismrmrd_header=header)
-    assert np.allclose(np.abs(readers.read(path).images), target, atol=1e-5)
+    assert np.allclose(np.abs(readers.read(path).images), turned(target), atol=1e-5)
 
 
 def test_fastmri_coils_are_combined_with_a_warning(tmp_path):
     coils = (RNG.standard_normal((2, 3, 8, 8)) + 1j * RNG.standard_normal((2, 3, 8, 8))).astype(np.complex64)
     raw = readers.read(save_fastmri(tmp_path / "a.h5", kspace=kspace_of(coils)))
-    assert np.allclose(raw.images, np.linalg.norm(coils, axis=1), atol=1e-5)
+    assert np.allclose(raw.images, turned(np.linalg.norm(coils, axis=1)), atol=1e-5)
+    assert np.allclose(raw.coil_images, turned(coils), atol=1e-5)
     assert "phase is lost" in raw.warnings[0]
 
 
 def test_fastmri_reconstruction_alone_and_foreign_or_undersampled_files(tmp_path):
     target = RNG.random((2, 8, 8)).astype(np.float32)
-    assert np.array_equal(readers.read(save_fastmri(tmp_path / "a.h5", reconstruction_rss=target)).images, target)
+    assert np.array_equal(
+        readers.read(save_fastmri(tmp_path / "a.h5", reconstruction_rss=target)).images, turned(target)
+    )
     with pytest.raises(ImageError, match=r"it holds: group/volume \(2, 8, 8\)"):
         readers.read(save_fastmri(tmp_path / "b.h5", **{"group/volume": target}))
     with pytest.raises(ImageError, match="undersampled"):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from acqplan.errors import ImageError
-from acqplan.images.readers import fastmri, nifti, numpy_array, png, tiff
+from acqplan.images.readers import bart_cfl, dicom, fastmri, ismrmrd, nifti, numpy_array, png, tiff
 from acqplan.images.readers.base import HEAD_BYTES, RawImages, Reader
 
-READERS: tuple[Reader, ...] = (nifti, numpy_array, tiff, png, fastmri)
+READERS: tuple[Reader, ...] = (nifti, numpy_array, tiff, png, dicom, ismrmrd, fastmri, bart_cfl)
 
-FORMATS = "NIfTI, NumPy, TIFF, PNG, fastMRI HDF5"
+FORMATS = "NIfTI, NumPy, TIFF, PNG, DICOM, ISMRMRD, fastMRI HDF5, BART .cfl"
 
 _REFUSED = (  # offset, magic number, what it is, what to do
     (
@@ -19,7 +19,6 @@ _REFUSED = (  # offset, magic number, what it is, what to do
         "a JPEG picture",
         "Its compression would be learned as anatomy: use the uncompressed original.",
     ),
-    (128, b"DICM", "a DICOM file", "Convert the series to NIfTI first, for example with dcm2niix."),
     (344, b"ni1\0", "one half of a NIfTI pair (.hdr and .img)", "Save it as a single .nii file."),
     (0, b"GIF8", "a GIF picture", "Save it as PNG or TIFF."),
     (0, b"BM", "a BMP picture", "Save it as PNG or TIFF."),
@@ -49,4 +48,4 @@ def read(path: Path) -> RawImages:
     raise ImageError(f"{path} is no image file that acqplan reads.", f"These are read: {FORMATS}.")
 
 
-__all__ = ["FORMATS", "READERS", "RawImages", "Reader", "read"]
+__all__ = ["FORMATS", "HEAD_BYTES", "READERS", "RawImages", "Reader", "dicom", "read"]

@@ -22,12 +22,14 @@ class RawImages:
     """Images as a file holds them, not yet checked.
 
     ``images`` is real or complex [n, H, W] of any numeric dtype, ``geometry`` as in `ImageStack`;
-    the ``warnings`` don't name the file.
+    the ``warnings`` don't name the file. ``coil_images``: complex64 [n, C, H, W] of which ``images`` is the root of
+    the sum of squares, or None.
     """
 
     images: npt.NDArray[Any]
     geometry: Geometry | None = None
     warnings: tuple[str, ...] = ()
+    coil_images: npt.NDArray[np.complex64] | None = None
 
 
 class Reader(Protocol):
@@ -40,6 +42,17 @@ class Reader(Protocol):
     def read(self, path: Path) -> RawImages:
         """All the images of the file; `ImageError` where it is damaged or holds something else."""
         ...
+
+
+COILS_COMBINED = "its coils are combined to a magnitude: the phase is lost"
+
+
+def root_sum_of_squares(coil_images: npt.NDArray[np.complex64]) -> npt.NDArray[np.float32]:
+    """complex64[n, C, H, W] -> float32[n, H, W]."""
+    summed: npt.NDArray[np.float32] = np.zeros((len(coil_images), *coil_images.shape[2:]), np.float32)
+    for c in range(coil_images.shape[1]):
+        summed += np.square(coil_images[:, c].real) + np.square(coil_images[:, c].imag)
+    return np.sqrt(summed)
 
 
 def unreadable(path: Path, what: str, error: Exception) -> ImageError:

@@ -13,7 +13,7 @@ import torch
 
 from acqplan.arrays import ifft_centred
 from acqplan.errors import ImageError
-from acqplan.images.readers.base import RawImages, unreadable
+from acqplan.images.readers.base import COILS_COMBINED, RawImages, root_sum_of_squares, unreadable
 
 _RECONSTRUCTIONS = ("reconstruction_rss", "reconstruction_esc")
 _MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -64,11 +64,11 @@ def _images_of(kspace: npt.NDArray[np.complex64]) -> npt.NDArray[np.complex64]:
 
 
 def read(path: Path) -> RawImages:
-    """``kspace`` (slices, H, W): complex images; (slices, coils, H, W): root of the sum of squares.
+    """``kspace`` (slices, H, W): complex images; (slices, coils, H, W): root of the sum of squares, and coil images.
 
     Without ``kspace`` the ``reconstruction_rss`` or ``reconstruction_esc`` magnitudes are used.
-    Images are cropped to the scanner's reconstructed matrix, as fastMRI does. Undersampled test
-    files (with ``mask``) are refused.
+    Images are cropped to the scanner's reconstructed matrix, as fastMRI does, and turned: fastMRI's
+    phase encoding runs along W, which become the rows (ky). Undersampled test files (with ``mask``) are refused.
     """
     try:
         with h5py.File(path, "r") as file:
@@ -84,7 +84,7 @@ def _read(file: h5py.File, path: Path) -> RawImages:
     if not isinstance(kspace, h5py.Dataset):
         for name in _RECONSTRUCTIONS:
             if name in file:
-                return RawImages(np.asarray(file[name]))
+                return RawImages(_turned(np.asarray(file[name])))
         found = _datasets(file)
         listing = ", ".join(found[:8]) + (", …" if len(found) > 8 else "") or "nothing"
         raise ImageError(
@@ -102,14 +102,15 @@ def _read(file: h5py.File, path: Path) -> RawImages:
             "Reorder its axes.",
         )
     shape = _reconstructed_shape(file) or (int(kspace.shape[-2]), int(kspace.shape[-1]))
-    images = []
-    for i in range(kspace.shape[0]):  # slice by slice: a multi-coil file can be larger than the memory
-        image = _centre(_images_of(np.asarray(kspace[i], dtype=np.complex64)), shape)
-        if kspace.ndim == 4:
-            images.append(np.sqrt((np.abs(image) ** 2).sum(axis=0)))
-        else:
-            images.append(image)
-    stack = np.stack(images) if images else np.zeros((0, *shape), np.complex64)
-    if kspace.ndim == 4:
-        return RawImages(stack, warnings=("its coils are combined to a magnitude: the phase is lost",))
+    images = [  # slice by slice: its transform needs several times its memory
+        _turned(_centre(_images_of(np.asarray(kspace[i], dtype=np.complex64)), shape)) for i in range(kspace.shape[0])
+    ]
+    stack = np.stack(images) if images else np.zeros((0, *shape[::-1]), np.complex64)
+    if kspace.ndim == 4 and images:
+        return RawImages(root_sum_of_squares(stack), warnings=(COILS_COMBINED,), coil_images=stack)
     return RawImages(stack)
+
+
+def _turned(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """[..., H, W] -> [..., W, H]: rows are ky, columns the readout."""
+    return np.ascontiguousarray(np.swapaxes(images, -1, -2))
