@@ -24,6 +24,7 @@ SHOW_EXAMPLES = examples(
 )
 EXPORT_EXAMPLES = examples(
     "acqplan export brain.acqplan --to bart -o brain-bart/",
+    "acqplan export brain.acqplan --to pulseq --option scanner=generic-1.5T --option fov_mm=220 -o brain-pulseq/",
     "acqplan export cells.acqplan --to dmd-tiff --device 1920x1080 -o cells-dmd/",
     "acqplan export cells.acqplan --to dmd-tiff --device 1024x768 --scale 8 --option max_frames=2048 -o cells-dmd/",
 )
@@ -116,6 +117,12 @@ def export(
     for path in files:
         console.stdout().print(f"{path}  {_size(path.stat().st_size)}", markup=False)
     console.warn(instrument.remarks(loaded))
+    manifest = json.loads((output / base.MANIFEST).read_text(encoding="utf-8"))
+    if "scan_time_s" in manifest:
+        minutes, seconds = divmod(round(manifest["scan_time_s"]), 60)
+        console.note(
+            f"The scan takes {minutes}:{seconds:02d} min (TE {manifest['te_ms']:g} ms, TR {manifest['tr_ms']:g} ms)."
+        )
     console.note(f"Exported plan {loaded.plan_id[:12]} as {to}; read back and compared bit for bit.")
 
 

@@ -24,6 +24,7 @@ from acqplan.plan import Plan
 from acqplan.pulse_sequence.build import Loop, Readings, build, import_pypulseq
 from acqplan.pulse_sequence.gradient_echo import LABEL_MAX, Protocol, Timing, timing
 from acqplan.pulse_sequence.limits import GAMMA_HZ_PER_T, limits_of
+from acqplan.pulse_sequence.read_back import PlayedReadings, averages, readings_played
 from acqplan.pulse_sequence.seq_file import PlayedSequence, read_sequence
 from acqplan.registry import register
 from acqplan.sensing.base import SensingModel
@@ -41,8 +42,6 @@ SLICE_ORDERS = ("interleaved", "ascending", "sequential")
 _DEFAULT_FOV_MM = 240.0
 _STEADY_S = 1.5  # until magnetisation is steady, in repetitions of at most this many
 _DUMMIES_AT_MOST = 150
-_K_TOLERANCE = 0.01  # of a step in k-space
-_FREQUENCY_TOLERANCE_HZ = 0.5
 
 
 @register("instruments", "pulseq")
@@ -236,7 +235,7 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
         if stated != {name: manifest.get(name) for name in stated}:
             raise InstrumentError(f"{path} belongs to another plan than its manifest.", EXPORT_AGAIN)
         with readable(path, InstrumentError, EXPORT_AGAIN):
-            pattern = _pattern(played, _mri(sensing))
+            pattern = _pattern(played, _mri(sensing))[0]
         names = ("scan_time_s", "te_ms", "tr_ms", "matrix", "field_of_view_mm", "slices")
         return exported(pattern, manifest, path, {name: manifest.get(name) for name in names})
 
@@ -348,127 +347,22 @@ def readings_of(plan: Plan) -> Readings:
     return Readings(
         places[0].astype(np.int32),
         partition.astype(np.int32),
-        _averages(order),
+        averages(order),
         np.isin(order, pattern.calibration),
     )
 
 
-def _averages(order: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int32]:
-    """How often each reading's unit was measured before."""
-    sorting = np.argsort(order, kind="stable")
-    starts = np.flatnonzero(np.diff(order[sorting], prepend=-1))
-    lengths = np.diff(starts, append=order.size)
-    earlier = np.empty(order.size, dtype=np.int32)
-    earlier[sorting] = np.arange(order.size) - np.repeat(starts, lengths)
-    return earlier
-
-
-def _pattern(played: PlayedSequence, sensing: CartesianMRI) -> Pattern:
-    """The pattern that a sequence plays, from positions in k-space; labels have to agree. `ValueError` if not."""
-    is_3d = sensing.encoding == "points"
-    matrix = _stated(played, "Matrix", 3).astype(np.int64)
-    fov = _stated(played, "FOV", 3)
-    rotation = _stated(played, "Rotation", 9).reshape(3, 3)
-    positions = _stated(played, "SlicePositions", None)
-    if tuple(matrix[1:] if is_3d else matrix[1::-1]) != sensing.image_shape or (not is_3d and matrix[2] != 1):
+def _pattern(played: PlayedSequence, sensing: CartesianMRI) -> tuple[Pattern, PlayedReadings]:
+    """The pattern that a sequence plays, and its readings; `ValueError` or `KeyError` if it is none of ``sensing``."""
+    readings = readings_played(played, is_3d=sensing.encoding == "points")
+    matrix = tuple(readings.matrix.tolist())
+    rows, columns = sensing.image_shape
+    if (matrix[1:] if sensing.encoding == "points" else matrix) != (
+        (rows, columns) if sensing.encoding == "points" else (columns, rows, 1)
+    ):
         raise ValueError(f"its matrix {'x'.join(map(str, matrix))} isn't the plan's")
-    images = np.flatnonzero(played.labels["NOISE"] == 0)
-    labels = {name: values[images] for name, values in played.labels.items()}
-    if not images.size or (played.excitations[images] < 1).any():
-        raise ValueError("a reading has no excitation")
-    _check_trajectories(played, images, rotation, matrix, fov, int(_stated(played, "ReadoutOversamplingFactor", 1)[0]))
-
-    starts = played.start[images] @ rotation
-    line = _places(starts[:, 1], fov[1], int(matrix[1]), labels["LIN"], "ky")
-    if is_3d:
-        partition = _places(starts[:, 2], fov[2], int(matrix[2]), labels["PAR"], "kz")
-        order = line * int(matrix[2]) + partition
-    else:
-        _places(starts[:, 2], float(_stated(played, "SliceThickness", 1)[0]), 1, labels["PAR"], "slice")
-        order = line
-    if is_3d and (labels["SLC"] != 0).any():
-        raise ValueError("a 3D reading has a slice number")
-    order = _of_each_slice(order, labels, len(positions))
-    _check_slice_positions(played, images, rotation, positions, labels["SLC"])
-    first = labels["SLC"] == labels["SLC"][0]
-    if not np.array_equal(labels["AVG"][first], _averages(order)):
-        raise ValueError("its averages don't count the repeats")
-    if not np.array_equal(labels["REF"], labels["IMA"]):
-        raise ValueError("labels REF and IMA differ")
-    calibration = np.unique(order[labels["REF"][first] == 1])
-    return Pattern(order.astype(np.int32), sensing.n_units, calibration.astype(np.int32))
-
-
-def _stated(played: PlayedSequence, name: str, size: int | None) -> npt.NDArray[np.float64]:
-    values = np.array([float(word) for word in played.definitions[name].split()])
-    if (size is not None and values.size != size) or not np.isfinite(values).all():
-        raise ValueError(f"its definition {name} is {played.definitions[name]}")
-    return values
-
-
-def _check_trajectories(
-    played: PlayedSequence,
-    images: npt.NDArray[np.int64],
-    rotation: npt.NDArray[np.float64],
-    matrix: npt.NDArray[np.int64],
-    fov: npt.NDArray[np.float64],
-    oversampling: int,
-) -> None:
-    """Every sample of every reading lies on its place of the full grid along the readout."""
-    n = int(matrix[0]) * oversampling
-    expected = (np.arange(n) - n // 2) / oversampling
-    steps = np.array([fov[0], fov[1], fov[1]])
-    for kind in np.unique(played.trajectory[images]):
-        path = played.trajectories[kind] @ rotation * steps
-        start = played.start[images[played.trajectory[images] == kind], :] @ rotation[:, 0] * fov[0]
-        if len(path) != n or np.abs(path[:, 1:]).max() > _K_TOLERANCE:
-            raise ValueError("a readout isn't one of the full grid")
-        for extreme in (start.min(), start.max()):
-            if np.abs(path[:, 0] + extreme - expected).max() > _K_TOLERANCE:
-                raise ValueError("samples of a readout aren't where they should be")
-
-
-def _places(
-    k: npt.NDArray[np.float64], fov: float, size: int, label: npt.NDArray[np.int64], name: str
-) -> npt.NDArray[np.int64]:
-    """Places on the full grid of positions in k-space; `ValueError` if they lie off it or are labelled otherwise."""
-    steps = k * fov + size // 2
-    places = np.rint(steps).astype(np.int64)
-    if np.abs(steps - places).max() > _K_TOLERANCE or places.min() < 0 or places.max() >= size:
-        raise ValueError(f"a reading lies off the grid of {name}")
-    if not np.array_equal(places, label):
-        raise ValueError(f"labels and k-space positions along {name} differ")
-    return places
-
-
-def _of_each_slice(
-    order: npt.NDArray[np.int64], labels: dict[str, npt.NDArray[np.int64]], n_slices: int
-) -> npt.NDArray[np.int64]:
-    """The order that every slice shares."""
-    slices = labels["SLC"]
-    if not np.array_equal(np.unique(slices), np.arange(n_slices)):
-        raise ValueError(f"it doesn't play the {n_slices} slices that it states")
-    table = np.stack([order, labels["AVG"], labels["REF"]])
-    first = table[:, slices == slices[0]]
-    if any(not np.array_equal(table[:, slices == number], first) for number in range(n_slices)):
-        raise ValueError("its slices play different patterns")
-    shared: npt.NDArray[np.int64] = first[0]
-    return shared
-
-
-def _check_slice_positions(
-    played: PlayedSequence,
-    images: npt.NDArray[np.int64],
-    rotation: npt.NDArray[np.float64],
-    positions: npt.NDArray[np.float64],
-    slices: npt.NDArray[np.int64],
-) -> None:
-    """The frequency of each excitation is that of its slice's position in the gradient during the pulse."""
-    gradient = played.rf_gradient[images] @ rotation
-    expected = gradient[:, 2] * positions[slices]
-    tolerance = _FREQUENCY_TOLERANCE_HZ + 1e-5 * np.abs(expected)
-    if (np.abs(played.rf_frequency[images] - expected) > tolerance).any():
-        raise ValueError("an excitation isn't at its slice's position")
+    order = (readings.line * matrix[2] + readings.partition).astype(np.int32)
+    return Pattern(order, sensing.n_units, np.unique(order[readings.calibration])), readings
 
 
 def _mri(sensing: SensingModel) -> CartesianMRI:
