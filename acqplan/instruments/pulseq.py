@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acqplan import registry
-from acqplan.errors import InstrumentError
+from acqplan.errors import AcquisitionError, InstrumentError
 from acqplan.instruments.base import EXPORT_AGAIN, MANIFEST, Exported, Instrument, exported, read_manifest, readable
 from acqplan.pattern import Pattern
 from acqplan.plan import Plan
@@ -25,7 +25,8 @@ from acqplan.pulse_sequence.build import Loop, Readings, build, import_pypulseq
 from acqplan.pulse_sequence.gradient_echo import LABEL_MAX, Protocol, Timing, timing
 from acqplan.pulse_sequence.limits import GAMMA_HZ_PER_T, limits_of
 from acqplan.pulse_sequence.read_back import PlayedReadings, averages, readings_played
-from acqplan.pulse_sequence.seq_file import PlayedSequence, read_sequence
+from acqplan.pulse_sequence.seq_file import Ints, PlayedSequence, read_sequence
+from acqplan.raw.scan import Lines, RawScan
 from acqplan.registry import register
 from acqplan.sensing.base import SensingModel
 from acqplan.sensing.cartesian_mri import CartesianMRI
@@ -225,6 +226,12 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
         }
 
     def read(self, folder: Path) -> Exported:
+        pattern, _, manifest = self._read(folder)
+        names = ("scan_time_s", "te_ms", "tr_ms", "matrix", "field_of_view_mm", "slices")
+        return exported(pattern, manifest, folder / SEQUENCE, {name: manifest.get(name) for name in names})
+
+    def _read(self, folder: Path) -> tuple[Pattern, PlayedReadings, dict[str, Any]]:
+        """Pattern and readings of an exported folder, from its sequence, and the manifest."""
         manifest = read_manifest(folder, self.kind)
         path = folder / SEQUENCE
         with readable(folder / MANIFEST, InstrumentError, EXPORT_AGAIN):
@@ -235,9 +242,71 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
         if stated != {name: manifest.get(name) for name in stated}:
             raise InstrumentError(f"{path} belongs to another plan than its manifest.", EXPORT_AGAIN)
         with readable(path, InstrumentError, EXPORT_AGAIN):
-            pattern = _pattern(played, _mri(sensing))[0]
-        names = ("scan_time_s", "te_ms", "tr_ms", "matrix", "field_of_view_mm", "slices")
-        return exported(pattern, manifest, path, {name: manifest.get(name) for name in names})
+            pattern, readings = _pattern(played, _mri(sensing))
+        return pattern, readings, manifest
+
+    def raw_scan(self, folder: Path, signal: npt.NDArray[np.complexfloating[Any]]) -> tuple[RawScan, Lines | None]:
+        """What a simulator (or a scanner without labels) that played an exported folder measured, and the noise scan.
+
+        `acqplan.raw.ismrmrd_writer.write` makes an ISMRMRD file of both. Where the image lies in space isn't known.
+
+        Parameters
+        ----------
+        signal
+            complex[samples, coils]: all samples in the order in which they were played; the noise readouts at the
+            beginning may be left out.
+
+        Returns
+        -------
+        RawScan, complex64[readouts, coils, samples] or None
+            Readouts keep their oversampling.
+
+        Raises
+        ------
+        InstrumentError
+            The folder is none of this format, or was changed.
+        AcquisitionError
+            ``signal`` has another number of samples than the sequence.
+        """
+        pattern, readings, manifest = self._read(folder)
+        n_images, width = readings.images.size, int(readings.matrix[0]) * readings.oversampling
+        n_noise = int(manifest["noise_readouts"])
+        if signal.ndim != 2 or len(signal) not in (n_images * width, (n_images + n_noise) * width):
+            raise AcquisitionError(
+                f"The signal has shape {signal.shape}, the sequence takes {n_images + n_noise} readouts of {width} "
+                f"samples (the first {n_noise} of them noise).",
+                "Give an array [samples, coils] of the whole sequence, with or without the noise readouts.",
+            )
+        lines = np.moveaxis(signal.astype(np.complex64).reshape(-1, width, signal.shape[1]), 1, 2)
+        lines, noise = lines[-n_images:], lines[:-n_images]
+        order = np.argsort(np.argsort(readings.slices, kind="stable"), kind="stable") % pattern.n_readings
+
+        def each(values: Ints) -> npt.NDArray[np.int32]:
+            return values[order].astype(np.int32)
+
+        matrix = tuple(int(side) for side in readings.matrix)
+        fov = manifest["field_of_view_mm"]
+        scan = RawScan(
+            lines=lines,
+            ky=each(readings.line),
+            kz=each(readings.partition),
+            slice=readings.slices.astype(np.int32),
+            repetition=np.zeros(n_images, np.int32),
+            average=each(readings.average),
+            is_calibration=readings.calibration[order],
+            is_imaging=np.ones(n_images, bool),
+            matrix=(matrix[0], matrix[1], matrix[2]),
+            source=str(folder / SEQUENCE),
+            field_of_view_mm=(float(fov[0]), float(fov[1]), float(fov[2])),
+            texts={"plan_id": manifest["plan_id"], "pattern_digest": pattern.digest, "source": "pulseq"},
+            parameters={
+                "TR_ms": manifest["tr_ms"],
+                "TE_ms": manifest["te_ms"],
+                "flip_angle_deg": manifest["flip_angle_deg"],
+                "acceleration": pattern.n_units / pattern.n_readings,
+            },
+        )
+        return scan, noise if len(noise) else None
 
     def _misfits(self, sensing: CartesianMRI) -> list[str]:
         """Settings of the other kind of scan."""

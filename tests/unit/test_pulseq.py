@@ -317,7 +317,7 @@ def test_signature_is_the_md5_of_what_precedes_it_and_an_edit_is_refused(tmp_pat
     ("pattern", "replacement", "said"),
     [
         (r"(?m)^(\d+) (\d+) LIN$", lambda m: f"{m[1]} {(int(m[2]) + 1) % 12} LIN", "labels and k-space positions"),
-        (r"(?m)^Matrix .*$", lambda m: "Matrix 12 10 1", "matrix"),
+        (r"(?m)^Matrix .*$", lambda m: "Matrix 12 10 1", "full grid"),
         (r"(?m)^SlicePositions .*$", lambda m: "SlicePositions 0.02", "slice's position"),
         (r"(?m)^plan_id .*$", lambda m: "plan_id 00", "another plan"),
         (r"(?m)^(\d+) 1 REF$", lambda m: f"{m[1]} 0 REF", "REF and IMA"),
