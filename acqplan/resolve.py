@@ -15,6 +15,7 @@ from acqplan.budget import Budget, Light, needs_images, parse_budget
 from acqplan.criterion import Criterion
 from acqplan.designers.base import Designer, DesignProblem
 from acqplan.errors import RecipeError
+from acqplan.exposure import typical_electrons
 from acqplan.images import ImageStack, TrainingImages, load_stacks, prepare, split
 from acqplan.images.split import Split
 from acqplan.noise.base import NoiseModel
@@ -67,8 +68,7 @@ def resolve(recipe: Recipe) -> Problem:
         recipe = recipe.with_settings("images", size=list(size))
     sensing = _sensing(recipe)
     images = training_images(recipe, stacks)
-    total = _typical_total(images) * noise.image_scale
-    recipe, budget, calibration = _budget(recipe, sensing, total)
+    recipe, budget, calibration = _budget(recipe, sensing, typical_electrons(images, noise))
     if sensing.is_complex is False and recipe.images.binning is None:
         recipe = recipe.with_settings("images", binning=stacks[0].recommended_binning or 1)
     seed = stream_seed(recipe.seed, "design")
@@ -347,11 +347,6 @@ def _default_calibration(sensing: SensingModel, n_readings: int) -> int:
         if 3 * sensing.calibration_units(width).size <= n_readings:
             return width
     return 0
-
-
-def _typical_total(images: TrainingImages) -> float:
-    """Mean over the training images of the sum of their pixels, in units of full scale."""
-    return float(np.mean([np.abs(record.array).sum(dtype=np.float64) for record in images.train]))
 
 
 def _mean_energy(

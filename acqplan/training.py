@@ -19,6 +19,7 @@ from acqplan import checkpoint as checkpoints
 from acqplan.designers.base import Designer
 from acqplan.errors import PlanFileError, RecipeError
 from acqplan.evaluation import Scene, evaluate
+from acqplan.exposure import exposure, scheme_advice, typical_electrons
 from acqplan.losses.base import Target
 from acqplan.measured_set import MeasuredSet
 from acqplan.measurement import measure
@@ -373,7 +374,17 @@ class _Run:
             "warnings": list(images.warnings),
             "data_range": "largest magnitude of each held-out image",
         }
+        evidence |= _light(problem, self.pattern)
         return Plan(problem.sensing, problem.design.budget, self.pattern, problem.noise, network, recipe, evidence)
+
+
+def _light(problem: Problem, pattern: Pattern) -> dict[str, Any]:
+    """What the plan costs in light, and which display scheme suits; nothing where nothing is lit."""
+    sensing, budget, noise = problem.sensing, problem.design.budget, problem.noise
+    electrons = typical_electrons(problem.images, noise)
+    advice = scheme_advice(sensing, noise, budget, electrons)
+    cost = exposure(sensing, budget, pattern, electrons=electrons, power_w=problem.recipe.budget.power_w)
+    return ({"exposure": cost} if cost else {}) | ({"scheme": advice.spec()} if advice else {})
 
 
 def _device(name: str) -> torch.device:

@@ -448,6 +448,7 @@ def _run(
 
 def _dry_run(recipe: Recipe) -> None:
     """Print the recipe with all that is decided before training; the images are read and checked."""
+    from acqplan.exposure import scheme_advice, typical_electrons
     from acqplan.recipe import to_toml
     from acqplan.resolve import build_designer, build_reconstructor, resolve
 
@@ -456,6 +457,10 @@ def _dry_run(recipe: Recipe) -> None:
         build_designer(problem)
         build_reconstructor(problem)
     console.warn(problem.images.warnings)
+    electrons = typical_electrons(problem.images, problem.noise)
+    advice = scheme_advice(problem.sensing, problem.noise, problem.design.budget, electrons)
+    if advice is not None:
+        console.note(advice.text)
     typer.echo(to_toml(problem.recipe), nl=False)
 
 
@@ -463,6 +468,8 @@ def _report(plan: Plan, output: Path) -> None:
     from acqplan.report import facts
 
     console.warn(facts.warnings(plan))
+    if "scheme" in plan.evidence:
+        console.note(plan.evidence["scheme"]["why"])
     means = plan.evidence["held_out"]["mean"]
     rows = [
         [f"this plan ({plan.recipe.designer.kind}, {plan.reconstructor.kind})", *console.metric_cells(means["plan"])],

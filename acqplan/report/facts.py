@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from acqplan.exposure import exposure
 from acqplan.noise.base import NoiseModel
 from acqplan.plan import Plan
 from acqplan.recipe import Component
@@ -21,11 +22,14 @@ def title(plan: Plan) -> str:
 
 
 def count(plan: Plan) -> str:
-    """``4096 of 16384 points, 4x``; of ± pairs also the frames."""
+    """``4096 of 16384 points, 4x``; of ± pairs also the frames, with repeats also the units."""
     budget, sensing = plan.budget, plan.sensing
+    readings = str(budget.n_readings)
+    if plan.pattern.counts.max() > 1:
+        readings += f" readings of {int(plan.pattern.mask.sum())}"
     frames = f" ({budget.n_readings * sensing.frames_per_unit} frames)" if sensing.frames_per_unit > 1 else ""
     return (
-        f"{budget.n_readings} of {budget.n_units} {sensing.unit_name}s{frames}, "
+        f"{readings} of {budget.n_units} {sensing.unit_name}s{frames}, "
         f"{budget.acceleration:.4g}x, {100 * budget.fraction:.4g} %"
     )
 
@@ -54,7 +58,35 @@ def facts(plan: Plan) -> list[tuple[str, str]]:
         ("Plan id", plan.plan_id),
         ("Pattern digest", plan.pattern.digest),
     ]
-    return listed + _evidence(plan)
+    scheme = plan.sensing.spec().get("scheme")
+    if scheme is not None:
+        listed[0] = ("Sensing", f"{plan.sensing.kind}, {scheme}")
+    return listed + light(plan) + _evidence(plan)
+
+
+def light(plan: Plan) -> list[tuple[str, str]]:
+    """What a scan costs the sample in light, and which display scheme suits; empty where nothing is lit."""
+    cost = plan.evidence.get("exposure") or exposure(plan.sensing, plan.budget, plan.pattern)
+    if not cost:
+        return []
+    listed = [
+        (
+            "Light on, DMD before the sample",
+            f"{_seconds(cost['light_on_s'])}each pixel is on in {cost['light_frames']:g} of {cost['frames']} frames",
+        ),
+        ("Light on, DMD behind the sample", f"{_seconds(cost['scan_s'])}all {cost['frames']} frames"),
+    ]
+    if cost.get("photo_electrons") is not None:
+        listed.append(("Photo-electrons", f"{cost['photo_electrons']:.4g} of a typical image over the scan"))
+    if cost.get("energy_j") is not None:
+        listed.append(("Dose", f"{cost['energy_j']:.4g} J on the sample, at {cost['power_w']:g} W with all mirrors on"))
+    if "scheme" in plan.evidence:
+        listed.append(("Display scheme", plan.evidence["scheme"]["why"]))
+    return listed
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g} s: "
 
 
 def _evidence(plan: Plan) -> list[tuple[str, str]]:
@@ -98,6 +130,7 @@ def summary(plan: Plan) -> dict[str, Any]:
         "frames": budget.n_readings * plan.sensing.frames_per_unit,
         "acceleration": budget.acceleration,
         "acquisition_time_s": budget.acquisition_time_s,
+        "exposure": plan.evidence.get("exposure") or exposure(plan.sensing, budget, plan.pattern),
         "noise": {"kind": plan.noise.kind, **plan.noise.spec()},
         "designer": {"kind": plan.recipe.designer.kind, **plan.recipe.designer.options},
         "reconstructor": {"kind": plan.reconstructor.kind, **plan.reconstructor.spec()},

@@ -165,8 +165,9 @@ def recommend_scheme(
             f"each exposed longer, the error is {gain:.0%} less in the same time. Keep the background steady. {also}"
         )
         return Recommendation(best, text, table)
-    why = f"reading is {pairs.read_share:.0%} of the noise variance, so that fewer frames would save {max(gain, 0):.0%}"
-    if gain <= 0:
-        why = f"reading is {pairs.read_share:.0%} of the noise variance, and fewer frames would save nothing"
-    text = f"pairs suit: {why}, and a constant background and slow drift cancel. {also}"
+    saved = f"would save {gain:.0%}" if gain >= 0.005 else "would save nothing"
+    text = (
+        f"pairs suit: reading is {pairs.read_share:.0%} of the noise variance, so that fewer, longer frames {saved}; "
+        f"a constant background and slow drift cancel. {also}"
+    )
     return Recommendation("pairs", text, table)
