@@ -465,7 +465,7 @@ def _display(manifest: dict[str, Any], folder: Path) -> Display:
         dead = _mirrors(list(manifest.get("dead_mirrors", [])))
         batches = tuple(int(count) for count in manifest.get("batches", [manifest["frames"]]))
         time_s = manifest.get("picture_time_s")
-        picture_time_s = None if time_s is None else float(time_s)
+        picture_time_s = None if time_s is None else positive("picture_time_s", time_s)
         stamp = {name: manifest.get(name) for name in _STAMPED}
     placement = Placement(device.width, device.height, rows, columns, scale, left, top, rotation, *flips, border, dead)
     if placement.problems():

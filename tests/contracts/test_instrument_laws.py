@@ -36,6 +36,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "pulseq": {"readout_oversampling": 4, "dummies": 3, "noise_readouts": 1},
     **{kind: {"device": "70x50"} for kind in ("dmd-tiff", "png", "micromanager", "alp")},
     "spas": {"device": "70x50", "files": "png"},
+    "dlpc900": {"device": "40x20"},
 }
 """Options that keep the files of a format small."""
 

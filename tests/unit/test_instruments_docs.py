@@ -21,7 +21,10 @@ FORMATS = Path(__file__).parents[2] / "docs" / "formats.md"
 SENSING: dict[str, tuple[str, dict[str, Any]]] = {
     "table": ("cartesian_mri", {"image_shape": (6, 4), "encoding": "lines"}),
     "bart": ("cartesian_mri", {"image_shape": (6, 4), "encoding": "lines"}),
-    **{kind: ("hadamard_dmd", {"image_shape": (4, 4)}) for kind in ("dmd-tiff", "png", "alp", "micromanager", "spas")},
+    **{
+        kind: ("hadamard_dmd", {"image_shape": (4, 4)})
+        for kind in ("dmd-tiff", "png", "alp", "dlpc900", "micromanager", "spas")
+    },
 }
 POINTS: tuple[str, dict[str, Any]] = ("cartesian_mri", {"image_shape": (6, 4), "encoding": "points"})
 
@@ -48,7 +51,20 @@ def measure(frame: npt.NDArray[np.bool_]) -> float:
 
 @pytest.mark.parametrize(
     "kind",
-    ["numpy", "table", "bart", "pulseq", "ismrmrd", "hdf5", "dmd-tiff", "png", "alp", "micromanager", "spas"],
+    [
+        "numpy",
+        "table",
+        "bart",
+        "pulseq",
+        "ismrmrd",
+        "hdf5",
+        "dmd-tiff",
+        "png",
+        "alp",
+        "dlpc900",
+        "micromanager",
+        "spas",
+    ],
 )
 def test_example_runs(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = make_plan(kind)
