@@ -38,10 +38,12 @@ class Budget:
     n_calibration
         Units in the calibration region; they count in ``n_readings``.
     reading_time_s
-        Time per reading in seconds (repetition time; for a ± pair the time of both frames),
-        or None if it isn't known.
+        Time per reading in seconds (repetition time; for a ± pair the time of both frames; with echo trains the
+        repetition time over the echoes of a train), or None if it isn't known.
     allows_repeats
         Units may be measured several times, so that there may be more readings than units.
+    readings_per_shot
+        Readings after one excitation: the echoes of a train, otherwise 1. The last shot may have fewer.
     """
 
     n_readings: int
@@ -49,6 +51,7 @@ class Budget:
     n_calibration: int = 0
     reading_time_s: float | None = None
     allows_repeats: bool = False
+    readings_per_shot: int = 1
 
     def __post_init__(self) -> None:
         if self.n_readings < 1:
@@ -79,17 +82,29 @@ class Budget:
     @property
     def acquisition_time_s(self) -> float | None:
         """Total time in seconds, or None where the time per reading isn't known."""
-        return None if self.reading_time_s is None else self.n_readings * self.reading_time_s
+        if self.reading_time_s is None:
+            return None
+        return self.n_shots * self.readings_per_shot * self.reading_time_s
+
+    @property
+    def n_shots(self) -> int:
+        """Excitations: each takes ``readings_per_shot`` readings, the last one what is left."""
+        return -(-self.n_readings // self.readings_per_shot)
 
     def spec(self) -> dict[str, int | float | bool | None]:
-        """Constructor arguments, JSON-ready."""
+        """Constructor arguments, JSON-ready; no repeats and one reading per shot go without saying."""
         repeats = {"allows_repeats": True} if self.allows_repeats else {}
-        return repeats | {
-            "n_readings": self.n_readings,
-            "n_units": self.n_units,
-            "n_calibration": self.n_calibration,
-            "reading_time_s": self.reading_time_s,
-        }
+        trains = {"readings_per_shot": self.readings_per_shot} if self.readings_per_shot > 1 else {}
+        return (
+            repeats
+            | trains
+            | {
+                "n_readings": self.n_readings,
+                "n_units": self.n_units,
+                "n_calibration": self.n_calibration,
+                "reading_time_s": self.reading_time_s,
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -159,6 +174,8 @@ def parse_budget(
     frame_time_s: float | None = None,
     allows_repeats: bool = False,
     light: Light | None = None,
+    readings_per_shot: int = 1,
+    n_allowed: int | None = None,
 ) -> Budget:
     """Resolve what a person types to an exact `Budget`.
 
@@ -168,21 +185,41 @@ def parse_budget(
     pixel is lit (mirror on) over the whole scan; ``3uJ``, the energy that falls on the sample (needs its power).
     Shares that don't come out even are rounded *down*: a budget is never exceeded.
 
+    With echo trains ``frame_time_s`` is the time of one shot, and the count a multiple of ``readings_per_shot``:
+    shares are rounded down to one, a count that isn't one is refused. ``n_allowed``: how many of the units may be
+    measured (None: all); without repeats, a time or an amount of light is cut to it, any other budget beyond
+    it is refused.
+
     Raises
     ------
     BudgetError
-        The text can't be parsed, or the count is zero, beyond the catalogue or below the calibration.
+        The text can't be parsed, or the count is zero, beyond the catalogue, below the calibration, or typed and
+        no multiple of the echo train.
     """
-    reading_time_s = None if frame_time_s is None else frame_time_s * frames_per_unit
+    shot_time_s = None if frame_time_s is None else frame_time_s * frames_per_unit
+    reading_time_s = None if shot_time_s is None else shot_time_s / readings_per_shot
+    most = n_units if n_allowed is None else min(n_units, n_allowed)
     if reading_time_s is not None and not 0 < reading_time_s < math.inf:
         raise BudgetError(f"The time per frame is {frame_time_s} s.", "Give a positive time.")
-    cleaned = _cleaned(text)
+    cleaned, shot = _cleaned(text), "reading" if readings_per_shot == 1 else "shot"
 
     def budget(n_readings: int) -> Budget:
-        return Budget(n_readings, n_units, n_calibration, reading_time_s, allows_repeats)
+        whole = n_readings // readings_per_shot * readings_per_shot
+        if n_readings > 0 and whole == 0:
+            raise BudgetError(
+                f"The budget {text!r} is {n_readings} {unit_name}s, less than one echo train of {readings_per_shot}.",
+                "Give a larger budget or a shorter echo train.",
+            )
+        if most < whole <= n_units and not allows_repeats:
+            least = most // readings_per_shot * readings_per_shot
+            raise BudgetError(
+                f"The budget {text!r} is {whole} {unit_name}s, more than the {most} that may be measured.",
+                f"Give at most {least}, or lift some of the pattern's constraints.",
+            )
+        return Budget(whole, n_units, n_calibration, reading_time_s, allows_repeats, readings_per_shot)
 
     def at_most_everything(n_readings: int) -> Budget:
-        return budget(n_readings if allows_repeats else min(n_readings, n_units))
+        return budget(n_readings if allows_repeats else min(n_readings, most))
 
     lit = _frames_of_light(text, cleaned, light, frame_time_s)
     if lit is not None:
@@ -210,9 +247,11 @@ def parse_budget(
                 )
             count /= frames_per_unit
         elif name not in (None, unit_name, f"{unit_name}s"):
-            return at_most_everything(_readings_in_time(text, cleaned, reading_time_s))
+            return at_most_everything(_shots_in_time(text, cleaned, shot_time_s, shot) * readings_per_shot)
+        elif allows_repeats or int(count) <= n_units:
+            _check_trains(int(count), readings_per_shot, unit_name)
     else:
-        return at_most_everything(_readings_in_time(text, cleaned, reading_time_s))
+        return at_most_everything(_shots_in_time(text, cleaned, shot_time_s, shot) * readings_per_shot)
     if count > 0 and int(count) == 0:
         raise BudgetError(f"The budget {text!r} comes to less than one {unit_name} of {n_units}.", _REMEDY)
     return budget(int(count))
@@ -249,16 +288,27 @@ def _frames_of_light(text: str, cleaned: str, light: Light | None, frame_time_s:
     return seconds / Fraction(str(frame_time_s))
 
 
-def _readings_in_time(text: str, cleaned: str, reading_time_s: float | None) -> int:
+def _check_trains(count: int, readings_per_shot: int, unit_name: str) -> None:
+    """Raise `BudgetError` unless a count that was typed as a number fills its echo trains."""
+    below = count // readings_per_shot * readings_per_shot
+    if below != count:
+        near = [str(n) for n in (below, below + readings_per_shot) if n > 0]
+        raise BudgetError(
+            f"The budget of {count} {unit_name}s is no multiple of the echo train of {readings_per_shot}.",
+            f"Give {' or '.join(near)}.",
+        )
+
+
+def _shots_in_time(text: str, cleaned: str, shot_time_s: float | None, shot: str) -> int:
     seconds = _time_in_seconds(cleaned)
     if seconds is None:
         raise BudgetError(f"The budget {text!r} can't be understood.", _REMEDY)
-    if reading_time_s is None:
+    if shot_time_s is None:
         raise BudgetError(
             f"The budget {text!r} is a time, and the time per reading isn't known.",
             "Give the repetition time (MRI: --tr) or the picture time (DMD: --picture-time).",
         )
-    count = int(seconds / Fraction(str(reading_time_s)))
+    count = int(seconds / Fraction(str(shot_time_s)))
     if seconds > 0 and count == 0:
-        raise BudgetError(f"The budget {text!r} is shorter than one reading of {reading_time_s} s.", _REMEDY)
+        raise BudgetError(f"The budget {text!r} is shorter than one {shot} of {shot_time_s} s.", _REMEDY)
     return count

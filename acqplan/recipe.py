@@ -23,6 +23,7 @@ from acqplan.errors import RecipeError
 MODALITIES = {"mri": "cartesian_mri", "dmd": "hadamard_dmd"}
 _WORDS = {
     str: "a text",
+    bool: "true or false",
     int: "a whole number",
     float: "a number",
     list[int]: "a list of whole numbers",
@@ -85,14 +86,26 @@ class BudgetSettings:
 class PatternSettings:
     """What the pattern has to be like on the instrument, and when each of its units is acquired.
 
-    ``order``: kind of the acquisition order. ``echo_train``: readings after one excitation (MRI). ``effective_echo``
-    and ``interleaves`` belong to the orders ``segmented`` and ``interleaved``.
+    ``order``: kind of the acquisition order. ``effective_echo`` and ``interleaves`` belong to the orders ``segmented``
+    and ``interleaved``. ``forbidden`` and ``required``: units never and always measured, as `unit_list` reads them.
+
+    MRI only: ``echo_train``: readings after one excitation; the count is a multiple of it. ``partial_fourier``:
+    share of ky that may be measured, from the side away from ``partial_fourier_side`` (low or high).
+    ``shutter``: none or elliptical (corners of ky–kz are never measured). ``one_of_conjugates``: at most one of k
+    and −k outside the calibration region. ``scan``: 2d (slices) or 3d.
     """
 
     order: str | None = None
-    echo_train: int | None = None
     effective_echo: int | None = None
     interleaves: int | None = None
+    echo_train: int | None = None
+    partial_fourier: float | None = None
+    partial_fourier_side: str | None = None
+    shutter: str | None = None
+    one_of_conjugates: bool | None = None
+    forbidden: str | None = None
+    required: str | None = None
+    scan: str | None = None
 
 
 @dataclass(frozen=True)
@@ -254,7 +267,7 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
             return {str(key): _typed(entry, get_args(option)[1], f"{where}.{key}") for key, entry in value.items()}
         if option is float and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             return float(value)
-        if option in (int, str) and type(value) is option:
+        if option in (int, str, bool) and type(value) is option:
             return value
     wanted = " or ".join(_WORDS[option] for option in options if option is not NoneType)
     raise RecipeError(f"{where} is {value!r}, expected {wanted}.", "Correct it.")

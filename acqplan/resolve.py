@@ -12,6 +12,7 @@ import torch
 
 from acqplan import registry
 from acqplan.budget import Budget, Light, needs_images, parse_budget
+from acqplan.constraints import Constraints, checked_settings, constraints_of, has_conjugates, spelled_out
 from acqplan.criterion import Criterion
 from acqplan.designers.base import Designer, DesignProblem
 from acqplan.errors import RecipeError
@@ -28,6 +29,12 @@ from acqplan.sensing.base import SensingModel
 from acqplan.sensing.display_schemes import best_reference_repeats
 
 DEFAULT_MINUTES = 10.0
+SCANS = ("2d", "3d")
+NO_POINTS_IN_2D = (
+    "A 2D scan of slices encodes one axis by phase (ky) and samples the other in every readout, so it measures whole "
+    "lines; points need two phase-encoded axes (ky and kz), which only a 3D scan has."
+)
+POINTS_REMEDY = "Use --pattern lines, or acquire in 3D (--scan 3d)."
 _DMD_SIZE = (64, 64)
 _ENERGY_BATCHES, _ENERGY_BATCH = 16, 16
 
@@ -41,6 +48,8 @@ class Problem:
     noise: NoiseModel
     design: DesignProblem
     images: TrainingImages
+    notes: tuple[str, ...] = ()
+    """What was decided otherwise than the words of the recipe say, in sentences."""
 
 
 def resolve(recipe: Recipe) -> Problem:
@@ -60,7 +69,7 @@ def resolve(recipe: Recipe) -> Problem:
     if recipe.images.size is not None:
         _sensing(recipe)
         if not needs_images(recipe.budget.amount):
-            _budget(recipe, _sensing(recipe), None)
+            _extent(recipe, _sensing(recipe), None)
     stacks = read_images(recipe)
     if recipe.images.size is None:
         shapes = [stack.image_shape for stack in stacks]
@@ -68,13 +77,15 @@ def resolve(recipe: Recipe) -> Problem:
         recipe = recipe.with_settings("images", size=list(size))
     sensing = _sensing(recipe)
     images = training_images(recipe, stacks)
-    recipe, budget, calibration = _budget(recipe, sensing, typical_electrons(images, noise))
+    extent = _extent(recipe, sensing, typical_electrons(images, noise))
+    recipe = extent.recipe
     if sensing.is_complex is False and recipe.images.binning is None:
         recipe = recipe.with_settings("images", binning=stacks[0].recommended_binning or 1)
     seed = stream_seed(recipe.seed, "design")
     energy, variance = _mean_energy(sensing, noise, images, seed)
-    problem = DesignProblem(sensing, budget, calibration, energy, seed, variance)
-    return _spelled_out(Problem(recipe, sensing, noise, problem, images))
+    problem = Problem(recipe, sensing, noise, extent.problem(sensing, energy, variance), images, extent.notes)
+    _check_given_pattern(problem)
+    return _spelled_out(problem)
 
 
 def _spelled_out(problem: Problem) -> Problem:
@@ -89,6 +100,7 @@ def _spelled_out(problem: Problem) -> Problem:
         noise=_with_options("noise", recipe.noise, problem.noise.spec()),
         designer=_with_options("designers", recipe.designer, designer),
         reconstructor=_with_options("reconstructors", recipe.reconstructor, build_reconstructor(problem).spec()),
+        pattern=spelled_out(recipe.pattern, problem.sensing),
     )
     return replace(problem, recipe=recipe)
 
@@ -208,8 +220,25 @@ def _with_loss(recipe: Recipe) -> Recipe:
     return recipe
 
 
-def _with_order(recipe: Recipe) -> Recipe:
-    """The order of acquisition decided, with its settings."""
+def _check_given_pattern(problem: Problem) -> None:
+    """The pattern of another plan is taken as it is: `RecipeError` if it has both of a conjugate pair and mustn't."""
+    recipe, design = problem.recipe, problem.design
+    if recipe.designer.kind != "from-plan" or not recipe.pattern.one_of_conjugates:
+        return
+    pattern = build_designer(problem).freeze(torch_generator(0, "given"))
+    if has_conjugates(pattern.order, design.fixed_readings, design.sensing):
+        raise RecipeError(
+            "The other plan's pattern measures both k and -k somewhere, and one_of_conjugates is set.",
+            "Leave it out, or design another pattern.",
+        )
+
+
+def _with_pattern(recipe: Recipe) -> Recipe:
+    """The section ``[pattern]`` decided: constraints, and the order of acquisition with its settings."""
+    is_mri = recipe.modality == "mri"
+    recipe = replace(recipe, pattern=checked_settings(recipe.pattern, is_mri=is_mri))
+    if is_mri:
+        recipe = _with_scan(recipe)
     settings = recipe.pattern
     is_given = recipe.designer.kind == "from-plan"
     if settings.order is None:
@@ -230,6 +259,19 @@ def _with_order(recipe: Recipe) -> Recipe:
                 f"Leave it out, or choose the order {' or '.join(owners)}.",
             )
     return recipe.with_settings("pattern", **{name: vars(order)[name] for name in options})
+
+
+def _with_scan(recipe: Recipe) -> Recipe:
+    """Whether it is a scan of slices or of a volume; `RecipeError` where points are asked of slices."""
+    assert recipe.sensing is not None
+    encoding = recipe.sensing.options.get("encoding", "points")
+    if recipe.pattern.scan is None:
+        return recipe.with_settings("pattern", scan="2d" if encoding == "lines" else "3d")
+    if recipe.pattern.scan not in SCANS:
+        raise RecipeError(f"The scan is {recipe.pattern.scan!r}.", f"Choose {' or '.join(SCANS)}.")
+    if recipe.pattern.scan == "2d" and encoding == "points":
+        raise RecipeError(f"A pattern of points is asked of a 2D scan. {NO_POINTS_IN_2D}", POINTS_REMEDY)
+    return recipe
 
 
 def build_order(recipe: Recipe) -> Order:
@@ -282,7 +324,7 @@ def _with_defaults(recipe: Recipe) -> Recipe:
             raise RecipeError(f"The training setting {name} is {value}.", "Give a positive number.")
     if not 0 <= training.joint_share <= 1:
         raise RecipeError(f"The training setting joint_share is {training.joint_share}.", "Give a number from 0 to 1.")
-    recipe = _with_order(_with_loss(recipe))
+    recipe = _with_pattern(_with_loss(recipe))
     if not recipe.budget.amount:
         raise RecipeError("No budget is given.", "Pass --budget, for example 4x, 25% or '64 lines'.")
     return recipe
@@ -295,16 +337,35 @@ def _sensing(recipe: Recipe) -> SensingModel:
     return sensing
 
 
-def _budget(
-    recipe: Recipe, sensing: SensingModel, electrons: float | None
-) -> tuple[Recipe, Budget, npt.NDArray[np.int32]]:
-    """The recipe with its calibration decided, the exact count, and the calibration units.
+@dataclass(frozen=True, eq=False)
+class _Extent:
+    """How much is measured, and where it may be: the recipe with its calibration decided, and what follows."""
+
+    recipe: Recipe
+    budget: Budget
+    calibration: npt.NDArray[np.int32]
+    constraints: Constraints
+    notes: tuple[str, ...] = ()
+
+    def problem(
+        self, sensing: SensingModel, energy: npt.NDArray[np.float64], variance: npt.NDArray[np.float64] | None = None
+    ) -> DesignProblem:
+        """The design problem; `BudgetError` if more has to be measured than the budget has."""
+        seed = stream_seed(self.recipe.seed, "design")
+        allowed, required = self.constraints.allowed, self.constraints.required
+        return DesignProblem(sensing, self.budget, self.calibration, energy, seed, variance, allowed, required)
+
+
+def _extent(recipe: Recipe, sensing: SensingModel, electrons: float | None) -> _Extent:
+    """The calibration, the exact count and the constraints.
 
     ``electrons``: of a typical image during one frame, None where the images aren't known yet.
     """
     settings = recipe.budget
+    constraints = constraints_of(recipe.pattern, sensing)
+    echo_train = recipe.pattern.echo_train or 1
 
-    def parse(n_calibration: int, n_reference: int) -> Budget:
+    def parse(n_calibration: int, n_reference: int, readings_per_shot: int = echo_train) -> Budget:
         lit = sensing.light_frames
         return parse_budget(
             settings.amount,
@@ -312,15 +373,19 @@ def _budget(
             n_calibration=n_calibration,
             unit_name=sensing.unit_name,
             frames_per_unit=sensing.frames_per_unit,
-            frame_time_s=settings.frame_time_s,
+            frame_time_s=None
+            if settings.frame_time_s is None
+            else settings.frame_time_s * readings_per_shot / echo_train,
             allows_repeats=n_reference > 1 or bool(registry.find("designers", recipe.designer.kind).repeats),
             light=None if lit is None else Light(lit, n_reference, electrons, settings.power_w),
+            readings_per_shot=readings_per_shot,
+            n_allowed=int(constraints.allowed.sum()) + echo_train - readings_per_shot,
         )
 
     at_first = parse(0, 0).n_readings
     width = settings.calibration
     if width is None:
-        width = _default_calibration(sensing, at_first)
+        width = _default_calibration(sensing, at_first, constraints.allowed)
     repeats = settings.reference_repeats
     if sensing.reference_unit is None:
         if repeats is not None:
@@ -335,16 +400,30 @@ def _budget(
     if repeats is not None:
         reference = np.full(repeats, sensing.reference_unit)
         calibration = np.sort(np.concatenate([np.setdiff1d(calibration, reference), reference])).astype(np.int32)
+    constraints.check(calibration, f"The calibration region of width {width}", "Give a smaller --calibration.")
+    if recipe.pattern.one_of_conjugates and recipe.designer.kind != "from-plan":
+        fixed = np.union1d(calibration, constraints.required)
+        constraints = constraints.without_conjugates(fixed, sensing, stream_seed(recipe.seed, "design"))
     budget = parse(calibration.size, repeats or 0)
-    return recipe.with_settings("budget", calibration=width, reference_repeats=repeats), budget, calibration
+    notes = []
+    if echo_train > 1 and (asked := parse(calibration.size, repeats or 0, 1).n_readings) != budget.n_readings:
+        notes.append(
+            f"The budget {settings.amount} is {asked} {sensing.unit_name}s, rounded down to {budget.n_readings}: "
+            f"{budget.n_shots} whole trains of {echo_train} echoes."
+        )
+    recipe = recipe.with_settings("budget", calibration=width, reference_repeats=repeats)
+    extent = _Extent(recipe, budget, calibration, constraints, tuple(notes))
+    extent.problem(sensing, np.zeros(sensing.n_units))
+    return extent
 
 
-def _default_calibration(sensing: SensingModel, n_readings: int) -> int:
-    """The widest even region up to a tenth of the side (DMD: 4) that takes at most a third of the budget."""
+def _default_calibration(sensing: SensingModel, n_readings: int, allowed: npt.NDArray[np.bool_]) -> int:
+    """The widest even region up to a tenth of the side (DMD: 4) that may be measured and takes a third at most."""
     smallest = min(sensing.grid_shape)
     widest = max(smallest // 10, 1) if sensing.is_complex else min(4, smallest)
     for width in range(widest - widest % 2, 0, -2):
-        if 3 * sensing.calibration_units(width).size <= n_readings:
+        units = sensing.calibration_units(width)
+        if 3 * units.size <= n_readings and allowed[units].all():
             return width
     return 0
 

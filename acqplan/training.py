@@ -375,6 +375,8 @@ class _Run:
             "data_range": "largest magnitude of each held-out image",
         }
         evidence |= _light(problem, self.pattern)
+        if problem.notes:
+            evidence["notes"] = list(problem.notes)
         return Plan(problem.sensing, problem.design.budget, self.pattern, problem.noise, network, recipe, evidence)
 
 

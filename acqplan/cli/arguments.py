@@ -90,6 +90,17 @@ def watts(text: str | None) -> float | None:
     return float(match[1]) * {"": 1.0, "m": 1e-3, "u": 1e-6, "µ": 1e-6, "n": 1e-9}[match[2]]
 
 
+def share(text: str | None, flag: str) -> float | None:
+    """``6/8``, ``0.75`` or ``75%`` -> 0.75."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(?:(%)|/\s*(\d+))?\s*", text)
+    divisor = 1 if match is None else 100 if match[2] else int(match[3] or 1)
+    if match is None or divisor == 0:
+        raise RecipeError(f"{flag} is {text!r}, expected a share.", f"Write it like {flag} 6/8 or {flag} 0.75.")
+    return float(match[1]) / divisor
+
+
 def slices(text: str | None) -> list[int] | None:
     """``40-120`` (or ``40:120``) -> [40, 120], first and last, both included."""
     if text is None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Learn a plan from images, or train a network for a usual pattern.", no_args_is_help=True)
 
-_GOAL, _IMAGES, _TRAINING, _RUN = "What to plan", "Images", "Training", "This run"
+_GOAL, _PATTERN, _IMAGES, _TRAINING, _RUN = "What to plan", "Pattern", "Images", "Training", "This run"
 
 Images = Annotated[
     list[str] | None,
@@ -62,8 +62,82 @@ OrderKind = Annotated[
     typer.Option(
         "--order",
         metavar="KIND",
-        rich_help_panel=_GOAL,
+        rich_help_panel=_PATTERN,
         help="In which order the pattern is acquired; see acqplan list orders (default linear).",
+    ),
+]
+EchoTrain = Annotated[
+    int | None,
+    typer.Option(
+        "--echo-train",
+        metavar="N",
+        rich_help_panel=_PATTERN,
+        help="Echoes after one excitation (default 1). The count is a multiple of it, and --tr the time of a train.",
+    ),
+]
+EffectiveEcho = Annotated[
+    int | None,
+    typer.Option(
+        "--effective-echo",
+        metavar="N",
+        rich_help_panel=_PATTERN,
+        help="With --order segmented: the echo, from 1, that covers the centre of k-space.",
+    ),
+]
+PartialFourier = Annotated[
+    str | None,
+    typer.Option(
+        "--partial-fourier", metavar="SHARE", rich_help_panel=_PATTERN, help="Measure only this share of ky, like 6/8."
+    ),
+]
+PartialFourierSide = Annotated[
+    str | None,
+    typer.Option(
+        "--partial-fourier-side",
+        metavar="low|high",
+        rich_help_panel=_PATTERN,
+        help="The end of ky that partial Fourier leaves out (default low).",
+    ),
+]
+Shutter = Annotated[
+    str | None,
+    typer.Option(
+        "--shutter",
+        metavar="none|elliptical",
+        rich_help_panel=_PATTERN,
+        help="elliptical: never measure the corners of ky-kz (points only).",
+    ),
+]
+OneOfConjugates = Annotated[
+    bool | None,
+    typer.Option(
+        "--one-of-conjugates/--both-conjugates",
+        rich_help_panel=_PATTERN,
+        help="Measure at most one of k and -k outside the calibration region.",
+    ),
+]
+Forbidden = Annotated[
+    str | None,
+    typer.Option(
+        "--forbidden",
+        metavar="LIST|FILE",
+        rich_help_panel=_PATTERN,
+        help="Never measure these: 0-3,60, or ky:kz positions such as 0-3:*, or a file of them (text or .npy mask).",
+    ),
+]
+Required = Annotated[
+    str | None,
+    typer.Option(
+        "--required", metavar="LIST|FILE", rich_help_panel=_PATTERN, help="Always measure these; written alike."
+    ),
+]
+ScanKind = Annotated[
+    str | None,
+    typer.Option(
+        "--scan",
+        metavar="2d|3d",
+        rich_help_panel=_PATTERN,
+        help="Slices, or a volume with two phase-encoded axes (default: 2d for lines, 3d for points).",
     ),
 ]
 DesignerKind = Annotated[
@@ -152,6 +226,8 @@ Output = Annotated[
         "acqplan design mri --images scans/ --budget 8x --pattern lines --calibration 12 --designer variable-density "
         "--reconstructor unet -o vd.acqplan",
         "acqplan design mri --images scans/ --budget 2min30s --tr 8ms --dry-run",
+        "acqplan design mri --images scans/ --budget 4x --pattern lines --partial-fourier 6/8 --echo-train 8 "
+        "-o tse.acqplan",
     ),
 )
 def design_mri(
@@ -183,7 +259,16 @@ def design_mri(
     designer: DesignerKind = None,
     reconstructor: ReconstructorKind = None,
     pattern_from: PatternFrom = None,
+    scan: ScanKind = None,
     order: OrderKind = None,
+    echo_train: EchoTrain = None,
+    effective_echo: EffectiveEcho = None,
+    partial_fourier: PartialFourier = None,
+    partial_fourier_side: PartialFourierSide = None,
+    shutter: Shutter = None,
+    one_of_conjugates: OneOfConjugates = None,
+    forbidden: Forbidden = None,
+    required: Required = None,
     recipe: RecipeFile = None,
     slices: Slices = None,
     held_out: HeldOut = None,
@@ -211,7 +296,18 @@ def design_mri(
             "held_out": held_out,
         },
         budget={"amount": budget, "calibration": calibration, "frame_time_s": arguments.seconds(tr, "--tr")},
-        pattern={"order": order},
+        pattern={
+            "order": order,
+            "scan": scan,
+            "echo_train": echo_train,
+            "effective_echo": effective_echo,
+            "partial_fourier": arguments.share(partial_fourier, "--partial-fourier"),
+            "partial_fourier_side": partial_fourier_side,
+            "shutter": shutter,
+            "one_of_conjugates": one_of_conjugates,
+            "forbidden": forbidden,
+            "required": required,
+        },
         length=(minutes, steps),
         training={"device": device, "threads": threads, "loss": arguments.weights(loss)},
         components={"designer": designer, "reconstructor": reconstructor},
@@ -461,6 +557,8 @@ def _dry_run(recipe: Recipe) -> None:
     advice = scheme_advice(problem.sensing, problem.noise, problem.design.budget, electrons)
     if advice is not None:
         console.note(advice.text)
+    for note in problem.notes:
+        console.note(note)
     typer.echo(to_toml(problem.recipe), nl=False)
 
 
@@ -470,6 +568,8 @@ def _report(plan: Plan, output: Path) -> None:
     console.warn(facts.warnings(plan))
     if "scheme" in plan.evidence:
         console.note(plan.evidence["scheme"]["why"])
+    for note in facts.notes(plan):
+        console.note(note)
     means = plan.evidence["held_out"]["mean"]
     rows = [
         [f"this plan ({plan.recipe.designer.kind}, {plan.reconstructor.kind})", *console.metric_cells(means["plan"])],

@@ -85,6 +85,8 @@ def _show(plan: Plan) -> None:
     out.print(picture(mask, min(out.width, _PICTURE_WIDTH), unicode=unicode), markup=False)
     console.facts(facts.facts(plan))
     console.warn(facts.warnings(plan))
+    for note in facts.notes(plan):
+        console.note(note)
 
 
 def export(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -38,6 +38,15 @@ class DesignProblem:
     variance
         float64[K]: noise variance of one reading of each unit, decoded, of a mean training image; None if it isn't
         known. As ``energy`` it is summed over a unit's samples.
+    allowed
+        bool[K], units that may be measured; None allows all.
+    required
+        int32[r], units that every pattern contains although they belong to no calibration region.
+
+    Raises
+    ------
+    BudgetError
+        Fewer readings than units that must be measured.
     """
 
     sensing: SensingModel
@@ -46,21 +55,44 @@ class DesignProblem:
     energy: npt.NDArray[np.float64]
     seed: int = 0
     variance: npt.NDArray[np.float64] | None = None
+    allowed: npt.NDArray[np.bool_] | None = None
+    required: npt.NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+
+    def __post_init__(self) -> None:
+        name, n_fixed, n_readings = self.sensing.unit_name, self.fixed_readings.size, self.budget.n_readings
+        if n_readings < n_fixed:
+            raise BudgetError(
+                f"The calibration region and the required units are {n_fixed} {name}s, the budget is {n_readings}.",
+                "Give a larger budget, or require less.",
+            )
 
     @property
-    def calibration_counts(self) -> npt.NDArray[np.int64]:
-        """int64[K]: how often the calibration region measures each unit."""
-        return np.bincount(self.calibration, minlength=self.sensing.n_units).astype(np.int64)
+    def fixed_counts(self) -> npt.NDArray[np.int64]:
+        """int64[K]: how often every pattern measures each unit: the calibration region's, required units once."""
+        counts = np.bincount(self.calibration, minlength=self.sensing.n_units).astype(np.int64)
+        counts[self.required] = np.maximum(counts[self.required], 1)
+        return counts
+
+    @property
+    def fixed_readings(self) -> npt.NDArray[np.int64]:
+        """Units as often as `fixed_counts` says, ascending."""
+        return np.repeat(np.arange(self.sensing.n_units), self.fixed_counts)
 
     @property
     def free_units(self) -> npt.NDArray[np.int64]:
-        """Units outside the calibration region, ascending."""
-        return np.setdiff1d(np.arange(self.sensing.n_units), self.calibration)
+        """Units that may but needn't be measured, ascending."""
+        is_free = self.fixed_counts == 0
+        return np.flatnonzero(is_free if self.allowed is None else is_free & self.allowed)
+
+    @property
+    def measurable_units(self) -> npt.NDArray[np.int64]:
+        """Fixed and free units, ascending."""
+        return np.union1d(self.fixed_readings, self.free_units)
 
     @property
     def n_free(self) -> int:
-        """Readings left after calibration."""
-        return self.budget.n_readings - self.budget.n_calibration
+        """Readings left beside the fixed ones."""
+        return self.budget.n_readings - int(self.fixed_counts.sum())
 
 
 class Designer(nn.Module, ABC):
@@ -86,7 +118,8 @@ class Designer(nn.Module, ABC):
             raise BudgetError(
                 f"The designer {self.kind} measures a unit once, and {problem.n_free} readings are left for "
                 f"{problem.free_units.size} units.",
-                "Give a smaller budget, or choose a designer that repeats, such as water-filling.",
+                "Give a smaller budget, lift some of the pattern's constraints, or choose a designer that repeats, "
+                "such as water-filling.",
             )
         self.problem = problem
 
@@ -96,7 +129,7 @@ class Designer(nn.Module, ABC):
 
     @abstractmethod
     def freeze(self, generator: torch.Generator) -> Pattern:
-        """The final pattern: exactly ``budget.n_readings`` readings, calibration inside."""
+        """The final pattern: exactly ``budget.n_readings`` readings, the fixed ones inside."""
 
     def set_progress(self, progress: float) -> None:
         """Tell how far joint training is, 0 to 1, for annealing; by default ignored."""
@@ -126,10 +159,9 @@ class Designer(nn.Module, ABC):
         return torch.optim.Adam(parameters, lr=10 * learning_rate)
 
     def pattern_of(self, free: npt.ArrayLike) -> Pattern:
-        """The pattern of the calibration region plus these units, in ascending order."""
-        calibration = self.problem.calibration
-        order = np.sort(np.concatenate([calibration, np.asarray(free, dtype=np.int64)]))
-        pattern = Pattern(order.astype(np.int32), self.problem.sensing.n_units, calibration)
+        """The pattern of the fixed readings plus these units, in ascending order."""
+        order = np.sort(np.concatenate([self.problem.fixed_readings, np.asarray(free, dtype=np.int64)]))
+        pattern = Pattern(order.astype(np.int32), self.problem.sensing.n_units, self.problem.calibration)
         assert pattern.n_readings == self.problem.budget.n_readings, "budget not exact"
         return pattern
 
@@ -145,7 +177,7 @@ class FixedDesigner(Designer):
 
     @abstractmethod
     def choose(self, random: np.random.Generator) -> npt.NDArray[np.int64]:
-        """``problem.n_free`` distinct units outside the calibration region."""
+        """``problem.n_free`` distinct ones of ``problem.free_units``."""
 
     @property
     def pattern(self) -> Pattern:

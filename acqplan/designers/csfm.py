@@ -67,13 +67,13 @@ class Csfm(Designer):
         soft = torch.sigmoid((torch.logit(probability) + logistic) / self.temperature)
         hard = (soft > 0.5).to(soft.dtype)
         repeats = (hard + (soft - soft.detach())).sum(0)
-        counts = torch.from_numpy(self.problem.calibration_counts).float().to(probability.device)
+        counts = torch.from_numpy(self.problem.fixed_counts).float().to(probability.device)
         return counts.index_copy(0, self.free, repeats)
 
     def freeze(self, generator: torch.Generator) -> Pattern:
         problem = self.problem
         expected = self.expected_repeats().detach().cpu().numpy().astype(np.float64)
-        counts = problem.calibration_counts
+        counts = problem.fixed_counts
         counts[problem.free_units] = apportion(expected, problem.n_free, self.captures)
         pattern = Pattern.from_counts(counts, problem.calibration)
         assert pattern.n_readings == problem.budget.n_readings, "budget not exact"

@@ -58,8 +58,16 @@ class FromPlan(FixedDesigner):
                 f"asked for were {budget.n_readings} and {np.unique(problem.calibration).size}.",
                 "Leave out --budget and --calibration.",
             )
+        outside = np.setdiff1d(pattern.order, problem.measurable_units)
+        lacking = np.setdiff1d(problem.required, pattern.order)
+        if outside.size or lacking.size:
+            raise RecipeError(
+                f"{plan} measures {outside.size} units that the recipe doesn't allow, and lacks {lacking.size} that it "
+                "requires.",
+                "Leave out the constraints of the pattern, or design another pattern.",
+            )
         self.plan, self.digest = plan, pattern.digest
         self._pattern = pattern
 
     def choose(self, random: np.random.Generator) -> npt.NDArray[np.int64]:
-        return np.setdiff1d(self.pattern.order, self.problem.calibration)
+        return np.setdiff1d(self.pattern.order, self.problem.fixed_readings)

@@ -14,8 +14,8 @@ from acqplan.registry import register
 class HalfHalf(FixedDesigner):
     """Half of the budget on the units nearest the centre (or DC), the other half uniform among the rest.
 
-    The calibration region counts towards the first half, which is rounded up; where
-    calibration alone is more than half, all the rest is random.
+    The calibration region and required units count towards the first half, which is rounded up; where
+    they alone are more than half, all the rest is random.
     """
 
     summary = "half of the budget lowest, the other half uniform random"
@@ -23,7 +23,7 @@ class HalfHalf(FixedDesigner):
 
     def choose(self, random: np.random.Generator) -> npt.NDArray[np.int64]:
         budget = self.problem.budget
-        n_low = max(0, (budget.n_readings + 1) // 2 - budget.n_calibration)
+        n_low = max(0, (budget.n_readings + 1) // 2 - int(self.problem.fixed_counts.sum()))
         ordered = lowest_first(self.problem)
         rest = random.choice(ordered[n_low:], self.problem.n_free - n_low, replace=False)
         return np.concatenate([ordered[:n_low], rest])

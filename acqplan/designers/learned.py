@@ -126,7 +126,7 @@ class Learned(Designer):
         free = problem.free_units
         self.scores = nn.Parameter(torch.from_numpy(self._start()[free]).float())
         self.register_buffer("free", torch.from_numpy(free), persistent=False)
-        base = torch.from_numpy(problem.calibration_counts).float()
+        base = torch.from_numpy(problem.fixed_counts).float()
         self.register_buffer("base", base, persistent=False)
         # Decaying sums, over the steps in which a unit was left out, of its worth and of 1.
         self.register_buffer("worth_sum", torch.zeros(free.size))
@@ -175,7 +175,7 @@ class Learned(Designer):
         return -worth.clamp(min=floor).log()
 
     def _smooth(self, values: torch.Tensor) -> torch.Tensor:
-        """Gaussian mean over the catalogue's grid; calibration units count as nothing."""
+        """Gaussian mean over the catalogue's grid; units that aren't free count as nothing."""
         grid = np.zeros(self.problem.sensing.n_units)
         grid[self.problem.free_units] = values.numpy()
         smooth = ndimage.gaussian_filter(grid.reshape(self.problem.sensing.grid_shape), _NEIGHBOURHOOD, mode="nearest")

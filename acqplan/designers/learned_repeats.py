@@ -71,7 +71,7 @@ class LearnedRepeats(Designer):
         drawn += 1
         counts = self.counts()
         if self._looks_now and self.hide > 0:
-            may_hide = (counts > 0) & (self.problem.calibration_counts == 0)
+            may_hide = (counts > 0) & (self.problem.fixed_counts == 0)
             uniform = torch.rand(counts.size, generator=generator).numpy()
             shown = self._candidates & ~(may_hide & (uniform < self.hide))
             if shown.any():
@@ -100,7 +100,7 @@ class LearnedRepeats(Designer):
         problem = self.problem
         prior = problem.energy * self.unpredictable()
         chosen = self._candidates if candidates is None else candidates
-        return allot(prior, self._variance, problem.calibration_counts, chosen, problem.n_free)
+        return allot(prior, self._variance, problem.fixed_counts, chosen, problem.n_free)
 
     def freeze(self, generator: torch.Generator) -> Pattern:
         pattern = Pattern.from_counts(self.counts(), self.problem.calibration)

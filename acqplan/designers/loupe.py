@@ -50,7 +50,7 @@ class Loupe(Designer):
         probability = self.probability()
         threshold = torch.rand(probability.shape, generator=generator, device=generator.device)
         grey = torch.sigmoid(self.slope * (probability - threshold.to(probability.device)))
-        counts = torch.from_numpy(self.problem.calibration_counts).float().to(probability.device)
+        counts = torch.from_numpy(self.problem.fixed_counts).float().to(probability.device)
         return counts.index_copy(0, self.free, grey)
 
     def freeze(self, generator: torch.Generator) -> Pattern:

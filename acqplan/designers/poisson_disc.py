@@ -31,7 +31,7 @@ class PoissonDisc(FixedDesigner):
     """Random points no nearer to each other than a spacing that follows the variable density.
 
     On a plane spacing = scale/√density in grid units. On a line it is measured along the cumulated density, so
-    that it adapts between two points as well. Points keep it from the calibration region too. Darts
+    that it adapts between two points as well. Points keep it from the calibration region and required units too. Darts
     are thrown at the grid in one random order, dense regions first on average. When no more find room the scale
     shrinks and the gaps are filled, until the count is reached: a bounded number of passes.
 
@@ -54,17 +54,16 @@ class PoissonDisc(FixedDesigner):
         if problem.n_free == 0:
             return problem.free_units[:0]
         shape = (1, *problem.sensing.grid_shape)[-2:]
-        calibration = np.zeros(problem.sensing.n_units, dtype=bool)
-        calibration[problem.calibration] = True
+        fixed = problem.fixed_counts > 0
         free, density = problem.free_units, self.density()
         order = free[np.argsort(random.exponential(size=free.size) / density[free])]  # likelier where dense
-        taken = poisson_disc(calibration.reshape(shape), density.reshape(shape), order, problem.n_free)
-        return np.flatnonzero(taken.ravel() & ~calibration)
+        taken = poisson_disc(fixed.reshape(shape), density.reshape(shape), order, problem.n_free)
+        return np.flatnonzero(taken.ravel() & ~fixed)
 
     def density(self) -> FloatArray:
         """float64[K]: points per unit, not cut at 1.
 
-        With the cut they sum to the count outside the calibration region, but for the floor that bounds the spacing.
+        With the cut they sum over the free units to the count of them, but for the floor that bounds the spacing.
         """
         grid_shape = self.problem.sensing.grid_shape
         dimensions = len(grid_shape)

@@ -91,9 +91,9 @@ def _gain(v: float, a: float) -> float:
 
 def candidates_of(problem: DesignProblem) -> npt.NDArray[np.bool_]:
     """bool[K]: free units and those of the calibration region, which may be measured more often than they must."""
-    result = problem.calibration_counts > 0
+    result = problem.fixed_counts > 0
     result[problem.free_units] = True
     reference = problem.sensing.reference_unit
     if reference is not None:
         result[reference] = False  # how often it pays is decided for all units together
-    return result if result.any() else problem.calibration_counts > 0
+    return result if result.any() else problem.fixed_counts > 0

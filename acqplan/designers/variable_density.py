@@ -29,7 +29,7 @@ def tuned_power(problem: DesignProblem) -> float:
     Hadamard patterns (4x and 8x) are within 0.3 dB of the best power with it. It grows with the acceleration:
     4.1 at 4x and 7.2 at 8x for points at 128 × 128.
     """
-    near_first = np.sort(closeness(problem))[::-1]
+    near_first = np.sort(closeness(problem)[problem.measurable_units])[::-1]
     n = problem.budget.n_readings
     n_core = int(_CORE_SHARE[len(problem.sensing.grid_shape)] * n)
     # min(1, c·closeness^power) sums to n and reaches 1 at rank n_core.

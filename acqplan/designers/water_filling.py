@@ -20,7 +20,7 @@ class _Repeating(FixedDesigner):
 
     def choose(self, random: np.random.Generator) -> npt.NDArray[np.int64]:
         problem = self.problem
-        return np.repeat(np.arange(problem.sensing.n_units), self.counts() - problem.calibration_counts)
+        return np.repeat(np.arange(problem.sensing.n_units), self.counts() - problem.fixed_counts)
 
     @abstractmethod
     def counts(self) -> npt.NDArray[np.int64]:
@@ -40,7 +40,7 @@ class WaterFilling(_Repeating):
 
     def counts(self) -> npt.NDArray[np.int64]:
         problem = self.problem
-        least = problem.calibration_counts
+        least = problem.fixed_counts
         return allot(problem.energy, noise_variance(problem), least, candidates_of(problem), problem.n_free)
 
 
@@ -64,7 +64,7 @@ class UniformRepeats(_Repeating):
 
     def counts(self) -> npt.NDArray[np.int64]:
         problem = self.problem
-        counts = problem.calibration_counts
+        counts = problem.fixed_counts
         candidates = candidates_of(problem)
         first = np.flatnonzero(candidates & (counts > 0))
         others = np.flatnonzero(candidates & (counts == 0))

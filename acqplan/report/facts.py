@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from acqplan.exposure import exposure
 from acqplan.noise.base import NoiseModel
 from acqplan.plan import Plan
 from acqplan.recipe import Component
 
 METRIC_NAMES = {"psnr_db": "PSNR / dB", "ssim": "SSIM", "nrmse": "NRMSE"}
+_FIRST_UNITS = 6
+_LONGEST_LIST = 60  # characters
 SHORT_ID = 12  # hexadecimal digits of a digest that people compare by eye
 
 
@@ -49,6 +53,7 @@ def facts(plan: Plan) -> list[tuple[str, str]]:
         ("Size", f"{rows} × {columns} (rows × columns)"),
         ("Count", count(plan)),
         ("Calibration", f"{n_calibration} {plan.sensing.unit_name}s {centre}" if n_calibration else "none"),
+        ("Acquisition order", order_text(plan)),
         ("Acquisition time", "the time per reading isn't known" if time_s is None else f"{time_s:.6g} s"),
         ("Noise", noise_text(plan.noise)),
         ("Designer", _component(recipe.designer)),
@@ -61,6 +66,9 @@ def facts(plan: Plan) -> list[tuple[str, str]]:
     scheme = plan.sensing.spec().get("scheme")
     if scheme is not None:
         listed[0] = ("Sensing", f"{plan.sensing.kind}, {scheme}")
+    constraints = constraints_text(plan)
+    if constraints:
+        listed.insert(4, ("Constraints", constraints))
     return listed + light(plan) + _evidence(plan)
 
 
@@ -106,6 +114,43 @@ def warnings(plan: Plan) -> list[str]:
     return [str(warning) for warning in plan.evidence.get("warnings", [])]
 
 
+def order_text(plan: Plan) -> str:
+    """``segmented, 16 trains of 8 echoes: ky 4, 36, 68, …``: how the plan's units follow each other."""
+    settings, budget = plan.recipe.pattern, plan.budget
+    named = settings.order or "linear"
+    if settings.interleaves is not None:
+        named += f", {settings.interleaves} sweeps"
+    if budget.readings_per_shot > 1:
+        named += f", {budget.n_shots} trains of {budget.readings_per_shot} echoes"
+    if settings.effective_echo is not None:
+        named += f", centre of k-space at echo {settings.effective_echo}"
+    first = np.stack(np.unravel_index(plan.pattern.order[:_FIRST_UNITS], plan.sensing.grid_shape), axis=-1)
+    listed = ", ".join(":".join(map(str, position)) for position in first.tolist())
+    axes = ("ky", "ky:kz")[first.shape[1] - 1] if plan.sensing.is_complex else "sequencies"
+    return f"{named}; {axes} {listed}{', …' if plan.pattern.n_readings > _FIRST_UNITS else ''}"
+
+
+def constraints_text(plan: Plan) -> str:
+    """What the pattern had to obey, or nothing."""
+    settings, name = plan.recipe.pattern, plan.sensing.unit_name
+    parts = []
+    if (settings.partial_fourier or 1) < 1:
+        parts.append(f"partial Fourier {settings.partial_fourier:g} ({settings.partial_fourier_side} ky left out)")
+    if settings.shutter == "elliptical":
+        parts.append("elliptical shutter")
+    if settings.one_of_conjugates:
+        parts.append("one of k and -k outside the calibration region")
+    for what, text in (("never", settings.forbidden), ("always", settings.required)):
+        if text:
+            parts.append(f"{what} {name} {text if len(text) <= _LONGEST_LIST else text[:_LONGEST_LIST] + '…'}")
+    return ", ".join(parts)
+
+
+def notes(plan: Plan) -> list[str]:
+    """What was decided otherwise than the words of the recipe say."""
+    return [str(note) for note in plan.evidence.get("notes", [])]
+
+
 def noise_text(noise: NoiseModel) -> str:
     """``complex_gaussian (std 0.005)``."""
     return _arguments(noise.kind, noise.spec())
@@ -129,6 +174,8 @@ def summary(plan: Plan) -> dict[str, Any]:
         "n_calibration": budget.n_calibration,
         "frames": budget.n_readings * plan.sensing.frames_per_unit,
         "acceleration": budget.acceleration,
+        "order": plan.recipe.pattern.order or "linear",
+        "shots": budget.n_shots,
         "acquisition_time_s": budget.acquisition_time_s,
         "exposure": plan.evidence.get("exposure") or exposure(plan.sensing, budget, plan.pattern),
         "noise": {"kind": plan.noise.kind, **plan.noise.spec()},

@@ -53,6 +53,7 @@ def plan_page(plan: Plan) -> str:
         )
         body.append(page.paragraph(lead, "lead"))
     body += [page.paragraph(warning, "warning") for warning in facts.warnings(plan)]
+    body += [page.paragraph(note, "note") for note in facts.notes(plan)]
     pattern = pattern_figure(plan, facts.count(plan))
     body.append(f'<div class="beside">{pattern}<div>{page.facts_table(facts.facts(plan))}</div></div>')
     if means:

@@ -5,25 +5,32 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
 from acqplan import registry
 from acqplan.budget import Budget
+from acqplan.constraints import SIDES, constraints_of, has_conjugates
 from acqplan.designers.base import Designer, DesignProblem
 from acqplan.errors import BudgetError
 from acqplan.pattern import Pattern
-from acqplan.recipe import option_names
+from acqplan.recipe import PatternSettings, option_names
 from acqplan.seeding import numpy_generator
 from acqplan.sensing.base import SensingModel
 from acqplan.sensing.cartesian_mri import CartesianMRI
 from acqplan.sensing.hadamard_dmd import HadamardDMD
 
 KINDS = [kind for kind in registry.kinds("designers") if kind != "from-plan"]  # which takes the pattern of a file
-PER_KIND = max(100, -(-1000 // len(KINDS)))
+PER_KIND = max(150, -(-1000 // len(KINDS)))
+CONSTRAINTS = {
+    "lines": ["none", "drawn", "partial", "pairs"],
+    "points": ["none", "drawn", "partial", "ellipse", "pairs"],
+    "hadamard": ["none", "drawn"],
+}
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,7 @@ class Configuration:
     energy: str
     seed: int
     repeats: bool = False
+    constraint: str = "none"
 
     @property
     def sensing(self) -> SensingModel:
@@ -51,7 +59,38 @@ class Configuration:
         drawn = numpy_generator(self.seed, "energy").random(sensing.n_units) ** 4
         energy = {"distinct": drawn, "tied": np.round(2 * drawn), "zero": 0 * drawn}[self.energy]
         variance = None if self.seed % 3 == 0 else 0.1 * numpy_generator(self.seed, "noise").random(sensing.n_units)
-        return DesignProblem(sensing, budget, calibration, energy, self.seed, variance=variance)
+        allowed, required = self.constraints()
+        return DesignProblem(sensing, budget, calibration, energy, self.seed, variance, allowed, required)
+
+    def counts(self) -> tuple[int, int]:
+        """The least and the most readings that fixed and allowed units make."""
+        allowed, required = self.constraints()
+        fixed = np.union1d(self.sensing.calibration_units(self.width), required)
+        most = self.sensing.n_units if allowed is None else int(allowed.sum())
+        return max(1, fixed.size), most
+
+    def constraints(self) -> tuple[npt.NDArray[np.bool_] | None, npt.NDArray[np.int32]]:
+        """(allowed, required): nothing, MRI's own constraints, or a drawn mask and drawn units."""
+        sensing = self.sensing
+        calibration = sensing.calibration_units(self.width)
+        draw = numpy_generator(self.seed, "constraints")
+        if self.constraint == "none":
+            return None, np.zeros(0, dtype=np.int32)
+        if self.constraint == "drawn":
+            allowed = draw.random(sensing.n_units) < draw.choice([0.1, 0.5, 0.9])
+            required = np.flatnonzero(draw.random(sensing.n_units) < draw.choice([0.0, 0.05, 0.3])).astype(np.int32)
+            allowed[calibration] = allowed[required] = allowed[-1] = True
+            return allowed, required
+        settings = {
+            "partial": PatternSettings(partial_fourier=0.75, partial_fourier_side=str(draw.choice(SIDES))),
+            "ellipse": PatternSettings(shutter="elliptical"),
+            "pairs": PatternSettings(one_of_conjugates=True),
+        }[self.constraint]
+        found = constraints_of(settings, sensing)
+        if self.constraint == "pairs":
+            found = found.without_conjugates(calibration, sensing, self.seed)
+        found.allowed[calibration] = True  # a recipe refuses a region that reaches outside
+        return found.allowed, found.required
 
 
 def configurations(kind: str) -> Iterator[Configuration]:
@@ -67,15 +106,15 @@ def configurations(kind: str) -> Iterator[Configuration]:
             rows, columns = (int(draw.integers(2, 24)) for _ in range(2))
         widest = rows if model == "lines" else min(rows, columns)
         width = int(draw.choice([0, draw.integers(0, widest // 3 + 1), draw.integers(0, widest + 1), widest]))
-        n_units = rows if model == "lines" else rows * columns
-        n_calibration = width if model == "lines" else width**2
-        least = max(1, n_calibration)
-        n_readings = int(draw.choice([least, min(least + 1, n_units), draw.integers(least, n_units + 1), n_units]))
         energy = str(draw.choice(["distinct", "tied", "zero"]))
+        constraint = str(draw.choice(CONSTRAINTS[model]))
         repeats = registry.find("designers", kind).repeats
+        whole = Configuration(model, (rows, columns), width, 0, energy, seed, repeats, constraint)
+        least, most = whole.counts()
+        n_readings = int(draw.choice([least, min(least + 1, most), draw.integers(least, most + 1), most]))
         if repeats and draw.random() < 0.4:  # beyond the catalogue
-            n_readings = n_units + int(draw.integers(0, 2 * (n_units - n_calibration) + 1))
-        yield Configuration(model, (rows, columns), width, n_readings, energy, seed, repeats)
+            n_readings = most + int(draw.integers(0, 2 * (most - least) + 1))
+        yield replace(whole, n_readings=n_readings)
 
 
 def designer_of(kind: str, configuration: Configuration) -> Designer:
@@ -98,9 +137,11 @@ def check_pattern(pattern: Pattern, problem: DesignProblem, case: object) -> Non
     assert pattern.n_units == problem.sensing.n_units, case
     assert pattern.n_readings == problem.budget.n_readings, case
     assert pattern.calibration.tolist() == problem.calibration.tolist(), case
-    assert (pattern.counts >= problem.calibration_counts).all(), case
+    assert (pattern.counts >= problem.fixed_counts).all(), case
     if not problem.budget.allows_repeats:
         assert (pattern.counts <= 1).all(), case
+    if problem.allowed is not None:
+        assert problem.allowed[pattern.order].all(), case
 
 
 def check_relaxed(counts: torch.Tensor, problem: DesignProblem, case: object) -> None:
@@ -109,10 +150,12 @@ def check_relaxed(counts: torch.Tensor, problem: DesignProblem, case: object) ->
     values = counts.detach()
     assert torch.isfinite(values).all(), case
     assert (values >= 0).all(), case
-    in_calibration = values[torch.from_numpy(problem.calibration).long()]
-    assert (in_calibration >= 1).all(), case
+    fixed = values[torch.from_numpy(problem.fixed_readings)]
+    assert (fixed >= 1).all(), case
     if not problem.budget.allows_repeats:
-        assert (in_calibration == 1).all(), case
+        assert (fixed == 1).all(), case
+    if problem.allowed is not None:
+        assert (values[torch.from_numpy(~problem.allowed)] == 0).all(), case
 
 
 def check_gradient(counts: torch.Tensor, designer: Designer, case: object) -> None:
@@ -202,6 +245,18 @@ def test_at_least_a_thousand_configurations() -> None:
     assert sum(0 < problem.n_free < problem.free_units.size for problem in problems) > 400
     assert sum(problem.free_units.size == 0 for problem in problems) > 50
     assert sum(problem.calibration.size > 0 for problem in problems) > 400
+    assert min(Counter(configuration.constraint for configuration in drawn).values()) > 40
+    assert sum(problem.required.size > 0 for problem in problems) > 50
+    assert sum(problem.allowed is not None and not problem.allowed.all() for problem in problems) > 400
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_at_most_one_of_a_conjugate_pair(kind: str) -> None:
+    for configuration in configurations(kind):
+        if configuration.constraint == "pairs":
+            designer = designer_of(kind, configuration)
+            pattern, fixed = designer.freeze(generator(3)), designer.problem.fixed_readings
+            assert not has_conjugates(pattern.order, fixed, configuration.sensing), (kind, configuration)
 
 
 @pytest.mark.parametrize("kind", KINDS)
