@@ -197,6 +197,7 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
         loop = self._loop(protocol, made)
         sequence = build(protocol, made, self.limits, loop, readings_of(plan), self._definitions(plan, protocol, made))
         sequence.write(str(folder / SEQUENCE), check_timing=False, v141_compat=self.version == VERSIONS["1.4"])
+        _end_lines_as_signed(folder / SEQUENCE)
         played = read_sequence(folder / SEQUENCE)
         self._check_limits(played, protocol)
         return {
@@ -356,6 +357,7 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
             dwell_us=self.dwell_us,
             bandwidth_hz_per_px=self.bandwidth_hz_per_px,
             te_ms=self.te_ms,
+            is_plans_tr=self.tr_ms is None and time_s is not None,
             tr_ms=self.tr_ms if self.tr_ms is not None or time_s is None else 1e3 * time_s,
             one_slice_after_the_other=self.slice_order == "sequential",
             spoiling_cycles=self.spoiling_cycles,
@@ -432,6 +434,13 @@ def _pattern(played: PlayedSequence, sensing: CartesianMRI) -> tuple[Pattern, Pl
         raise ValueError(f"its matrix {'x'.join(map(str, matrix))} isn't the plan's")
     order = (readings.line * matrix[2] + readings.partition).astype(np.int32)
     return Pattern(order, sensing.n_units, np.unique(order[readings.calibration])), readings
+
+
+def _end_lines_as_signed(path: Path) -> None:
+    """pypulseq signs lines that end in LF; where the system writes CR LF, bring the file to what was signed."""
+    content = path.read_bytes()
+    if b"\r\n" in content:
+        path.write_bytes(content.replace(b"\r\n", b"\n"))
 
 
 def _mri(sensing: SensingModel) -> CartesianMRI:

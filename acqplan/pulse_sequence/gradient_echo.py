@@ -49,6 +49,7 @@ class Protocol:
     bandwidth_hz_per_px: float
     te_ms: float | None
     tr_ms: float | None
+    is_plans_tr: bool
     one_slice_after_the_other: bool
     spoiling_cycles: float
     rotatable: bool
@@ -224,9 +225,10 @@ def timing(protocol: Protocol, limits: ScannerLimits) -> tuple[Timing, list[str]
     if shot < shot_least - limits.block_raster / 2:
         several = f" for {per_pass} slices" if per_pass > 1 else ""
         fitting = int(tr / shot_least + 1e-9)
+        whose = "The plan's " if protocol.is_plans_tr else ""
         fewer = f", or at most {fitting} slices" if per_pass > 1 and fitting else ""
         problems.append(
-            f"TR of {protocol.tr_ms:g} ms is too short{several}: "
+            f"{whose}TR of {protocol.tr_ms:g} ms is too short{several}: "
             f"at least {_ceil3(1e3 * shot_least * per_pass):g} ms{fewer}."
         )
     spoiling += max(0.0, _round(shot - shot_least, up_to_block))

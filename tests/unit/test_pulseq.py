@@ -345,3 +345,33 @@ def test_missing_pypulseq_names_the_extra(tmp_path: Path, monkeypatch: pytest.Mo
 def _plan(sensing: Any, pattern: Pattern) -> Plan:
     noise, reconstructor = find("noise", "complex_gaussian")(), find("reconstructors", "zero-filled")()
     return Plan(sensing, Budget(pattern.n_readings, pattern.n_units, 0), pattern, noise, reconstructor, Recipe("mri"))
+
+
+def test_stimulation_is_predicted_as_the_page_shows(tmp_path: Path) -> None:
+    _, _, sequence, _ = written("points", tmp_path)
+    hardware = pytest.importorskip("pypulseq.utils.safe_pns_prediction").safe_example_hw()
+    page = (Path(__file__).parents[2] / "docs" / "pulseq.md").read_text(encoding="utf-8")
+    assert "level, *_ = sequence.calculate_pns(coil, do_plots=False)" in page
+    _, level, *_ = sequence.calculate_pns(hardware, do_plots=False)
+    assert 0 < level.max() < 1
+    assert len(sequence.calculate_gradient_spectrum(plot=False)) == 4
+
+
+def test_line_ends_of_other_systems_are_brought_to_what_was_signed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written_by_pypulseq = pypulseq.Sequence.write
+
+    def with_carriage_returns(self: Any, name: str, **options: Any) -> None:
+        written_by_pypulseq(self, name, **options)
+        Path(name).write_bytes(Path(name).read_bytes().replace(b"\n", b"\r\n"))
+
+    monkeypatch.setattr(pypulseq.Sequence, "write", with_carriage_returns)
+    written("lines", tmp_path)
+    assert b"\r" not in (tmp_path / "out" / "sequence.seq").read_bytes()
+
+
+def test_the_plans_tr_is_played_or_named(tmp_path: Path) -> None:
+    _, _, _, manifest = written("lines", tmp_path)
+    assert manifest["tr_ms"] == 10
+    assert any("The plan's TR of 10 ms is too short" in text for text in Pulseq(slices=8).check(make_plan("lines")))
