@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from acqplan.acquisition import Acquisition
 from acqplan.errors import AcquisitionError, InstrumentError
 from acqplan.instruments.acquired import TEXTS, acquisition_from, checked_digest, fields_of, first_bytes
 from acqplan.plan import MISSING_AT_MOST, Plan
-from acqplan.traces.reading import read_pattern_trace
+from acqplan.traces.reading import PatternTrace, lamp_of_pairs, read_pattern_trace
 from acqplan.traces.settings import TraceSettings
 
 _TITLE = "# acqplan detector"
@@ -67,10 +68,13 @@ def read_trace(path: Path, plan: Plan, settings: TraceSettings | None = None) ->
         aren't measured.
     """
     _check_detector(plan, AcquisitionError)
-    per_unit = plan.sensing.frames_per_unit
-    n_readings = plan.pattern.n_readings
+    sensing, n_readings = plan.sensing, plan.pattern.n_readings
+    n_values = sensing.reading_shape[0]
+    n_arms = n_values // sensing.frames_per_unit
     settings = settings or TraceSettings()
-    picture_time_s = None if plan.budget.reading_time_s is None else plan.budget.reading_time_s / per_unit
+    picture_time_s = (
+        None if plan.budget.reading_time_s is None else plan.budget.reading_time_s / sensing.frames_per_unit
+    )
     if not settings.is_continuous and settings.frame_time_us is None and picture_time_s is not None:
         settings = replace(settings, frame_time_us=1e6 * picture_time_s)
 
@@ -79,21 +83,51 @@ def read_trace(path: Path, plan: Plan, settings: TraceSettings | None = None) ->
         digest = checked_digest(texts.get("pattern_digest"), path)
         plan.check_acquisition(Acquisition(np.zeros(0), digest, str(path)), assume_plan=True)
 
-    trace = read_pattern_trace(path, settings, n_readings * per_unit, per_unit, check)
-    measured = np.asarray(trace.measured.reshape(n_readings, per_unit).all(axis=1))
+    if n_arms == 2 and settings.second_signal is not None:
+        trace = _of_two_arms(path, settings, n_readings, check)
+    else:
+        if settings.second_signal is not None:
+            raise AcquisitionError(f"The plan of {path} has one detector, two signals are named.", "Name one.")
+        trace = read_pattern_trace(path, settings, n_readings * n_values, n_values, check, together=n_arms == 2)
+    measured = np.asarray(trace.measured.reshape(n_readings, n_values).all(axis=1))
     _check_measured(measured, trace.facts["frames"], path)
-    readings = trace.values.reshape(n_readings, per_unit)[measured]
+    order = None if measured.all() else plan.pattern.order[measured]
+    reference = sensing.reference_unit
+    if order is not None and reference is not None and not (order == reference).any():
+        raise AcquisitionError(
+            f"{path} lost every reading of coefficient {reference}, which decodes all the others.", "Acquire again."
+        )
+    readings = trace.values.reshape(n_readings, n_values)[measured]
     texts: dict[str, str] = {name: trace.texts[name] for name in TEXTS if name in trace.texts}
     acquisition = acquisition_from({"readings": readings.ravel()}, texts, path, plan)
-    order = None
-    if not measured.all():
-        order = plan.pattern.order[measured]
     return replace(
         acquisition,
         order=order,
         order_is_assumed=order is not None and acquisition.pattern_digest is None,
-        facts={**trace.facts, "positions": np.flatnonzero(measured).tolist()} if order is not None else trace.facts,
+        facts=trace.facts if order is None else {**trace.facts, "positions": np.flatnonzero(measured).tolist()},
     )
+
+
+def _of_two_arms(
+    path: Path, settings: TraceSettings, n_readings: int, check: Callable[[dict[str, str]], None]
+) -> PatternTrace:
+    """Two signals on one clock, as a trace whose values alternate between the arms."""
+    drift = "none" if settings.drift == "pairs" else settings.drift
+    first = replace(settings, drift=drift, second_signal=None)
+    arms = [
+        read_pattern_trace(path, each, n_readings, 1, check)
+        for each in (first, replace(first, signal=settings.second_signal))
+    ]
+    values = np.stack([arm.values for arm in arms], axis=1).ravel()
+    measured = np.repeat(arms[0].measured & arms[1].measured, 2)
+    facts = dict(arms[0].facts)
+    frames = [arm.facts["frames"] for arm in arms]
+    facts["frames"] = {**frames[0], "saturated": sorted({*frames[0]["saturated"], *frames[1]["saturated"]})}
+    facts["saturated"] = sorted({*arms[0].facts["saturated"], *arms[1].facts["saturated"]})
+    if settings.drift == "pairs":
+        values = values / lamp_of_pairs(values, measured, 2, str(path), together=True)
+        facts["drift_corrected"] = "pairs"
+    return PatternTrace(values, measured, arms[0].texts, facts)
 
 
 def _check_measured(measured: npt.NDArray[np.bool_], frames: dict[str, list[int]], path: Path) -> None:

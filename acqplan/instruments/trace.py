@@ -46,6 +46,7 @@ class Trace(Instrument):
         reference_frames: FrameSet = None,
         saturation: float | None = None,
         drift: str = "auto",
+        second_signal: str | None = None,
     ) -> None:
         self.settings = TraceSettings(
             None if detector is None else Detector.load(detector),
@@ -61,6 +62,7 @@ class Trace(Instrument):
             reference_frames,
             saturation,
             drift,
+            second_signal,
         )
 
     def check(self, plan: Plan) -> list[str]:

@@ -169,8 +169,12 @@ def read_pattern_trace(
     n_pattern: int,
     frames_per_unit: int,
     check: Callable[[dict[str, str]], None] = lambda texts: None,
+    *,
+    together: bool = False,
 ) -> PatternTrace:
     """Photo-electrons of the pattern's ``n_pattern`` frames.
+
+    ``together``: the values of a unit are those of two detectors in one frame, and count as frames here.
 
     Raises
     ------
@@ -213,7 +217,7 @@ def read_pattern_trace(
             facts["drift_corrected"] = "references"
     values, measured = values[pattern], measured[pattern]
     if chosen == "pairs":
-        values = values / _lamp_of_pairs(values, measured, frames_per_unit, str(path))
+        values = values / lamp_of_pairs(values, measured, frames_per_unit, str(path), together=together)
         facts["drift_corrected"] = "pairs"
     return PatternTrace(values, measured, shown.texts, facts)
 
@@ -312,12 +316,15 @@ def _lamp_of_references(
     return np.asarray(np.interp(np.arange(total), usable, light / light.mean()))
 
 
-def _lamp_of_pairs(values: Floats, measured: npt.NDArray[np.bool_], frames_per_unit: int, source: str) -> Floats:
+def lamp_of_pairs(
+    values: Floats, measured: npt.NDArray[np.bool_], frames_per_unit: int, source: str, *, together: bool = False
+) -> Floats:
     """float64[frames]: the lamp's light at every frame from the sums of + and − frames, its mean is 1.
 
     The mirrors on in the − frame are those off in the + frame, so each sum is all of the image's light whatever the
     pattern. Sums are smoothed by a line through each neighbourhood of a 32nd of the scan (Savitzky–Golay), and
-    interpolated where a frame is lost.
+    interpolated where a frame is lost. Values read ``together``, by one detector in each arm, aren't smoothed: their
+    sum is the light of that very moment.
     """
     if frames_per_unit != 2:
         raise AcquisitionError(
@@ -328,6 +335,10 @@ def _lamp_of_pairs(values: Floats, measured: npt.NDArray[np.bool_], frames_per_u
     if known.size < _MIN_WINDOW or not np.median(sums[known]) > 0:
         raise AcquisitionError(f"{source} has no light in its ± pairs.", "Use drift=none.")
     whole = np.interp(np.arange(sums.size), known, sums[known])
+    if together:
+        if not whole.min() > _MIN_REFERENCE * np.median(whole):
+            raise AcquisitionError(f"{source} has frames without light.", "Use drift=none, and check the lamp.")
+        return np.repeat(whole / whole.mean(), 2)
     window = min(max(_MIN_WINDOW, round(_WINDOW_SHARE * sums.size)) | 1, sums.size - 1 + sums.size % 2)
     smooth = savgol_filter(whole, window, 1)
     if not smooth.min() > _MIN_REFERENCE * np.median(smooth):

@@ -15,7 +15,7 @@ from acqplan.traces.detector import Detector
 
 DRIFT = ("auto", "none", "references", "pairs")
 _TIMES = ("sample_rate_hz", "frame_time_us", "settling_us", "start_us", "saturation", "trigger_level")
-_NAMES = ("signal", "frame_numbers", "trigger")
+_NAMES = ("signal", "second_signal", "frame_numbers", "trigger")
 _MAX_FRAMES = 1 << 26
 _MAX_ROUNDS = 1000
 
@@ -34,6 +34,8 @@ class TraceSettings:
     signal, frame_numbers, trigger
         Names of the arrays with the values, with the number of each value's frame, and with the trigger channel: a
         column (name or number), a dataset's path or a variable. Without ``signal`` the only array there is.
+    second_signal
+        Name of the array of the second detector, in the arm of the mirrors that are off.
     trigger_level
         A frame begins where the trigger channel rises through it; by default half-way up.
     sample_rate_hz
@@ -64,6 +66,7 @@ class TraceSettings:
     reference_frames: FrameSet = None
     saturation: float | None = None
     drift: str = "auto"
+    second_signal: str | None = None
 
     def __post_init__(self) -> None:
         for name in _TIMES:
@@ -81,6 +84,8 @@ class TraceSettings:
                 object.__setattr__(self, name, str(value))
             elif value is not None and not isinstance(value, str):
                 raise RecipeError(f"The trace setting {name} is {value!r}.", "Give the name or number of a column.")
+        if self.second_signal is not None and self.signal is None:
+            raise RecipeError("A second signal is named, but not the first.", "Give signal too.")
         if self.drift not in DRIFT:
             raise RecipeError(f"The trace setting drift is {self.drift!r}.", f"Choose one of: {', '.join(DRIFT)}.")
         if self.drift == "references" and self.reference_frames is None:

@@ -10,6 +10,12 @@ name                    value
 ``channels``            number of receive coils
 ``noise_std``           √E|n|² of a reading, in the units of the readings
 ``saturated``           int list: positions in the order of acquisition of clipped readings
+``positions``           int list: place of each reading in the order of acquisition, where some were lost
+``frames``              DMD: table of ``shown`` (count), ``dropped``, ``repeated``, ``saturated`` (numbers of frames),
+                        ``spurious_triggers``, ``interval_s``, ``jitter_s`` (from the triggers), ``samples``
+``in_electrons``        DMD: a detector file converted the values
+``drift_corrected``     DMD: by what the lamp's drift was corrected, or null
+``reference_change``    DMD: share by which the reference frames change
 ======================  ==================================================================
 """
 

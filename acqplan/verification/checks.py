@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from acqplan.verification import units
+from acqplan.verification import dmd, units
 from acqplan.verification.base import Check
 
-CHECKS: tuple[Check, ...] = (units.pattern, units.readings, units.order)
+CHECKS: tuple[Check, ...] = (
+    units.pattern,
+    units.readings,
+    units.order,
+    dmd.frames,
+    dmd.clock,
+    dmd.clipping,
+    dmd.lamp,
+    dmd.order,
+)

@@ -1,0 +1,181 @@
+"""Faults of a detector's trace are named; traces without a fault aren't suspected."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from acqplan.acquisition import Acquisition, Scan
+from acqplan.budget import Budget
+from acqplan.pattern import Pattern
+from acqplan.plan import Plan
+from acqplan.recipe import Recipe
+from acqplan.registry import find
+from acqplan.verification import verify
+
+SIDE = 16
+
+
+def make_plan(scheme: str = "pairs", photons: float = 300.0, n: int = 128) -> Plan:
+    sensing = find("sensing", "hadamard_dmd")(image_shape=(SIDE, SIDE), scheme=scheme)
+    order = np.argsort(sensing.distance(), kind="stable")[:n]
+    if sensing.reference_unit is not None:
+        order = np.insert(order, range(16, n, 16), 0)
+    noise = find("noise", "poisson_gaussian")(photons=photons)
+    budget = Budget(order.size, sensing.n_units, 0, reading_time_s=1e-4)
+    recipe = Recipe("dmd")
+    return Plan(
+        sensing, budget, Pattern(order, sensing.n_units), noise, find("reconstructors", "zero-filled")(), recipe
+    )
+
+
+def make_image(seed: int = 0) -> Any:
+    """A few soft spots on a faint ground, at most 1."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    image = np.full((SIDE, SIDE), 0.05)
+    for _ in range(5):
+        centre, width = rng.uniform(0, SIDE, 2), rng.uniform(1, 3)
+        image += np.exp(-((y - centre[0]) ** 2 + (x - centre[1]) ** 2) / (2 * width**2))
+    return (image / image.max()).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return make_plan()
+
+
+def acquire(plan: Plan, lamp: Any = None, seed: int = 0) -> Any:
+    """float64[n, values] of noisy readings; ``lamp`` is the light's share at each reading."""
+    image = torch.from_numpy(make_image(seed))[None] * plan.noise.image_scale
+    expected = plan.sensing(image)[0][torch.from_numpy(plan.pattern.order.astype(np.int64))]
+    if lamp is not None:
+        expected = expected * torch.from_numpy(np.asarray(lamp, dtype=np.float32)).reshape(-1, 1)
+    generator = torch.Generator().manual_seed(seed)
+    return plan.noise.sample(expected, generator=generator).numpy().astype(np.float64)
+
+
+def found(plan: Plan, values: Any, facts: dict[str, Any] | None = None, digest: bool = True) -> set[tuple[str, str]]:
+    acquisition = Acquisition(values, plan.pattern.digest if digest else None, "trace")
+    findings = verify(plan, Scan([acquisition], "trace", facts=facts or {}), assume_plan=True)
+    return {(each.severity, each.subject) for each in findings if each.subject != "unstated pattern"}
+
+
+@pytest.mark.parametrize("photons", [3.0, 30.0, 300.0, 30000.0])
+@pytest.mark.parametrize("scheme", ["pairs", "two-detector", "dc", "s-matrix"])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_trace_without_fault_isnt_suspected(scheme: str, photons: float, seed: int) -> None:
+    plan = make_plan(scheme, photons)
+    assert found(plan, acquire(plan, seed=seed)) == set()
+
+
+def test_units_and_offsets_dont_matter(plan: Plan) -> None:
+    assert found(plan, acquire(plan) * 1e-6, digest=False) == set()
+    assert found(plan, np.round(acquire(plan))) == set()
+    assert found(plan, acquire(plan) + 3e4) == {("warning", "background")}
+
+
+@pytest.mark.parametrize("scheme", ["pairs", "dc"])
+def test_drift_is_named(scheme: str) -> None:
+    plan = make_plan(scheme)
+    n = plan.pattern.n_readings
+    assert ("warning", "drift") in found(plan, acquire(plan, np.linspace(1, 0.8, n)))
+
+
+def test_drift_needs_to_exceed_the_noise() -> None:
+    dim = make_plan(photons=1.0)
+    assert found(dim, acquire(dim, np.linspace(1, 0.995, 128))) == set()
+
+
+def test_lost_frames_are_named(plan: Plan) -> None:
+    facts = {"frames": {"shown": 256, "dropped": [4, 9], "repeated": [30], "saturated": [], "spurious_triggers": 2}}
+    kinds = {("warning", "dropped"), ("warning", "repeated"), ("note", "spurious triggers")}
+    assert found(plan, acquire(plan), facts) == kinds
+
+
+def test_the_clock_is_compared(plan: Plan) -> None:
+    facts: dict[str, Any] = {"frames": {"shown": 256, "interval_s": 5.01e-5, "jitter_s": 1e-7}}
+    assert found(plan, acquire(plan), facts) == set()  # the plan shows a frame for 50 µs
+    facts["frames"]["interval_s"] = 6e-5
+    assert found(plan, acquire(plan), facts) == {("warning", "clock")}
+    facts["frames"] |= {"interval_s": 5e-5, "jitter_s": 5e-6}
+    assert found(plan, acquire(plan), facts) == {("warning", "jitter")}
+
+
+def test_references_that_change_are_told(plan: Plan) -> None:
+    assert found(plan, acquire(plan), {"reference_change": 0.2}) == {("warning", "drift")}
+    assert found(plan, acquire(plan), {"reference_change": 0.2, "drift_corrected": "references"}) == {("note", "drift")}
+
+
+def test_another_order_is_an_error(plan: Plan) -> None:
+    values = acquire(plan)
+    for seed in range(20):
+        shuffled = values[np.random.default_rng(seed).permutation(len(values))]
+        assert ("error", "order") in found(plan, shuffled), seed
+        assert ("error", "order") in found(plan, shuffled, digest=False), seed
+    assert ("error", "order") in found(plan, values[::-1])
+    assert ("error", "order") in found(plan, np.roll(values, 1, axis=0))
+
+
+def test_another_order_without_all_mirrors_on_is_likely(plan: Plan) -> None:
+    order = plan.pattern.order[1:]
+    budget = Budget(order.size, plan.sensing.n_units, 0, reading_time_s=1e-4)
+    without = replace(plan, pattern=Pattern(order, plan.sensing.n_units), budget=budget)
+    values = acquire(without)
+    assert found(without, values) == set()
+    warned = sum(
+        ("warning", "order") in found(without, values[np.random.default_rng(seed).permutation(len(values))])
+        for seed in range(20)
+    )
+    assert warned >= 18  # by chance, a shuffled order can look right
+
+
+def test_a_trace_that_is_shifted_by_a_frame_is_an_error(plan: Plan) -> None:
+    for shift in (1, -1):
+        values = np.roll(acquire(plan).ravel(), shift).reshape(-1, 2)
+        assert ("error", "order") in found(plan, values)
+
+
+def test_exchanged_signs_are_an_error(plan: Plan) -> None:
+    assert found(plan, acquire(plan)[:, ::-1]) == {("error", "signs")}
+
+
+def test_another_order_of_single_frames_is_an_error() -> None:
+    plan = make_plan("dc")
+    values = acquire(plan)
+    assert ("error", "order") in found(plan, np.roll(values, 3, axis=0))
+
+
+def test_zeros_and_nan_are_errors(plan: Plan) -> None:
+    assert found(plan, np.zeros((128, 2))) == {("error", "empty")}
+    values = acquire(plan)
+    values[3, 1] = np.nan
+    assert found(plan, values) == {("error", "not finite")}
+
+
+def test_a_clipped_trace_is_named(plan: Plan) -> None:
+    values = np.round(acquire(plan))
+    level = np.sort(values.ravel())[-12]
+    assert ("warning", "clipped") in found(plan, np.minimum(values, level))
+    level = np.sort(values.ravel())[-60]
+    assert ("error", "clipped") in found(plan, np.minimum(values, level))
+
+
+def test_readings_that_repeat_are_named(plan: Plan) -> None:
+    values = acquire(plan)
+    values.ravel()[40:44] = values.ravel()[40]
+    assert ("warning", "stuck") in found(plan, values)
+
+
+def test_a_disturbed_reading_is_named(plan: Plan) -> None:
+    values = acquire(plan)
+    values[50, 0] *= 1.8
+    assert found(plan, values) == {("warning", "outliers")}
+
+
+def test_darkness_is_an_error(plan: Plan) -> None:
+    assert ("error", "no light") in found(plan, acquire(plan) - 1e5)
