@@ -26,14 +26,11 @@ from acqplan.recipe import MODALITIES, Component, Recipe, check_options, option_
 from acqplan.reconstructors.base import Reconstructor
 from acqplan.seeding import stream_seed, torch_generator
 from acqplan.sensing.base import SensingModel
+from acqplan.sensing.cartesian_mri import NO_POINTS_IN_2D
 from acqplan.sensing.display_schemes import best_reference_repeats
 
 DEFAULT_MINUTES = 10.0
 SCANS = ("2d", "3d")
-NO_POINTS_IN_2D = (
-    "A 2D scan of slices encodes one axis by phase (ky) and samples the other in every readout, so it measures whole "
-    "lines; points need two phase-encoded axes (ky and kz), which only a 3D scan has."
-)
 POINTS_REMEDY = "Use --pattern lines, or acquire in 3D (--scan 3d)."
 _DMD_SIZE = (64, 64)
 _ENERGY_BATCHES, _ENERGY_BATCH = 16, 16
@@ -58,6 +55,7 @@ def resolve(recipe: Recipe) -> Problem:
     Cheap mistakes (unknown kinds and options, an impossible budget) are found before the images are read
     wherever they can be.
     """
+    states_3d = recipe.pattern.scan == "3d"
     recipe = _with_defaults(recipe)
     assert recipe.sensing is not None
     assert recipe.noise is not None
@@ -71,6 +69,7 @@ def resolve(recipe: Recipe) -> Problem:
         if not needs_images(recipe.budget.amount):
             _extent(recipe, _sensing(recipe), None)
     stacks = read_images(recipe)
+    notes = _check_slices(recipe, stacks, states_3d=states_3d)
     if recipe.images.size is None:
         shapes = [stack.image_shape for stack in stacks]
         size = _DMD_SIZE if recipe.modality == "dmd" else tuple(int(n) for n in np.min(shapes, axis=0))
@@ -83,7 +82,9 @@ def resolve(recipe: Recipe) -> Problem:
         recipe = recipe.with_settings("images", binning=stacks[0].recommended_binning or 1)
     seed = stream_seed(recipe.seed, "design")
     energy, variance = _mean_energy(sensing, noise, images, seed)
-    problem = Problem(recipe, sensing, noise, extent.problem(sensing, energy, variance), images, extent.notes)
+    problem = Problem(
+        recipe, sensing, noise, extent.problem(sensing, energy, variance), images, (*notes, *extent.notes)
+    )
     _check_given_pattern(problem)
     return _spelled_out(problem)
 
@@ -220,6 +221,22 @@ def _with_loss(recipe: Recipe) -> Recipe:
     return recipe
 
 
+def _check_slices(recipe: Recipe, stacks: list[ImageStack], *, states_3d: bool) -> tuple[str, ...]:
+    """Raw data of slices say how they were acquired: a pattern of points isn't for them.
+
+    Where the recipe itself states a 3D scan, the images are only examples of what will be seen: a note.
+    """
+    slices = [stack.source for stack in stacks if stack.is_2d_scan]
+    if not slices or not _is_of_points(recipe):
+        return ()
+    which = slices[0] if len(slices) == 1 else f"{slices[0]} and {len(slices) - 1} more"
+    if not states_3d:
+        raise RecipeError(
+            f"The pattern is one of points, and {which} was acquired in 2D slices. {NO_POINTS_IN_2D}", POINTS_REMEDY
+        )
+    return (f"{which} was acquired in 2D slices; a scan with this pattern of points has to be a 3D one.",)
+
+
 def _check_given_pattern(problem: Problem) -> None:
     """The pattern of another plan is taken as it is: `RecipeError` if it has both of a conjugate pair and mustn't."""
     recipe, design = problem.recipe, problem.design
@@ -261,15 +278,19 @@ def _with_pattern(recipe: Recipe) -> Recipe:
     return recipe.with_settings("pattern", **{name: vars(order)[name] for name in options})
 
 
+def _is_of_points(recipe: Recipe) -> bool:
+    assert recipe.sensing is not None
+    is_cartesian = recipe.sensing.kind == MODALITIES["mri"]
+    return is_cartesian and recipe.sensing.options.get("encoding", "points") == "points"
+
+
 def _with_scan(recipe: Recipe) -> Recipe:
     """Whether it is a scan of slices or of a volume; `RecipeError` where points are asked of slices."""
-    assert recipe.sensing is not None
-    encoding = recipe.sensing.options.get("encoding", "points")
     if recipe.pattern.scan is None:
-        return recipe.with_settings("pattern", scan="2d" if encoding == "lines" else "3d")
+        return recipe.with_settings("pattern", scan="3d" if _is_of_points(recipe) else "2d")
     if recipe.pattern.scan not in SCANS:
         raise RecipeError(f"The scan is {recipe.pattern.scan!r}.", f"Choose {' or '.join(SCANS)}.")
-    if recipe.pattern.scan == "2d" and encoding == "points":
+    if recipe.pattern.scan == "2d" and _is_of_points(recipe):
         raise RecipeError(f"A pattern of points is asked of a 2D scan. {NO_POINTS_IN_2D}", POINTS_REMEDY)
     return recipe
 

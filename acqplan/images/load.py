@@ -203,6 +203,7 @@ def _load(item: _Found, slices: tuple[int, int] | None, require_non_negative: bo
         geometry=raw.geometry,
         warnings=tuple(f"{name}: {note}." for note in notes),
         recommended_binning=item.sample.recommended_binning if item.sample else None,
+        is_2d_scan=raw.is_2d_scan,
     )
     return stack if slices is None else _chosen(stack, slices)
 

@@ -36,6 +36,8 @@ class ImageStack:
         Number of ``images[0]`` in the file: a part of a stack remembers where it was.
     recommended_binning
         Pixels along each side that are well averaged into one, or None: known of samples.
+    is_2d_scan
+        They were reconstructed from raw data of slices, in which one axis alone was phase-encoded.
     """
 
     images: Pixels
@@ -46,6 +48,7 @@ class ImageStack:
     warnings: tuple[str, ...] = ()
     first_slice: int = 0
     recommended_binning: int | None = None
+    is_2d_scan: bool = False
 
     @property
     def n_slices(self) -> int:

@@ -43,7 +43,8 @@ _DECODED = {
 
 def write_table(plan: Plan, path: Path) -> None:
     """Write the plan's pattern as a table."""
-    lines = [f"# {key}: {value}" for key, value in _header(plan.pattern, plan.sensing, plan.plan_id).items()]
+    header = _header(plan.pattern, plan.sensing, plan.plan_id, plan.budget.readings_per_shot)
+    lines = [f"# {key}: {value}" for key, value in header.items()]
     lines.append(",".join(_columns(plan.sensing)))
     lines.extend(",".join(map(str, row)) for row in _rows(plan.pattern, plan.sensing).tolist())
     path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
@@ -67,7 +68,8 @@ def read_table(path: Path) -> tuple[Pattern, str]:
         sensing = registry.find("sensing", arguments.pop("kind"))(**arguments)
         rows = np.array([[int(cell) for cell in line.split(",")] for line in body], dtype=np.int64)
         pattern = _pattern(rows, names, sensing)
-    expected = _header(pattern, sensing, header.get("plan_id", ""))
+        echo_train = int(header.get("echo_train", "1"))
+    expected = _header(pattern, sensing, header.get("plan_id", ""), echo_train)
     changed = [key for key, value in expected.items() if header.get(key) != value]
     if not np.array_equal(rows, _rows(pattern, sensing)):
         changed.append("rows")
@@ -132,7 +134,7 @@ def _pattern(rows: npt.NDArray[np.int64], names: list[str], sensing: SensingMode
     return Pattern(order, sensing.n_units, np.unique(order[column["calibration"] != 0]))
 
 
-def _header(pattern: Pattern, sensing: SensingModel, plan_id: str) -> dict[str, str]:
+def _header(pattern: Pattern, sensing: SensingModel, plan_id: str, echo_train: int) -> dict[str, str]:
     sizes = " ".join(f"{name}={size}" for name, size in zip(("ky", "kz"), sensing.grid_shape, strict=False))
     centre = " ".join(f"{name}={size // 2}" for name, size in zip(("ky", "kz"), sensing.grid_shape, strict=False))
     header = {
@@ -153,10 +155,14 @@ def _header(pattern: Pattern, sensing: SensingModel, plan_id: str) -> dict[str, 
             "rows": "one per shown frame, in order; sign 1: mirrors on where the pattern is +1; -1: where it is -1",
             "readings": _DECODED[sensing.scheme],
         }
+    rows_are = "one per shot (one excitation and readout), in order of acquisition"
+    if echo_train > 1:
+        header["echo_train"] = str(echo_train)
+        rows_are = f"one per readout, in order of acquisition; every {echo_train} follow one excitation"
     return header | {
         "grid": sizes,
         "centre": centre,
         "indices": "from 0; the centre is frequency zero, so index minus centre is the step in 1/FOV",
-        "rows": "one per shot (one excitation and readout), in order of acquisition",
+        "rows": rows_are,
         "readings": "complex, prewhitened; repeat counts earlier measurements of the same position",
     }

@@ -182,6 +182,11 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
     def check(self, plan: Plan) -> list[str]:
         import_pypulseq()
         problems = self._misfits(_mri(plan.sensing))
+        if plan.budget.readings_per_shot > 1:
+            problems.append(
+                f"The plan is for trains of {plan.budget.readings_per_shot} echoes; this gradient echo reads out once "
+                "after each excitation: design without --echo-train."
+            )
         _, found = timing(self._protocol(plan), self.limits)
         if int(plan.pattern.counts.max()) > LABEL_MAX + 1:
             problems.append(

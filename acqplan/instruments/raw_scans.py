@@ -25,7 +25,7 @@ from acqplan.arrays import ifft_centred
 from acqplan.errors import AcqplanError, AcquisitionError
 from acqplan.plan import Plan
 from acqplan.raw.scan import IMAGE_AXES, Lines, RawScan
-from acqplan.sensing.cartesian_mri import CartesianMRI
+from acqplan.sensing.cartesian_mri import NO_POINTS_IN_2D, CartesianMRI
 
 OTHER_PLAN = "Pass the plan that it was acquired with."
 
@@ -150,7 +150,9 @@ def repeats(order: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
 def _check_matrix(raw: RawScan, sensing: CartesianMRI) -> None:
     planned = matrix_of(sensing, raw.matrix[0])
     if sensing.encoding == "points" and not raw.is_3d and sensing.image_shape[1] > 1:
-        raise AcquisitionError(f"{raw.source} is a 2D scan; the plan measures ky–kz points of a 3D scan.", OTHER_PLAN)
+        raise AcquisitionError(
+            f"{raw.source} is a 2D scan; the plan measures ky–kz points of a 3D scan. {NO_POINTS_IN_2D}", OTHER_PLAN
+        )
     if sensing.encoding == "lines" and raw.is_3d:
         raise AcquisitionError(
             f"{raw.source} is a 3D scan of {raw.matrix[2]} partitions; the plan measures the lines of 2D slices.",

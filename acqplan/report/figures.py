@@ -28,6 +28,8 @@ _ERROR_STOPS = np.array(
         [252, 255, 190],
     ]
 )
+# Early to late with evenly growing lightness, violet through green to yellow; none is the paper's grey.
+_TIME_STOPS = np.array([[68, 1, 84], [65, 68, 135], [42, 120, 142], [34, 168, 132], [122, 209, 81], [240, 220, 30]])
 _PAPER, _MEASURED, _CALIBRATION = (238, 240, 243), (22, 58, 104), (214, 106, 18)
 _GAINS = (1, 2, 5, 10, 20, 50)
 _MAX_SIDE = 512  # of a pattern's picture; larger ones are shown by density
@@ -52,11 +54,7 @@ def grey(image: npt.NDArray[np.generic], white: float) -> Colours:
 
 def error_colours(error: Floats, brightest: float) -> Colours:
     """|error|[H, W] in colours, black at 0 and pale yellow from ``brightest`` on."""
-    position = np.clip(np.abs(error) / brightest, 0, 1) * (len(_ERROR_STOPS) - 1)
-    stops = np.arange(len(_ERROR_STOPS))
-    channels = [np.interp(position, stops, _ERROR_STOPS[:, channel]) for channel in range(3)]
-    colours: Colours = np.round(np.stack(channels, axis=-1)).astype(np.uint8)
-    return colours
+    return _coloured(np.abs(error) / brightest, _ERROR_STOPS)
 
 
 def error_scale(width: int = 256, height: int = 12) -> Colours:
@@ -87,6 +85,57 @@ def pattern_colours(plan: Plan) -> Colours:
     measured, inside = (picture[..., None] for picture in pictures)
     mixed = inks[0] * (1 - measured - inside) + inks[1] * measured + inks[2] * inside
     colours: Colours = np.round(mixed).astype(np.uint8)
+    return colours
+
+
+def order_colours(plan: Plan, *, by_echo: bool = False) -> Colours:
+    """uint8[H, W, 3]: when each unit is acquired, violet first, yellow last.
+
+    Lines: ky from top to bottom against the number of the shot from left to right. Others: the catalogue as in
+    `pattern_colours`, coloured by its first reading. ``by_echo``: coloured by the number of the echo in its
+    train instead of the time since the start of the scan.
+    """
+    pattern, budget = plan.pattern, plan.budget
+    n, shape = pattern.n_readings, plan.sensing.grid_shape
+    shot, echo = np.divmod(np.arange(n), budget.readings_per_shot)
+    value = echo / max(1, budget.readings_per_shot - 1) if by_echo else np.arange(n) / max(1, n - 1)
+    if len(shape) == 1:
+        # Blocks of shots and of lines share a pixel where there are more than a picture may have.
+        columns, rows = (-(-size // _MAX_SIDE) for size in (budget.n_shots, shape[0]))
+        grid = np.full((-(-shape[0] // rows), -(-budget.n_shots // columns)), np.nan)
+        grid[pattern.order // rows, shot // columns] = value
+        return _on_paper(_widened(grid))
+    first = np.full(plan.sensing.n_units, np.nan)
+    first[pattern.order[::-1]] = value[::-1]
+    block = -(-max(shape) // _MAX_SIDE)
+    return _on_paper(first.reshape(shape)[::block, ::block])
+
+
+def order_scale(width: int = 256, height: int = 12) -> Colours:
+    """The colours of `order_colours`, from first to last."""
+    return _coloured(np.tile(np.linspace(0, 1, width), (height, 1)), _TIME_STOPS)
+
+
+def _on_paper(values: Floats) -> Colours:
+    """Values[H, W] from 0 to 1 in the colours of time; NaN is paper."""
+    is_paper = np.isnan(values)
+    colours = _coloured(np.where(is_paper, 0, values), _TIME_STOPS)
+    colours[is_paper] = _PAPER
+    return colours
+
+
+def _widened(grid: Floats) -> Floats:
+    """Columns repeated so that a picture of few shots isn't a sliver, rows where there are few lines."""
+    rows, columns = grid.shape
+    wide, high = max(1, rows // columns), max(1, columns // rows)
+    return grid.repeat(wide, axis=1).repeat(high, axis=0)
+
+
+def _coloured(values: Floats, stops: npt.NDArray[np.int64]) -> Colours:
+    """Values[H, W] from 0 to 1 as colours between evenly spaced stops[n, 3]."""
+    position = np.clip(values, 0, 1) * (len(stops) - 1)
+    channels = [np.interp(position, np.arange(len(stops)), stops[:, channel]) for channel in range(3)]
+    colours: Colours = np.round(np.stack(channels, axis=-1)).astype(np.uint8)
     return colours
 
 

@@ -9,7 +9,7 @@ from string import Template
 
 import acqplan
 from acqplan.files import atomic_file
-from acqplan.report.figures import Colours, data_uri, error_scale, png
+from acqplan.report.figures import Colours, data_uri, error_scale, order_scale, png
 
 _PAGE = Template("""<!doctype html>
 <html lang="en">
@@ -69,6 +69,7 @@ pre { background: var(--tint); padding: .8rem 1rem; border-radius: 4px; overflow
   line-height: 1.5; }
 code { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; font-size: .92em; }
 .beside { display: grid; grid-template-columns: minmax(14rem, 22rem) 1fr; gap: 2rem; align-items: start; }
+.beside figure + figure { margin-top: 1.2rem; }
 @media (max-width: 48rem) { .beside { grid-template-columns: 1fr; } h1 { font-size: 1.5rem; } }
 @media print { main { max-width: none; } figure, table { break-inside: avoid; } }
 """
@@ -117,6 +118,12 @@ def error_legend(brightest: float, data_range: float, gain: int) -> str:
         f'<div class="scale"><span>|error| 0</span>{scale}<span>{share:.3g} % of the image’s peak or more '
         f"(×{gain})</span></div>"
     )
+
+
+def order_legend(first: str, last: str) -> str:
+    """The colour scale of pictures of the order of acquisition."""
+    scale = image(order_scale(), "colour scale")
+    return f'<div class="scale"><span>{escape(first)}</span>{scale}<span>{escape(last)}</span></div>'
 
 
 def table(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from acqplan.plan import Plan
 from acqplan.recipe import to_toml
 from acqplan.report import facts, page
-from acqplan.report.figures import pattern_colours
+from acqplan.report.figures import order_colours, pattern_colours
 
 HELD_OUT = "Held out: never used to train the pattern or the network."
 _METRICS = (("PSNR / dB", "psnr_db", "{:.2f}"), ("SSIM", "ssim", "{:.4f}"), ("NRMSE", "nrmse", "{:.4f}"))
@@ -39,6 +39,20 @@ def pattern_figure(plan: Plan, title: str) -> str:
     return page.figure([page.image(pattern_colours(plan), "sampling pattern")], title, [axes, colours])
 
 
+def order_figure(plan: Plan) -> str:
+    """When each unit is acquired, as a picture, or two where there are echo trains."""
+    budget, is_lines = plan.budget, len(plan.sensing.grid_shape) == 1
+    axes = f"ky down, {budget.n_shots} shots to the right." if is_lines else "Axes as in the pattern."
+    parts = []
+    if budget.readings_per_shot > 1:
+        picture = page.image(order_colours(plan, by_echo=True), "order of acquisition within a train")
+        parts += [picture, page.order_legend("first echo", "last echo")]
+    if not (parts and is_lines):
+        picture = page.image(order_colours(plan), "order of acquisition")
+        parts += [picture, page.order_legend("first", "last")]
+    return page.figure(parts, f"Order of acquisition: {plan.recipe.pattern.order or 'linear'}", [axes])
+
+
 def plan_page(plan: Plan) -> str:
     """HTML of everything that a plan knows about itself."""
     evidence = plan.evidence
@@ -55,7 +69,8 @@ def plan_page(plan: Plan) -> str:
     body += [page.paragraph(warning, "warning") for warning in facts.warnings(plan)]
     body += [page.paragraph(note, "note") for note in facts.notes(plan)]
     pattern = pattern_figure(plan, facts.count(plan))
-    body.append(f'<div class="beside">{pattern}<div>{page.facts_table(facts.facts(plan))}</div></div>')
+    pictures = f"<div>{pattern}{order_figure(plan)}</div>"
+    body.append(f'<div class="beside">{pictures}<div>{page.facts_table(facts.facts(plan))}</div></div>')
     if means:
         body += [page.heading("Evidence"), _means_table(plan), *_subjects_table(held_out.get("subjects", {}))]
     body += [

@@ -15,6 +15,11 @@ from acqplan.registry import register
 from acqplan.sensing.base import SensingModel
 
 ENCODINGS = ("lines", "points")
+NO_POINTS_IN_2D = (
+    "A 2D scan of slices encodes one axis by phase (ky) and samples the other in every readout, so it measures whole "
+    "lines; points need two phase-encoded axes (ky and kz), which only a 3D scan has."
+)
+"""Why a pattern of points isn't one for slices, for messages."""
 
 
 @register("sensing", "cartesian_mri")

@@ -6,6 +6,7 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -349,6 +350,23 @@ def test_a_slice_has_no_points(recipe: Recipe) -> None:
     with pytest.raises(RecipeError, match=r"points is asked of a 2D scan.*whole lines.*--pattern lines"):
         resolve(recipe.with_settings("pattern", scan="2d"))
     assert resolve(lines(recipe).with_settings("pattern", scan="3d")).recipe.pattern.scan == "3d"
+
+
+def test_raw_data_of_slices_have_no_points(recipe: Recipe, tmp_path: Path) -> None:
+    random = numpy_generator(0, "kspace")
+    for i in range(3):
+        kspace = random.random((1, 32, 32)) + 1j * random.random((1, 32, 32))
+        with h5py.File(tmp_path / f"slices{i}.h5", "w") as file:
+            file["kspace"] = kspace.astype(np.complex64)
+    asked = recipe.with_settings("images", paths=[str(tmp_path)])
+    with pytest.raises(
+        RecipeError, match=r"slices0.h5 and 2 more was acquired in 2D slices. A 2D scan.*--pattern lines"
+    ):
+        resolve(asked)
+    assert resolve(lines(asked)).notes == ()
+    stated = resolve(asked.with_settings("pattern", scan="3d"))
+    assert "has to be a 3D one" in stated.notes[0]
+    assert resolve(recipe).notes == ()  # images that don't say
 
 
 @pytest.mark.parametrize("settings", [{"shutter": "none"}, {"echo_train": 2}, {"partial_fourier": 1.0}, {"scan": "3d"}])

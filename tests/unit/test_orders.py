@@ -9,9 +9,17 @@ import numpy as np
 import pytest
 
 from acqplan import registry
-from acqplan.errors import RecipeError
+from acqplan.budget import Budget
+from acqplan.errors import InstrumentError, RecipeError
+from acqplan.instruments.base import export
+from acqplan.noise.gaussian import ComplexGaussian
 from acqplan.orders.trains import dealt_to_trains
+from acqplan.pattern import Pattern
+from acqplan.plan import Plan
 from acqplan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings, from_toml, to_toml
+from acqplan.reconstructors.zero_filled import ZeroFilled
+from acqplan.report import figures
+from acqplan.report.plan_page import plan_page
 from acqplan.resolve import resolve
 from acqplan.seeding import numpy_generator
 from acqplan.sensing.base import SensingModel
@@ -162,3 +170,65 @@ def test_an_order_of_another_modality_is_refused(recipe: Recipe) -> None:
     dmd = replace(recipe, modality="dmd", sensing=None).with_settings("pattern", order="centre-out")
     with pytest.raises(RecipeError, match=r"centre-out isn't one for dmd.*linear"):
         resolve(dmd.with_settings("images", size=[16, 16]))
+
+
+# --- the picture ----------------------------------------------------------------------------------
+
+
+def test_the_picture_of_lines_is_ky_against_shot(recipe: Recipe) -> None:
+    plan = design(recipe.with_settings("pattern", order="random"))
+    pixels = figures.order_colours(plan)
+    assert pixels.shape == (16, 16, 3)  # eight shots of two columns each
+    paper = (pixels == pixels[0, 0]).all(-1) if 0 not in plan.pattern.order else (pixels == pixels[-1, -1]).all(-1)
+    for shot, ky in enumerate(plan.pattern.order.tolist()):
+        column = ~paper[:, 2 * shot]
+        assert np.flatnonzero(column).tolist() == [ky]
+        assert np.array_equal(pixels[ky, 2 * shot], pixels[ky, 2 * shot + 1])
+    drawn = pixels[plan.pattern.order, 2 * np.arange(8)].astype(int)
+    scale = figures.order_scale(8)[0].astype(int)
+    assert np.abs(drawn - scale).max() <= 1
+
+
+def test_the_picture_of_trains_shows_the_echo(recipe: Recipe) -> None:
+    plan = design(recipe.with_settings("pattern", echo_train=4))
+    pixels = figures.order_colours(plan, by_echo=True)
+    scale = figures.order_scale(4)[0].astype(int)
+    for number, ky in enumerate(plan.pattern.order.tolist()):
+        shot, echo = divmod(number, 4)
+        assert np.abs(pixels[ky, 8 * shot].astype(int) - scale[echo]).max() <= 1
+
+
+def test_the_picture_of_points_shows_the_time(recipe: Recipe) -> None:
+    points = replace(recipe, sensing=Component("cartesian_mri", {"encoding": "points"}))
+    plan = design(points.with_settings("budget", amount="64").with_settings("pattern", order="centre-out"))
+    pixels = figures.order_colours(plan).reshape(-1, 3).astype(int)
+    scale = figures.order_scale(64)[0].astype(int)
+    assert np.abs(pixels[plan.pattern.order] - scale).max() <= 1
+    unmeasured = pixels[~plan.pattern.mask]
+    assert (unmeasured == unmeasured[0]).all()
+    assert (np.abs(unmeasured[0] - scale).max(1) > 20).all()  # paper is no time
+
+
+def test_large_pictures_stay_small(recipe: Recipe) -> None:
+    sensing = CartesianMRI((1500, 2), "lines")
+    budget, order = Budget(1100, 1500), np.random.default_rng(0).permutation(1500)[:1100]
+    plan = Plan(sensing, budget, Pattern(order, 1500), ComplexGaussian(), ZeroFilled(), recipe)
+    assert max(figures.order_colours(plan).shape) <= 512
+
+
+def test_the_page_shows_the_order(recipe: Recipe) -> None:
+    html = plan_page(design(recipe.with_settings("pattern", echo_train=4)))
+    assert "Order of acquisition: segmented" in html
+    assert "ky down, 2 shots to the right." in html
+    assert "last echo" in html
+
+
+def test_a_table_says_what_its_rows_are(recipe: Recipe, tmp_path: Path) -> None:
+    plan = design(recipe.with_settings("pattern", echo_train=4))
+    export(plan, registry.find("instruments", "table")(), tmp_path / "table")
+    text = (tmp_path / "table" / "table.csv").read_text()
+    assert "# echo_train: 4\n" in text
+    assert "every 4 follow one excitation" in text
+    (tmp_path / "table" / "table.csv").write_text(text.replace("echo_train: 4", "echo_train: 5"))
+    with pytest.raises(InstrumentError, match="contradicts itself: rows"):
+        registry.find("instruments", "table")().read(tmp_path / "table")

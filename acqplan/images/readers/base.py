@@ -23,13 +23,14 @@ class RawImages:
 
     ``images`` is real or complex [n, H, W] of any numeric dtype, ``geometry`` as in `ImageStack`;
     the ``warnings`` don't name the file. ``coil_images``: complex64 [n, C, H, W] of which ``images`` is the root of
-    the sum of squares, or None.
+    the sum of squares, or None. ``is_2d_scan``: raw data of slices, in which one axis alone was phase-encoded.
     """
 
     images: npt.NDArray[Any]
     geometry: Geometry | None = None
     warnings: tuple[str, ...] = ()
     coil_images: npt.NDArray[np.complex64] | None = None
+    is_2d_scan: bool = False
 
 
 class Reader(Protocol):

@@ -107,8 +107,8 @@ def _read(file: h5py.File, path: Path) -> RawImages:
     ]
     stack = np.stack(images) if images else np.zeros((0, *shape[::-1]), np.complex64)
     if kspace.ndim == 4 and images:
-        return RawImages(root_sum_of_squares(stack), warnings=(COILS_COMBINED,), coil_images=stack)
-    return RawImages(stack)
+        return RawImages(root_sum_of_squares(stack), warnings=(COILS_COMBINED,), coil_images=stack, is_2d_scan=True)
+    return RawImages(stack, is_2d_scan=True)
 
 
 def _turned(images: npt.NDArray[Any]) -> npt.NDArray[Any]:

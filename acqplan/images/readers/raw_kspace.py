@@ -33,8 +33,9 @@ def images_of(path: Path, read: Callable[[Path], RawScan]) -> RawImages:
     coil_images = _volume(scan) if scan.is_3d else _slices(scan)
     geometry = scan.volume_geometry("points" if scan.is_3d else "lines")
     if scan.n_coils == 1:
-        return RawImages(coil_images[:, 0], geometry)
-    return RawImages(root_sum_of_squares(coil_images), geometry, (COILS_COMBINED,), coil_images)
+        return RawImages(coil_images[:, 0], geometry, is_2d_scan=not scan.is_3d)
+    combined = root_sum_of_squares(coil_images)
+    return RawImages(combined, geometry, (COILS_COMBINED,), coil_images, is_2d_scan=not scan.is_3d)
 
 
 def _check(scan: RawScan, path: Path) -> None:
