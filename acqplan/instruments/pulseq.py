@@ -66,8 +66,11 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
         and the longest side is 240 mm.
     orientation
         transverse, coronal or sagittal (patient head first, supine).
+    centre_mm
+        [x, y, z] on the scanner's axes of the middle of the slab, or of the stack of slices; by default the isocentre.
     rotation
-        Instead, 3x3: columns are the directions of readout, ky, and slice or kz on the scanner's x, y, z.
+        Instead of ``orientation``, 3x3: columns are the directions of readout, ky, and slice or kz on the scanner's
+        x, y, z.
     readout
         3D: samples along the readout; by default the larger of ky and kz. 2D: the plan's columns.
     readout_oversampling
@@ -82,8 +85,8 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
         Of the sinc pulse; by default 2 ms with 8 (3D), 3 ms with 4 (2D).
     selective
         3D: False for a block pulse (0.3 ms by default) without slab selection.
-    slice_thickness_mm, slice_gap_mm, slices, slice_offset_mm
-        2D: slices, evenly spaced along the normal around ``slice_offset_mm``.
+    slice_thickness_mm, slice_gap_mm, slices
+        2D: slices, evenly spaced along the normal.
     slice_order
         2D: interleaved (0, 2, … 1, 3, …) or ascending within a TR, or sequential: one slice after the other.
     dummies
@@ -118,6 +121,7 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
         fov_mm: float | Sequence[float] | None = None,
         orientation: str = "transverse",
         rotation: Sequence[Sequence[float]] | None = None,
+        centre_mm: Sequence[float] = (0.0, 0.0, 0.0),
         readout: int | None = None,
         readout_oversampling: int = 2,
         bandwidth_hz_per_px: float = 260.0,
@@ -131,7 +135,6 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
         slice_thickness_mm: float = 5.0,
         slice_gap_mm: float = 0.0,
         slices: int = 1,
-        slice_offset_mm: float = 0.0,
         slice_order: str = "interleaved",
         dummies: int | None = None,
         noise_readouts: int = 16,
@@ -158,6 +161,7 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
         self.version = VERSIONS[_choice("version", str(version), tuple(VERSIONS))]
         self.fov_mm = _fov(fov_mm)
         self.rotation = _rotation(orientation, rotation)
+        self.centre_mm = _centre(centre_mm)
         self.readout = None if readout is None else _whole("readout", readout, 2)
         self.readout_oversampling = _whole("readout_oversampling", readout_oversampling, 1)
         self.bandwidth_hz_per_px = _number("bandwidth_hz_per_px", bandwidth_hz_per_px)
@@ -172,7 +176,6 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
         self.slice_thickness_mm = _number("slice_thickness_mm", slice_thickness_mm)
         self.slice_gap_mm = _number("slice_gap_mm", slice_gap_mm, least=0)
         self.slices = _whole("slices", slices, 1)
-        self.slice_offset_mm = _number("slice_offset_mm", slice_offset_mm, least=-1e4)
         self.slice_order = _choice("slice_order", slice_order, SLICE_ORDERS)
         self.dummies = None if dummies is None else _whole("dummies", dummies, 0)
         self.noise_readouts = _whole("noise_readouts", noise_readouts, 0)
@@ -220,6 +223,7 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
             "matrix": list(protocol.matrix),
             "field_of_view_mm": list(protocol.fov_mm),
             "rotation": protocol.rotation.tolist(),
+            "centre_mm": list(self.centre_mm),
             "slices": protocol.n_slices,
             "slice_order": list(loop.slice_order),
             "slice_positions_mm": [round(1e3 * each, 6) for each in protocol.slice_positions],
@@ -330,8 +334,6 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
                 found.append("fov_mm of a 3D plan is a number or [readout, ky, kz].")
             if self.slices > 1:
                 found.append(f"A 3D plan (points) has one slab, not {self.slices} slices: leave out slices.")
-            if self.slice_offset_mm:
-                found.append("A 3D slab lies at the isocentre: leave out slice_offset_mm and move it at the console.")
         return found
 
     def _protocol(self, plan: Plan) -> Protocol:
@@ -345,6 +347,7 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
         else:
             fov = [self.fov_mm[min(axis, len(self.fov_mm) - 1)] for axis in range(len(encoded))]
         is_selective = self.selective or not is_3d
+        centre = (self.rotation.T @ np.array(self.centre_mm)).tolist()
         time_s = plan.budget.reading_time_s
         return Protocol(
             is_3d=is_3d,
@@ -354,7 +357,7 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
             is_selective=is_selective,
             n_slices=1 if is_3d else self.slices,
             slice_gap_mm=self.slice_gap_mm,
-            slice_offset_mm=0.0 if is_3d else self.slice_offset_mm,
+            centre_mm=(centre[0], centre[1], centre[2]),
             flip_angle_deg=self.flip_angle_deg or (10.0 if is_3d else 15.0),
             rf_duration_ms=self.rf_duration_ms or (0.3 if not is_selective else 2.0 if is_3d else 3.0),
             time_bandwidth=self.rf_time_bandwidth or (8.0 if is_3d else 4.0),
@@ -392,6 +395,7 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
             "SliceThickness": protocol.fov[2],
             "SliceGap": 1e-3 * protocol.slice_gap_mm,
             "SlicePositions": protocol.slice_positions,
+            "Centre": [1e-3 * each for each in protocol.centre_mm],
             "Rotation": protocol.rotation.ravel().tolist(),
             "FlipAngle": protocol.flip_angle_deg,
             "TE": float(made.te),
@@ -490,6 +494,12 @@ def _fov(value: Any) -> tuple[float, ...] | None:
     if not isinstance(sides, (list, tuple)) or not 1 <= len(sides) <= 3:
         raise InstrumentError(f"The setting fov_mm is {value!r}.", "Write it like 220, [220,220] or [220,220,180].")
     return tuple(_number("fov_mm", side) for side in sides)
+
+
+def _centre(value: Any) -> tuple[float, ...]:
+    if not isinstance(value, (list, tuple)) or len(value) != 3:
+        raise InstrumentError(f"The setting centre_mm is {value!r}.", "Write it like [0,-12.5,30]: x, y, z in mm.")
+    return tuple(_number("centre_mm", each, least=-1e4) for each in value)
 
 
 def _rotation(orientation: str, rotation: Any) -> npt.NDArray[np.float64]:

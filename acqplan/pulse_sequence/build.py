@@ -132,7 +132,7 @@ class _Builder:
 
     def sequence(self, readings: Readings) -> Any:
         for _ in range(self.loop.noise_readouts):
-            self.made.add_block(self._adc(0.0), self.delays[2], *self._changed({"NOISE": 1}))
+            self.made.add_block(self._adc(0.0, 0.0), self.delays[2], *self._changed({"NOISE": 1}))
         n = len(readings.line)
         columns = (readings.line, readings.partition, readings.average, readings.is_calibration.astype(np.int32))
         rows = np.stack(columns, axis=1).tolist()
@@ -170,7 +170,7 @@ class _Builder:
         if labels is None:
             add(*self.readout, self.delays[2])
         else:
-            add(*self.readout, self._adc(phase_deg), self.delays[2], *self._changed(labels))
+            add(*self.readout, self._adc(phase_deg, self._shift(ky, kz)), self.delays[2], *self._changed(labels))
         add(*self._moments("spoil", (t.spoil_x, -ky, t.spoil_z - kz)), self.delays[3])
 
     def _changed(self, labels: dict[str, int]) -> list[Any]:
@@ -211,15 +211,26 @@ class _Builder:
             self.cache[key] = event
         return self.cache[key]
 
-    def _adc(self, phase_deg: float) -> Any:
-        key = ("adc", phase_deg)
+    def _shift(self, ky: float, kz: float) -> float:
+        """Cycles of receiver phase, when the receiver starts, that bring the centre of the field of view to the middle.
+
+        Pulseq's convention: a place r is excited at the frequency gradient·r, and received with the phase 2π k·r.
+        """
+        x, y, z = (side * 1e-3 for side in self.protocol.centre_mm)
+        t = self.timing
+        start = -t.read_amplitude * (t.n_samples // 2 + 0.5) * t.dwell
+        return start * x + ky * y + kz * z
+
+    def _adc(self, phase_deg: float, cycles: float) -> Any:
+        key = ("adc", phase_deg, cycles)
         if key not in self.cache:
             t = self.timing
             event = self.pp.make_adc(
                 t.n_samples,
                 dwell=t.dwell,
                 delay=t.adc_delay,
-                phase_offset=math.radians(phase_deg),
+                freq_offset=t.read_amplitude * self.protocol.centre_mm[0] * 1e-3,
+                phase_offset=math.fmod(math.radians(phase_deg) + 2 * math.pi * cycles, 2 * math.pi),
                 system=self.system,
             )
             event.id, _ = self.made.register_adc_event(event)

@@ -30,7 +30,7 @@ _EPS = 1e-6  # of a raster
 class Protocol:
     """What a user asks for; see `acqplan.instruments.pulseq.Pulseq` for the meaning of each.
 
-    ``matrix`` and ``fov_mm`` are (readout, ky, kz); a 2D slice has one kz and its thickness there.
+    ``matrix``, ``fov_mm`` and ``centre_mm`` are (readout, ky, kz); a 2D slice has one kz and its thickness there.
     """
 
     is_3d: bool
@@ -40,7 +40,7 @@ class Protocol:
     is_selective: bool
     n_slices: int
     slice_gap_mm: float
-    slice_offset_mm: float
+    centre_mm: tuple[float, float, float]
     flip_angle_deg: float
     rf_duration_ms: float
     time_bandwidth: float
@@ -75,7 +75,7 @@ class Protocol:
         """Centres along the slice normal in metres, ascending."""
         step = self.fov_mm[2] + self.slice_gap_mm
         middle = (self.n_slices - 1) / 2
-        return [1e-3 * (self.slice_offset_mm + step * (number - middle)) for number in range(self.n_slices)]
+        return [1e-3 * (self.centre_mm[2] + step * (number - middle)) for number in range(self.n_slices)]
 
     def phase_moment(self, line: int, partition: int) -> tuple[float, float]:
         """(ky, kz) in 1/m of a place on the full grid; the centre is N//2."""

@@ -12,6 +12,7 @@ from acqplan.pulse_sequence.seq_file import Floats, Ints, PlayedSequence
 
 _K_TOLERANCE = 0.01  # of a step in k-space
 _FREQUENCY_TOLERANCE_HZ = 0.5
+_PHASE_TOLERANCE = 0.05  # rad: the file holds six digits of each frequency and phase
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +78,7 @@ def readings_played(played: PlayedSequence, *, is_3d: bool) -> PlayedReadings:
     table = np.stack([line, partition, labels["AVG"], labels["REF"]])
     line, partition, average, reference = _of_each_slice(table, labels["SLC"], len(positions))
     _check_slice_positions(played, images, rotation, positions, labels["SLC"])
+    _check_receiver(played, images, starts, _stated(played, "Centre", 3), (matrix, fov, oversampling), is_3d)
     if not np.array_equal(average, averages(line * int(matrix[2]) + partition)):
         raise ValueError("its averages don't count the repeats")
     if not np.array_equal(labels["REF"], labels["IMA"]):
@@ -158,3 +160,26 @@ def _check_slice_positions(
     tolerance = _FREQUENCY_TOLERANCE_HZ + 1e-5 * np.abs(expected)
     if (np.abs(played.rf_frequency[images] - expected) > tolerance).any():
         raise ValueError("an excitation isn't at its slice's position")
+
+
+def _check_receiver(
+    played: PlayedSequence,
+    images: Ints,
+    starts: Floats,
+    centre: Floats,
+    grid: tuple[Ints, Floats, int],
+    is_3d: bool,
+) -> None:
+    """The receiver follows the phase of the pulse, and 2π k·r of the centre r of the field of view."""
+    matrix, fov, oversampling = grid
+    kinds = played.trajectory[images]
+    n = int(matrix[0]) * oversampling
+    seconds = {int(kind): float(played.sampling[kind]) for kind in np.unique(kinds)}
+    sampling = np.array([seconds[int(kind)] for kind in kinds])
+    frequency = n / (oversampling * fov[0] * sampling) * centre[0]
+    start = -(n // 2 + 0.5) / (oversampling * fov[0]) * centre[0] + starts[:, 1] * centre[1]
+    expected = 2 * np.pi * (start + (starts[:, 2] * centre[2] if is_3d else 0.0))
+    off = np.abs(np.exp(1j * (played.receiver_phase[images] - expected)) - 1)
+    tolerance = _FREQUENCY_TOLERANCE_HZ + 1e-5 * np.abs(frequency)
+    if (np.abs(played.receiver_frequency[images] - frequency) > tolerance).any() or (off > _PHASE_TOLERANCE).any():
+        raise ValueError("the receiver isn't at the centre of the field of view, or not in phase with the pulse")

@@ -36,6 +36,8 @@ class PlayedSequence:
     trajectories, trajectory
         Samples float64[samples, 3] of each different readout relative to its start, 1/m on the scanner's axes; and
         int64[R], which of them a readout has.
+    sampling
+        Seconds that each of ``trajectories`` takes: samples times dwell time.
     start
         float64[R, 3]: k-space at the start of each readout's block.
     excitations
@@ -43,6 +45,9 @@ class PlayedSequence:
     rf_frequency, rf_gradient
         float64[R] (Hz) of the last RF pulse before a readout, and float64[R, 3] (Hz/m), the gradient during it;
         0 where there is none.
+    receiver_frequency, receiver_phase
+        float64[R]: of the receiver (Hz), and its phase (rad) at the start of sampling less that of the last RF pulse at
+        the pulse's centre.
     labels
         int64[R] for each of `LABELS`.
     max_gradient, max_slew
@@ -54,10 +59,13 @@ class PlayedSequence:
     definitions: dict[str, str]
     trajectories: list[Floats]
     trajectory: Ints
+    sampling: list[float]
     start: Floats
     excitations: Ints
     rf_frequency: Floats
     rf_gradient: Floats
+    receiver_frequency: Floats
+    receiver_phase: Floats
     labels: dict[str, Ints]
     max_gradient: Floats
     max_slew: Floats
@@ -136,15 +144,23 @@ def _played(sequence: Any, definitions: dict[str, str]) -> PlayedSequence:
     offsets = {int(each): float(sequence.rf_library.data[int(each)][8]) for each in np.unique(rf[pulses])}
     frequency[has_pulse] = np.array([offsets[int(each)] for each in rf[pulses[last[has_pulse]]]])
     slope[has_pulse] = shapes.amplitude[gradients[pulses[last[has_pulse]]]]
+    pulse_phase = np.zeros(len(readouts))
+    phases = {each: _rf_phase(sequence, each) for each in centres}
+    pulse_phase[has_pulse] = np.array([phases[int(each)] for each in rf[pulses[last[has_pulse]]]])
+    receivers = {int(each): sequence.adc_library.data[int(each)][5:7] for each in np.unique(adc[readouts])}
+    receiver = np.array([receivers[int(each)] for each in adc[readouts]], dtype=np.float64).reshape(-1, 2)
     amplitude, slew = np.abs(shapes.amplitude[gradients]), shapes.slew[gradients]
     return PlayedSequence(
         definitions=definitions,
         trajectories=paths,
         trajectory=which.reshape(-1).astype(np.int64),
+        sampling=[float(np.prod(sequence.adc_library.data[int(kind[3])][:2])) for kind in kinds],
         start=start,
         excitations=np.diff(last, prepend=-1),
         rf_frequency=frequency,
         rf_gradient=slope,
+        receiver_frequency=receiver[:, 0],
+        receiver_phase=receiver[:, 1] - pulse_phase,
         labels=_labels(sequence, extensions, adc),
         max_gradient=_largest(amplitude),
         max_slew=_largest(slew),
@@ -198,6 +214,12 @@ def _rf_centre(sequence: Any, number: int) -> float:
     """Seconds from the start of the block to the centre of pulse ``number``."""
     centre, delay = sequence.rf_library.data[number][4:6]  # pypulseq adds the centre to files of format 1.4
     return float(delay) + float(centre)
+
+
+def _rf_phase(sequence: Any, number: int) -> float:
+    """Radians at the centre of pulse ``number``."""
+    values = sequence.rf_library.data[number]
+    return float(values[9]) + 2 * np.pi * float(values[8]) * float(values[4])
 
 
 def _trajectory(sequence: Any, shapes: _Trapezoids, kind: Ints) -> Floats:

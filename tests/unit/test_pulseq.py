@@ -33,10 +33,14 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "lines": ("lines", {}),
     "lines-1.4": ("lines", {"version": 1.4}),
     "lines-odd": ("lines-odd", {"orientation": "coronal"}),
-    "slices": ("lines", {"slices": 3, "slice_gap_mm": 1, "slice_offset_mm": 12, "rotation": TURNED, "tr_ms": 40}),
+    "slices": (
+        "lines",
+        {"slices": 3, "slice_gap_mm": 1, "centre_mm": [7.2, -5.76, 7.68], "rotation": TURNED, "tr_ms": 40},
+    ),
     "sequential": ("lines", {"slices": 2, "slice_order": "sequential", "orientation": "sagittal", "tr_ms": 20}),
     "points": ("points", {}),
     "points-1.4": ("points", {"version": "1.4", "rotation": TURNED}),
+    "off-centre": ("points", {"centre_mm": [30, -21, 14], "rotation": TURNED, "version": 1.4}),
     "non-selective": ("points", {"selective": False, "te_ms": 5, "fov_mm": [200, 160, 90], "readout": 12}),
 }
 
@@ -150,6 +154,26 @@ def test_receiver_follows_the_phase_of_the_pulse(tmp_path: Path) -> None:
             assert block.adc.phase_offset == pytest.approx(phase, abs=1e-5)
 
 
+@pytest.mark.parametrize(("case", "more"), [("off-centre", {}), ("lines", {"centre_mm": [11, 23, -31]})])
+def test_receiver_is_at_the_centre_of_the_field_of_view(case: str, more: dict[str, Any], tmp_path: Path) -> None:
+    """Receiver minus pulse: 2π k(t)·r at every sample, r on the scanner's axes, k by pypulseq."""
+    _, instrument, sequence, manifest = written(case, tmp_path, **more)
+    n = manifest["matrix"][0] * manifest["readout_oversampling"]
+    k = sequence.calculate_kspace()[0].reshape(3, -1, n)[:, instrument.noise_readouts :]
+    centre = np.array(manifest["centre_mm"]) * 1e-3
+    expected, found, phase = np.einsum("x,xrs->rs", centre, k), [], None
+    for block in map(sequence.get_block, sequence.block_events):
+        if block.rf is not None:
+            phase = block.rf.phase_offset / (2 * np.pi) + block.rf.freq_offset * block.rf.center
+        elif block.adc is not None and phase is not None:
+            adc = block.adc
+            time = (np.arange(n) + 0.5) * adc.dwell
+            found.append(adc.phase_offset / (2 * np.pi) + adc.freq_offset * time - phase)
+    off = np.array(found) - expected
+    assert np.abs(np.exp(2j * np.pi * off) - 1).max() < 0.02
+    assert np.abs(expected).max() > 0.5
+
+
 def test_flip_angle_and_b1(tmp_path: Path) -> None:
     _, _, sequence, manifest = written("points", tmp_path, flip_angle_deg=20)
     pulse = next(b.rf for b in map(sequence.get_block, sequence.block_events) if b.rf is not None)
@@ -249,8 +273,8 @@ def test_every_violation_is_named_at_once(tmp_path: Path) -> None:
 
 
 def test_settings_of_the_other_kind_of_scan_are_refused() -> None:
-    points = Pulseq(slices=2, slice_offset_mm=5, fov_mm=[200, 200]).check(make_plan("points"))
-    assert len(points) == 3
+    points = Pulseq(slices=2, fov_mm=[200, 200]).check(make_plan("points"))
+    assert len(points) == 2
     assert len(Pulseq(fov_mm=[200, 200, 100], readout_oversampling=4).check(make_plan("lines"))) == 1
 
 
@@ -278,6 +302,9 @@ def test_label_range() -> None:
         {"rotation": [[1, 0, 0], [0, 1, 0], [0, 0, -1]]},
         {"rotation": [1, 2]},
         {"orientation": "oblique"},
+        {"centre_mm": 3},
+        {"centre_mm": [1, 2]},
+        {"centre_mm": [1, 2, "3"]},
         {"slices": 0},
         {"slices": 1.5},
         {"te_ms": 0},
@@ -321,6 +348,7 @@ def test_signature_is_the_md5_of_what_precedes_it_and_an_edit_is_refused(tmp_pat
         (r"(?m)^SlicePositions .*$", lambda m: "SlicePositions 0.02", "slice's position"),
         (r"(?m)^plan_id .*$", lambda m: "plan_id 00", "another plan"),
         (r"(?m)^(\d+) 1 REF$", lambda m: f"{m[1]} 0 REF", "REF and IMA"),
+        (r"(?m)^Centre .*$", lambda m: "Centre 0 0.03 0", "receiver"),
         (r"(?m)^FOV .*$", lambda m: "FOV 0.1 0.24 0.005", "readout"),
     ],
 )
