@@ -136,23 +136,29 @@ def recommend_scheme(
     read_noise_e, background_e
         Read noise and mean background per frame of that scheme; the background grows with the exposure.
     """
-    m = best_reference_repeats(n_patterns)
-    frames_of = {"pairs": 2 * n_patterns, "two-detector": n_patterns, "dc": n_patterns + m, "s-matrix": n_patterns + m}
+    best_repeats = best_reference_repeats(n_patterns)
+    is_whole = n_patterns >= n_pixels  # then unit 0's reading cancels from the S-matrix's image
+    repeats = {"dc": best_repeats, "s-matrix": 1 if is_whole else best_repeats}
+    frames_of = {"pairs": 2 * n_patterns, "two-detector": n_patterns}
+    frames_of |= {kind: n_patterns + repeats[kind] for kind in repeats}
     table = {}
     for kind in SCHEMES:
         exposure = frames_of[scheme] / frames_of[kind]
         signal, background = electrons * exposure, background_e * exposure
         # Variance of a coefficient times N over the signal squared: each scheme's decode of a pattern's readings.
+        is_exact = is_whole and kind == "s-matrix"
         if SCHEMES[kind].is_referenced:
-            light, readings = 2 * signal + signal / m, 4 + 1 / m
+            shared = 0.0 if is_exact else 1 / repeats[kind]
+            light, readings = 2 * signal + shared * signal, 4 + shared
         else:
-            light, readings = signal, 2
+            light, readings = signal, 2.0
         read = readings * read_noise_e**2
         variance = light + readings * background + read
         unknown = _SHIFT * background if SCHEMES[kind].is_referenced else 0.0
         scale = np.sqrt(n_patterns) / signal  # to the mean pixel, signal/N; n coefficients of N
+        left = unknown * (2 / signal if is_exact else scale)  # 2b/N everywhere, or all of it around pixel 0
         table[kind] = SchemeNoise(
-            frames_of[kind], exposure, float(np.sqrt(variance) * scale), read / variance, float(unknown * scale)
+            frames_of[kind], exposure, float(np.sqrt(variance) * scale), read / variance, float(left)
         )
     pairs = table["pairs"]
     best = min(("dc", "s-matrix"), key=lambda kind: table[kind].total)
@@ -166,6 +172,8 @@ def recommend_scheme(
         )
         return Recommendation(best, text, table)
     saved = f"would save {gain:.0%}" if gain >= 0.005 else "would save nothing"
+    if gain < 0.005 and table[best].noise < CLEARLY * pairs.noise:
+        saved = "would save less than what the background does to them, of which 2 % are taken as unknown"
     text = (
         f"pairs suit: reading is {pairs.read_share:.0%} of the noise variance, so that fewer, longer frames {saved}; "
         f"a constant background and slow drift cancel. {also}"

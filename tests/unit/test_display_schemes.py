@@ -163,8 +163,31 @@ def test_pairs_suit_bright_light_and_one_frame_schemes_dark_noisy_detectors() ->
     assert dark.scheme in dark.text
     # Limited by reading: half the frames, four times the signal squared, twice the variance.
     assert dark.schemes["dc"].noise == pytest.approx(dark.schemes["pairs"].noise / np.sqrt(2), rel=0.05)
-    glowing = recommended(electrons=100.0, read_noise_e=50.0, background_e=1e5)
+    glowing = recommended(electrons=100.0, read_noise_e=200.0, background_e=1e4)
     assert glowing.scheme == "pairs"
+    assert "background does to them" in glowing.text
+    # Of the whole catalogue the S-matrix needs no repeated reference, and spreads the background evenly.
+    whole = recommended(electrons=100.0, read_noise_e=200.0, background_e=1e4, n_patterns=4096)
+    assert whole.scheme == "s-matrix"
+    assert whole.schemes["s-matrix"].background < 0.1 * whole.schemes["dc"].background
+
+
+def test_recommended_noise_is_that_of_the_pixels() -> None:
+    """The table's root mean square is that of `pixel_variance`, of the whole catalogue at the exposure it tells."""
+    image = np.ones((16, 16))
+    found = recommend_scheme(
+        n_pixels=256, n_patterns=256, scheme="pairs", electrons=256.0, read_noise_e=9.0, background_e=3.0
+    )
+    for kind, each in found.schemes.items():
+        variance = pixel_variance(
+            kind,
+            image * each.exposure,
+            read_noise_e=9.0,
+            background_e=3.0 * each.exposure,
+            reference_repeats=best_reference_repeats(256) if kind == "dc" else 1,
+        )
+        rms = np.sqrt(variance.mean()) / each.exposure
+        assert each.noise == pytest.approx(rms, rel=0.01), kind
 
 
 def test_an_unknown_scheme_is_refused() -> None:
