@@ -82,9 +82,7 @@ def main() -> None:
     for images in given.images:
         for photons in given.photons:
             print(f"\n{Path(images).name}, {photons:g} photo-electrons, {given.steps} steps, {given.seeds} seeds")
-            print(
-                f"{'pattern':18} {'units':>6} {'most':>5} {'PSNR/dB':>8} {'SSIM':>7}   learned repeats: better by / dB"
-            )
+            print(f"{'pattern':18} {'units':>6} {'most':>5} {'PSNR/dB':>8} {'SSIM':>7}   learned: better by / dB")
             psnr: dict[str, list[np.ndarray[Any, np.dtype[np.float64]]]] = {}
             for designer in given.designers:
                 plans = [design(recipe(given, images, photons, designer, seed)) for seed in range(given.seeds)]
