@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -15,7 +17,7 @@ from acqplan.pattern import Pattern
 from acqplan.registry import register
 
 _NEIGHBOURHOOD = 1.5  # grid positions, standard deviation: what units share of how well they are told
-_MEMORY = 0.99  # of what was seen of a unit, from one look to the next
+_MEMORY = 0.95  # of what was seen of a unit, from one look to the next: the network learns meanwhile
 _FIXED_FROM = 0.8  # of joint training: from there on nothing is hidden, and the pattern stays
 
 
@@ -37,7 +39,7 @@ class LearnedRepeats(Designer):
     every
         There is a look in one of so many steps.
     caution
-        Looks that the start, a factor of 1, counts for.
+        Looks at a unit, neighbours included, that the start, a factor of 1, counts for.
     """
 
     summary = "water-filling on what the network can't predict, learned with it"
@@ -92,7 +94,9 @@ class LearnedRepeats(Designer):
         """float64[K]: error of the network's prediction of a unit that isn't measured, over the unit's energy."""
         shape = self.problem.sensing.grid_shape
         sums = [self.get_buffer(name).numpy().astype(np.float64).reshape(shape) for name in ("error_sum", "looks")]
-        error, looks = (ndimage.gaussian_filter(grid, _NEIGHBOURHOOD, mode="nearest") for grid in sums)
+        # A Gaussian mean; the number of units that it pools is (2σ√π) to the power of the dimension.
+        pooled = (2 * _NEIGHBOURHOOD * math.sqrt(math.pi)) ** len(shape)
+        error, looks = (pooled * ndimage.gaussian_filter(grid, _NEIGHBOURHOOD, mode="nearest") for grid in sums)
         return np.asarray((self.caution + error) / (self.caution + looks)).reshape(-1)
 
     def counts(self, candidates: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.int64]:
