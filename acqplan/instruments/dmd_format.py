@@ -327,7 +327,7 @@ class DmdFormat(Instrument):
     def play(self, folder: Path, sensing: SensingModel, image: torch.Tensor) -> torch.Tensor:
         """Expected readings[n, *reading_shape]: for each frame of the files, the sum of the image over the mirrors on.
 
-        Every mirror of a pixel gets the same share of its light; dead mirrors lose theirs.
+        Every mirror of a pixel gets the same share of its light; what dead mirrors get goes where mirrors are off.
         """
         manifest = read_manifest(folder, self.kind)
         if _sensing(manifest, folder).image_shape != sensing.image_shape:
@@ -337,7 +337,8 @@ class DmdFormat(Instrument):
             )
         check_image(image, sensing)
         display = _display(manifest, folder)
-        pixels = image.detach().to("cpu", torch.float64) * torch.from_numpy(display.placement.working)
+        light = image.detach().to("cpu", torch.float64)
+        pixels = light * torch.from_numpy(display.placement.working)
         sums: list[torch.Tensor] = []
         batch: list[Bits] = []
         for _, _, shown in self._shown(folder, manifest, display, hadamard(sensing)):
@@ -348,7 +349,7 @@ class DmdFormat(Instrument):
         if batch:
             sums.append(torch.from_numpy(np.stack(batch).astype(np.float64)) @ pixels.flatten())
         on = torch.cat(sums).reshape(-1, sensing.frames_per_unit)
-        return hadamard(sensing).readings_seen(on, pixels.sum()).to(sensing.reading_dtype)
+        return hadamard(sensing).readings_seen(on, light.sum()).to(sensing.reading_dtype)
 
     def _shown(
         self, folder: Path, manifest: dict[str, Any], display: Display, sensing: HadamardDMD

@@ -254,6 +254,30 @@ def test_every_placement_comes_back_in_every_format(kind: str, tmp_path: Path) -
     assert np.allclose(played, sums)
 
 
+@pytest.mark.parametrize("scheme", ["two-detector", "dc", "s-matrix"])
+@pytest.mark.parametrize("kind", DMD_KINDS)
+def test_every_display_scheme_comes_back_in_every_format(kind: str, scheme: str, tmp_path: Path) -> None:
+    """Units of one frame each, unit 0 repeated; a pixel of the first row without a working mirror."""
+    sensing = HadamardDMD((8, 8), scheme)
+    order = np.array([0, 9, 63, 0, 0, 17, 8, 1])
+    plan = Plan(sensing, Budget(8, 64, 1), Pattern(order, 64, [0]), *_rest())
+    settings: dict[str, Any] = {"device": "29x21", "scale": 2, "max_frames": 3, **FULL_FRAME.get(kind, {})}
+    dead = [[6 + 6 + x, 2 + y] for x in range(2) for y in range(2)]  # pixel 3 of row 0
+    image = torch.rand((8, 8), generator=torch.Generator().manual_seed(0))
+    for number, mirrors in enumerate(([], dead)):
+        export(plan, find("instruments", kind)(**settings, dead_mirrors=mirrors), tmp_path / str(number))
+        fresh: DmdFormat = find("instruments", kind)()
+        assert fresh.read(tmp_path / str(number)).pattern == plan.pattern
+        played = fresh.play(tmp_path / str(number), sensing, image)
+        assert played.shape == (8, *sensing.reading_shape)
+        placement = fresh.exported_placement(tmp_path / str(number))
+        on = torch.tensor([(placement.shares(f) * image.numpy()).sum() for f in fresh.frames(tmp_path / str(number))])
+        both = torch.stack([on, image.sum() - on], dim=1)  # a second detector sees the mirrors that are off
+        assert torch.allclose(played.double(), both[:, : played.shape[1]], atol=1e-5)
+        if not mirrors:
+            assert torch.allclose(played, sensing(image[None])[0][torch.from_numpy(order)], atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", DMD_KINDS)
 def test_one_wrong_mirror_is_noticed_in_every_format(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
