@@ -25,13 +25,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from acqplan.acquisition import Acquisition
+from acqplan.acquisition import Acquisition, Scan
 from acqplan.errors import AcqplanError, AcquisitionError, InstrumentError, PatternMismatch
 from acqplan.instruments.acquired import FRESH_COPY, MAX_BYTES, acquisition_from
 from acqplan.instruments.base import EXPORT_AGAIN, Exported, Instrument, exported, read_manifest, readable
 from acqplan.instruments.pattern_table import read_table, write_table
+from acqplan.instruments.raw_scans import scan_of
 from acqplan.pattern import Pattern
 from acqplan.plan import Plan
+from acqplan.raw import cfl
 from acqplan.raw.cfl import MAX_DIMS, read_array, sizes_text
 from acqplan.registry import register
 from acqplan.sensing.cartesian_mri import CartesianMRI
@@ -124,6 +126,20 @@ class Bart(Instrument):
         arrays["readings"] = units.numpy()[plan.pattern.order]
         arrays["order"] = plan.pattern.order
         return acquisition_from(arrays, {}, path, plan)
+
+    def read_scan(self, path: Path, plan: Plan) -> Scan:
+        """A whole scan: slices (axis 13) of lines, or points with their readout still in k-space.
+
+        What is zero in every coil and sample wasn't measured; the order is taken to be the plan's.
+        """
+        sensing = _cartesian(plan, AcquisitionError)
+        try:
+            sizes = cfl.header_sizes(path.with_suffix(".hdr"))
+        except (OSError, ValueError, IndexError):
+            return super().read_scan(path, plan)  # says what is wrong
+        if sizes[cfl.SLICE if sensing.encoding == "lines" else 0] == 1:
+            return super().read_scan(path, plan)
+        return scan_of(cfl.read(path), plan)
 
 
 def _check_positions(measured: npt.NDArray[np.bool_], plan: Plan, path: Path) -> None:

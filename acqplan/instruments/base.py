@@ -64,6 +64,8 @@ class Instrument(ABC):
     """Whether it writes patterns."""
     acquired_suffixes: ClassVar[tuple[str, ...]] = ()
     """File name suffixes of acquired data that it can write and read; the first is the default."""
+    writes_acquired: ClassVar[bool] = True
+    """Whether it can write acquired data, and not only read them."""
 
     @abstractmethod
     def check(self, plan: Plan) -> list[str]:
@@ -219,6 +221,10 @@ def save_scan(instrument: Instrument, scan: Scan, plan: Plan, path: Path, *, ove
         The number of readings isn't the plan's.
     """
     _check_modality(instrument, plan)
+    if not instrument.writes_acquired:
+        raise InstrumentError(
+            f"The format {instrument.kind!r} is only read, not written.", "Choose another; acqplan formats lists them."
+        )
     suffixes = instrument.acquired_suffixes
     if suffixes and path.suffix.lower() not in suffixes:
         raise OutputError(

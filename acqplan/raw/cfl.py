@@ -13,7 +13,7 @@ from acqplan.raw.readouts import MAX_BYTES
 from acqplan.raw.scan import Lines, RawScan
 
 MAX_DIMS = 16
-_SLICE = 13
+SLICE = 13
 _CENTRAL_ENERGY = 0.5  # of a k-space within the middle quarter along each axis; white noise has 1/16 of a slice there
 
 
@@ -62,23 +62,24 @@ def sizes_text(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape[: max(3, *(axis + 1 for axis, size in enumerate(shape) if size != 1))]))
 
 
-def read(path: Path) -> RawScan:
+def read(path: Path, *, may_be_image: bool = True) -> RawScan:
     """k-space of one scan; a position that is zero in every coil and sample wasn't measured.
 
     Raises
     ------
     AcquisitionError
-        Damaged; several maps, echoes or times; or no k-space: its energy isn't in the middle.
+        Damaged; several maps, echoes or times; or, unless it ``may_be_image``, energy that isn't in the middle.
     """
     values = read_array(path, AcquisitionError, FRESH_COPY)
-    others = [n for axis, n in enumerate(values.shape) if axis > 3 and axis != _SLICE]
+    others = [n for axis, n in enumerate(values.shape) if axis > 3 and axis != SLICE]
     if math.prod(others) != 1:
         raise AcquisitionError(
             f"{path} has the sizes {sizes_text(values.shape)}; readout, ky, kz, coils and slices (axis 13) are read.",
             "Take one set of maps, one echo and one time with bart slice.",
         )
-    grid = values.reshape(*values.shape[:4], values.shape[_SLICE])  # readout, ky, kz, coil, slice
-    _check_kspace(grid, path)
+    grid = values.reshape(*values.shape[:4], values.shape[SLICE])  # readout, ky, kz, coil, slice
+    if not may_be_image:
+        _check_kspace(grid, path)
     lines = grid.transpose(4, 2, 1, 3, 0)  # slice, kz, ky, coil, readout
     places = np.argwhere((lines != 0).any(axis=(3, 4))).astype(np.int32)
     if not len(places):

@@ -20,6 +20,7 @@ from acqplan.errors import AcquisitionError
 from acqplan.raw import ismrmrd_header, readouts
 from acqplan.raw.hdf5_input import FRESH_COPY, dataset_of, group_of, is_hdf5, names, opened
 from acqplan.raw.ismrmrd_header import Encoding, Header
+from acqplan.raw.placement import slices_in_space
 from acqplan.raw.scan import Lines, RawScan
 
 NOISE, CALIBRATION, CALIBRATION_AND_IMAGING, REVERSE = 19, 20, 21, 22
@@ -28,8 +29,6 @@ FIRST_IN_REPETITION, LAST_IN_REPETITION, LAST_IN_MEASUREMENT = 13, 14, 25
 _NOT_LINES = (NOISE, 23, 24, 26, 27, 28, 29, 30, 31)  # noise, navigators, phase correction, feedback, dummies, …
 _ROWS = 1024  # read at once
 _MIN_BYTES = 64  # of a stored acquisition, however well compressed: a dataset that claims more rows is damaged
-
-LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
 
 
 def bit(flag: int) -> np.uint64:
@@ -290,35 +289,11 @@ class _Reader:
 
     def _slices(self, heads: npt.NDArray[Any], encoding: Encoding) -> tuple[npt.NDArray[np.int32], Geometry | None]:
         """(slice of each readout, counted through and ascending in space; geometry of the volume or None)."""
-        numbers, first, slices = np.unique(heads["idx"]["slice"], return_index=True, return_inverse=True)
-        ordinal: npt.NDArray[np.int32] = slices.ravel().astype(np.int32)
-        fov = encoding.field_of_view_mm
         directions = np.stack([heads[0][f"{name}_dir"] for name in ("read", "phase", "slice")]).astype(np.float64)
-        lengths = np.linalg.norm(directions, axis=1)
         stated = self.header.texts.get(ismrmrd_header.UNKNOWN_POSITION) != ismrmrd_header.UNKNOWN
-        positions = heads["position"][first].astype(np.float64)
-        if not stated or fov is None or not np.allclose(lengths, 1, atol=1e-2) or not np.isfinite(positions).all():
-            return ordinal, None
-        directions /= lengths[:, None]
-        along = positions @ directions[2]
-        rank: npt.NDArray[np.int32] = np.argsort(np.argsort(along, kind="stable")).astype(np.int32)
-        positions = positions[np.argsort(along, kind="stable")]
-        n_slices = len(numbers)
-        if n_slices > 1:
-            step = (positions[-1] - positions[0]) / (n_slices - 1)
-            if not np.allclose(positions, positions[0] + np.arange(n_slices)[:, None] * step, atol=0.05):
-                return rank[ordinal], None
-            if np.linalg.norm(step) < 1e-3:
-                return ordinal, None
-        else:
-            step = directions[2] * fov[2] / encoding.encoded[2]
+        positions = heads["position"].astype(np.float64) if stated else None
         matrix = (encoding.n_readout, encoding.encoded[1], encoding.encoded[2])
-        columns = np.stack([directions[0] * fov[0] / matrix[0], directions[1] * fov[1] / matrix[1], step], axis=1)
-        affine = np.eye(4)
-        affine[:3, :3] = columns
-        affine[:3, 3] = positions[0] - columns @ np.array([side // 2 for side in matrix])
-        affine[:3] *= LPS_TO_RAS[:, None]
-        return rank[ordinal], Geometry(affine)
+        return slices_in_space(heads["idx"]["slice"], positions, directions, encoding.field_of_view_mm, matrix)
 
 
 _ALIKE = ("number_of_samples", "center_sample", "discard_pre", "discard_post")

@@ -20,6 +20,7 @@ from acqplan.hdf5 import hdf5_file
 from acqplan.raw import ismrmrd_reader as flags
 from acqplan.raw.extra import library
 from acqplan.raw.ismrmrd_header import UNKNOWN, UNKNOWN_FIELD_OF_VIEW, UNKNOWN_POSITION
+from acqplan.raw.placement import LPS_TO_RAS
 from acqplan.raw.scan import Lines, RawScan
 
 LARGEST_COUNTER = (1 << 16) - 1
@@ -150,7 +151,7 @@ def _vectors(scan: RawScan) -> dict[str, npt.NDArray[np.float64]]:
     if scan.geometry is None:
         return {name: np.tile(np.eye(3)[i], (n, 1)) for i, name in enumerate(names)}
     affine = np.array(scan.geometry.affine, np.float64)
-    affine[:3] *= flags.LPS_TO_RAS[:, None]
+    affine[:3] *= LPS_TO_RAS[:, None]
     columns = affine[:3, :3]
     directions = columns / np.maximum(np.linalg.norm(columns, axis=0), 1e-12)
     middle = np.array([[side // 2 for side in scan.matrix]] * n, np.float64)

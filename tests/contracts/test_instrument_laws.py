@@ -81,7 +81,8 @@ def pairs(needs: str) -> list[Any]:
         pytest.param(kind, case, id=f"{kind}-{case}")
         for kind, cls in kinds("instruments").items()
         for case, (sensing, _) in SENSING.items()
-        if sensing in cls.modalities and (cls.exports if needs == "exports" else cls.acquired_suffixes)
+        if sensing in cls.modalities
+        and (cls.exports if needs == "exports" else cls.acquired_suffixes and cls.writes_acquired)
     ]
 
 

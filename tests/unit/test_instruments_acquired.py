@@ -387,9 +387,9 @@ def test_content_goes_before_the_suffix(dmd: Plan, tmp_path: Path) -> None:
 
 
 def test_unknown_files_and_kinds(tmp_path: Path) -> None:
-    (tmp_path / "scan.dat").write_bytes(b"\0\1\2")
+    (tmp_path / "scan.xyz").write_bytes(b"\0\1\2")
     with pytest.raises(AcquisitionError, match=r"Known are: .*hdf5 \(\.h5, \.hdf5\)"):
-        for_acquired(tmp_path / "scan.dat")
+        for_acquired(tmp_path / "scan.xyz")
     with pytest.raises(AcquisitionError):
         for_acquired(tmp_path / "new")
     with pytest.raises(RecipeError, match="Did you mean 'hdf5'"):

@@ -290,3 +290,34 @@ def test_any_changed_sample_of_the_pattern_is_noticed(plan: Plan, tmp_path: Path
         changed.tofile(path)
         with pytest.raises(InstrumentError, match="doesn't play the positions"):
             Bart().read(tmp_path / "out")
+
+
+@pytest.mark.parametrize("encoding", ["lines", "points"])
+def test_a_whole_scan_in_one_file(encoding: str, tmp_path: Path) -> None:
+    """Slices of lines along axis 13; points with their readout still in k-space."""
+    plan = make_plan(encoding)
+    rng = np.random.default_rng(0)
+    n = 5
+    shape = (COILS, n, ROWS, COLUMNS)
+    images = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
+    axes = (2, 3) if encoding == "lines" else (1, 2, 3)
+    kspace = fft_centred(torch.from_numpy(images), axes).numpy()
+    mask = plan.pattern.mask.reshape(plan.sensing.grid_shape)
+    kspace = kspace * (mask[:, None] if encoding == "lines" else mask)
+    if encoding == "lines":
+        values = kspace.transpose(3, 2, 0, 1).reshape(COLUMNS, ROWS, 1, COILS, *[1] * 9, n, 1, 1)
+    else:
+        values = kspace.transpose(1, 2, 3, 0)  # readout, ky, kz, coil
+    path = tmp_path / "scan.cfl"
+    values.astype("<c8").ravel(order="F").tofile(path)
+    path.with_suffix(".hdr").write_text(f"# Dimensions\n{' '.join(map(str, values.shape))}\n")
+    scan = Bart().read_scan(path, plan)
+    assert len(scan.acquisitions) == n
+    sensing = plan.sensing
+    assert isinstance(sensing, CartesianMRI)
+    for i, acquired in enumerate(scan.acquisitions):
+        plan.check_acquisition(acquired)
+        assert acquired.order is not None
+        assert np.array_equal(acquired.order, plan.pattern.order)
+        wanted = sensing.from_grid(fft_centred(torch.from_numpy(images[None, :, i]), (-2, -1)))[0].numpy()
+        assert np.abs(acquired.readings - wanted[plan.pattern.order]).max() < 1e-5 * np.abs(wanted).max()

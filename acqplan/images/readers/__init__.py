@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from acqplan.errors import ImageError
-from acqplan.images.readers import bart_cfl, dicom, fastmri, ismrmrd, nifti, numpy_array, png, tiff
+from acqplan.images.readers import bart_cfl, dicom, fastmri, ismrmrd, nifti, numpy_array, png, tiff, twix
 from acqplan.images.readers.base import HEAD_BYTES, RawImages, Reader
 
-READERS: tuple[Reader, ...] = (nifti, numpy_array, tiff, png, dicom, ismrmrd, fastmri, bart_cfl)
+READERS: tuple[Reader, ...] = (nifti, numpy_array, tiff, png, dicom, ismrmrd, fastmri, bart_cfl, twix)
 
-FORMATS = "NIfTI, NumPy, TIFF, PNG, DICOM, ISMRMRD, fastMRI HDF5, BART .cfl"
+FORMATS = "NIfTI, NumPy, TIFF, PNG, DICOM, ISMRMRD, fastMRI HDF5, BART .cfl, twix"
 
 _REFUSED = (  # offset, magic number, what it is, what to do
     (

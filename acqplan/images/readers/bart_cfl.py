@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from acqplan.images.readers.base import RawImages
@@ -16,4 +17,4 @@ def matches(path: Path, head: bytes) -> bool:
 
 def read(path: Path) -> RawImages:
     """See `raw_kspace.images_of`; a line that is zero in every coil and sample counts as not measured."""
-    return images_of(path, cfl.read)
+    return images_of(path, partial(cfl.read, may_be_image=False))
