@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from acqplan.verification import dmd, units
+from acqplan.verification import dmd, mri, units
 from acqplan.verification.base import Check
 
 CHECKS: tuple[Check, ...] = (
@@ -14,4 +14,9 @@ CHECKS: tuple[Check, ...] = (
     dmd.clipping,
     dmd.lamp,
     dmd.order,
+    mri.grid,
+    mri.channels,
+    mri.coils,
+    mri.noise,
+    mri.clipping,
 )

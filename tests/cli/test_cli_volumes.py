@@ -258,3 +258,20 @@ def test_explore_needs_to_know_which_image(run, refused, knob_plan, oblique, tmp
     assert "no image 2" in refused(*words, "--image", 2).err
     outcome = run(*words, "--image", 1)
     assert outcome.code == 0 or "agree with the data" in outcome.err  # an untrained network's images need not
+
+
+def test_warnings_are_printed_and_dont_stop(run, full, oblique, tmp_path):
+    scan = tmp_path / "noisy.h5"
+    assert run("simulate", full, oblique, "--slices", "all", "-o", scan).code == 0
+    with h5py.File(scan, "r+") as file:
+        kept = np.arange(256) != 7
+        for name in ("readings", "order"):
+            array = file[name][()]
+            del file[name]
+            file[name] = array[:, kept] if name == "readings" else array[kept]
+        del file.attrs["pattern_digest"]
+    outcome = run("reconstruct", full, scan, "-o", tmp_path / "r.nii")
+    assert outcome.code == 0
+    assert "Warning: " in outcome.err
+    assert "lacks 1 of the 256 planned points" in outcome.err
+    assert outcome.err.count("lacks") == 1  # not once for each image
