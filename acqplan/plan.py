@@ -19,7 +19,7 @@ import acqplan
 from acqplan import plan_file, registry
 from acqplan.acquisition import Acquisition, Geometry, Scan
 from acqplan.budget import Budget
-from acqplan.coils import calibrated
+from acqplan.coils import calibrated, calibrated_scan
 from acqplan.errors import AcqplanError, AcquisitionError, PatternMismatch, PlanFileError, RecipeError
 from acqplan.measurement import coefficients_of
 from acqplan.noise.base import NoiseModel
@@ -237,9 +237,9 @@ class Plan:
     ) -> Iterator[npt.NDArray[Any]]:
         """The images[*image_shape] of a scan, one after another: no more than one is worked on at a time.
 
-        Arguments, values and errors as of `reconstruct`.
+        Arguments, values and errors as of `reconstruct`. Coil maps that are estimated share one phase reference.
         """
-        for acquisition in scan.acquisitions:
+        for acquisition in calibrated_scan(scan, self).acquisitions:
             yield self.reconstruct(acquisition, assume_plan=assume_plan, knob=knob)
 
     def planned_only(self, acquisition: Acquisition) -> Acquisition:

@@ -11,13 +11,13 @@ import numpy.typing as npt
 import torch
 
 from acqplan.acquisition import Acquisition, Scan
+from acqplan.coils import MIN_WIDTH
 from acqplan.measurement import coefficients_of
 from acqplan.noise.gaussian import ComplexGaussian
 from acqplan.plan import Plan
 from acqplan.sensing.cartesian_mri import CartesianMRI
 from acqplan.verification.base import Finding, named
 
-_MIN_WIDTH = 8  # lines, or side of the square of points, that coil maps need
 _VOXEL_TOLERANCE = 0.01
 _NOISE_FACTOR = 2.0  # of the plan's noise, beyond which its evidence is too good
 _LEAST_NOISE = 0.001  # of the image's peak: what a plan without noise is taken to stand
@@ -94,14 +94,14 @@ def channels(plan: Plan, scan: Scan) -> Iterator[Finding]:
         if maps is None and n_coils > 1:
             width = _measured_width(plan, acquisition)
             narrowest = width if narrowest is None else min(width, narrowest)
-    if narrowest is not None and narrowest < _MIN_WIDTH:
+    if narrowest is not None and narrowest < MIN_WIDTH:
         unit = "lines" if sensing.encoding == "lines" else "points along each side"
         yield Finding(
             "error",
             "calibration",
             f"{scan.source} has {n_coils} channels without coil maps, and a fully measured centre of {narrowest} "
-            f"{unit}; maps need {_MIN_WIDTH}.",
-            f"Acquire all of the calibration region, design a plan with --calibration {_MIN_WIDTH} or more, "
+            f"{unit}; maps need {MIN_WIDTH}.",
+            f"Acquire all of the calibration region, design a plan with --calibration {MIN_WIDTH} or more, "
             "or give coil maps.",
         )
 

@@ -216,15 +216,26 @@ def replaced(name, change):
         (replaced("readings", lambda a: a[0]), "5 images"),
         (replaced("readings", lambda a: np.where(np.arange(5)[:, None, None] == 2, np.nan, a)), "in 1 of 5 images (2)"),
         (replaced("readings", lambda a: 0 * a), "zero everywhere"),
-        (replaced("readings", lambda a: a[..., [0, 0]]), "coil"),
         (lambda file: file.attrs.modify("n_images", -1), "-1 images"),
         (lambda file: file.attrs.modify("format_version", 9), "version is 9"),
         (lambda file: file.create_dataset("coil_maps", data=np.ones((4, 1, 16, 16), np.complex64)), "coil maps of 4"),
     ],
-    ids=["fewer images", "fewer readings", "no image axis", "nan", "zero", "coils", "negative", "newer", "maps"],
+    ids=["fewer images", "fewer readings", "no image axis", "nan", "zero", "negative", "newer", "maps"],
 )
 def test_scans_that_cant_be_right(refused, full, spoilt, tmp_path, change, named):
     assert named in refused("reconstruct", full, spoilt(change), "-o", tmp_path / "r.nii").err
+
+
+def test_several_coils_without_a_calibration_region(run, refused, points, oblique, tmp_path):
+    scan = tmp_path / "scan.h5"
+    assert run("simulate", points, oblique, "--slices", "1-3", "-o", scan).code == 0
+    with h5py.File(scan, "r+") as file:
+        readings = file["readings"][()]
+        del file["readings"]
+        file["readings"] = readings[..., [0, 0]]
+    error = refused("reconstruct", points, scan, "-o", tmp_path / "r.nii").err
+    assert "2 channels without coil maps" in error
+    assert "--calibration" in error
 
 
 def test_a_fully_sampled_scan_gives_what_was_planned(run, refused, points, full, scan, tmp_path):

@@ -15,7 +15,7 @@ from acqplan.plan import Plan
 from acqplan.recipe import Recipe
 from acqplan.reconstructors.zero_filled import ZeroFilled
 from acqplan.sensing.cartesian_mri import CartesianMRI
-from acqplan.verification import verify
+from acqplan.verification import mri, verify
 from acqplan.verification.checks import CHECKS
 
 SIDE, STD = 48, 0.01
@@ -90,7 +90,7 @@ def test_a_field_of_view_that_contradicts_the_position_is_a_warning():
         fov = [2.0 * matrix[0], 3.0 * matrix[1], 2.5 * matrix[2]]
         for factor, expected in ((1.0, set()), (1.05, {("warning", "field of view")})):
             affine = np.diag([*sizes, 1.0]) @ np.eye(4)
-            affine[0, 0] *= factor
+            affine[1, 1] *= factor
             facts = {"matrix": matrix, "field_of_view_mm": fov, "geometry": Geometry(affine)}
             assert subjects(plan, acquired(plan), **facts) == expected
 
@@ -148,10 +148,26 @@ def test_more_noise_than_planned_is_a_warning_at_any_scale(encoding, scale, fact
 
 
 def test_the_images_detail_isnt_taken_for_noise():
-    plan = make_plan("points")
+    plan = make_plan("points", std=0.001)
     random = np.random.default_rng(0)
-    image = np.kron(random.random((6, 6)), np.ones((8, 8))).astype(np.complex64)  # edges: energy far out, falling off
-    assert subjects(plan, plan.simulate(image, noise=ComplexGaussian(0.0))) == set()
+    y = (np.arange(SIDE) - SIDE // 2)[:, None]
+    falling = (1 + y**2 + y.T**2) ** -1.0  # of edges and texture: the power falls with the fourth power of the distance
+    kspace = falling * (random.normal(size=(SIDE, SIDE)) + 1j * random.normal(size=(SIDE, SIDE)))
+    image = ifft_centred(torch.from_numpy(kspace), (0, 1)).numpy()
+    image = (image / np.abs(image).max()).astype(np.complex64)
+    acquisition = plan.simulate(image, noise=ComplexGaussian(0.0))
+    distance = mri._distances(plan, acquisition)
+    shell = mri._outermost(distance, 0, 0.25)
+    assert np.median(mri._power(acquisition)[:, shell]) > (2 * 0.001) ** 2
+    assert subjects(plan, acquisition) == set()
+
+
+@pytest.mark.parametrize("encoding", ["lines", "points"])
+def test_the_noise_is_measured(encoding):
+    plan = make_plan(encoding)
+    acquisition = acquired(plan, 4, std=0.03)
+    found = mri._flat_noise(mri._power(acquisition), mri._distances(plan, acquisition))
+    assert found == pytest.approx(0.03, rel=0.15)
 
 
 def test_clipped_readings_are_a_warning():
@@ -167,7 +183,9 @@ def test_clipped_readings_are_a_warning():
     rows = np.append(np.arange(len(acquisition.readings)), [again] * 9)
     repeated = replace(acquisition, readings=acquisition.readings[rows], order=acquisition.order[rows])
     assert subjects(plan, repeated) == {("note", "repeated")}
-    real_image = plan.simulate(np.abs(smooth_image()), noise=ComplexGaussian(0.0))
+    y = np.arange(SIDE)[:, None] - SIDE // 2
+    wave = np.cos(2 * np.pi * 2 * y / SIDE) * np.ones((1, SIDE))  # the same at ky = ±2
+    real_image = plan.simulate(wave.astype(np.complex64), noise=ComplexGaussian(0.0))
     assert ("warning", "saturation") not in subjects(plan, real_image)
 
 
