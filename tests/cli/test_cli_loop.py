@@ -195,7 +195,7 @@ def acquired(points, tmp_path):
         ({"pattern_digest": "0" * 64}, "000000000000"),
         ({"pattern_digest": None, "order": np.arange(64, dtype=np.int32)}, "other positions"),
         ({"readings": np.ones((63, 1), np.complex64)}, "(63, 1)"),
-        ({"readings": np.ones((64, 2), np.complex64)}, "(64, 2)"),
+        ({"readings": np.ones((64, 2), np.complex64)}, "2 channels without coil maps"),
         ({"readings": np.full((64, 1), np.nan, np.complex64)}, "NaN"),
         ({"readings": np.zeros((64, 1), "S3")}, "readings"),
     ],
