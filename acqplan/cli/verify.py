@@ -32,6 +32,10 @@ def verify(
     assume_plan: Annotated[
         bool, typer.Option("--assume-plan", help="Data that don't say their pattern are this plan's.")
     ] = False,
+    use_planned: Annotated[
+        bool,
+        typer.Option("--use-planned", help="Look only at what was planned, of data that hold more."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List how acquired data differ from the plan; exit 2 if no reconstruction can be right."""
@@ -42,6 +46,8 @@ def verify(
     options = arguments.trace_options(option, detector)
     loaded = Plan.load(plan)
     scan = for_acquired(acquired, acquired_format, options).read_scan(acquired, loaded)
+    if use_planned:
+        scan = scan.mapped(loaded.planned_only)
     findings = verification.verify(loaded, scan, assume_plan=assume_plan)
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))

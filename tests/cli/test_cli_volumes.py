@@ -8,10 +8,17 @@ import numpy as np
 import pydicom
 import pytest
 import tifffile
+import torch
+from cli_images import blobs
 from nibabel.eulerangles import euler2mat
 
+from acqplan.acquisition import Geometry
+from acqplan.arrays import fft_centred
 from acqplan.cli import main
+from acqplan.coils import simulated_maps
 from acqplan.plan import Plan
+from acqplan.raw import ismrmrd_writer
+from acqplan.raw.scan import RawScan
 
 SHAPE = (24, 20, 5)  # of the file
 LPS_OF_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -286,3 +293,38 @@ def test_warnings_are_printed_and_dont_stop(run, full, oblique, tmp_path):
     assert "Warning: " in outcome.err
     assert "lacks 1 of the 256 planned points" in outcome.err
     assert outcome.err.count("lacks") == 1  # not once for each image
+
+
+def test_a_3d_raw_scan_of_several_coils_becomes_a_volume_in_its_place(run, full, tmp_path):
+    pytest.importorskip("ismrmrd")
+    pytest.importorskip("sigpy")
+    random = np.random.default_rng(0)
+    phantom = np.stack([blobs(10 + x, (16, 16)) for x in range(6)]).astype(np.complex64)  # [readout, ky, kz]
+    maps = simulated_maps(3, (16, 16), torch.Generator().manual_seed(0))
+    kspace = fft_centred(torch.from_numpy(phantom)[:, None] * maps, (0, 2, 3)).numpy()  # [readout, coils, ky, kz]
+    lines = np.ascontiguousarray(kspace.reshape(6, 3, 256).transpose(2, 1, 0))
+    order = random.permutation(256)
+    affine = np.eye(4)
+    affine[:3, :3] = euler2mat(-0.2, 0.1, 0.4) @ np.diag([2.0, 1.5, 3.0])
+    affine[:3, 3] = (10, -20, 30)
+    zeros = np.zeros(256, np.int32)
+    raw = RawScan(
+        lines=lines[order],
+        ky=(order // 16).astype(np.int32),
+        kz=(order % 16).astype(np.int32),
+        slice=zeros,
+        repetition=zeros,
+        average=zeros,
+        is_calibration=zeros.astype(bool),
+        is_imaging=~zeros.astype(bool),
+        matrix=(6, 16, 16),
+        source="phantom",
+        field_of_view_mm=(12.0, 24.0, 48.0),
+        geometry=Geometry(affine),
+    )
+    ismrmrd_writer.write(raw, tmp_path / "raw.mrd")
+    assert run("reconstruct", full, tmp_path / "raw.mrd", "-o", tmp_path / "r.nii").code == 0
+    image = nib.load(tmp_path / "r.nii")
+    expected = np.abs(np.moveaxis(phantom, 0, 2))  # rows ky, columns kz, images along the readout
+    assert np.abs(image.get_fdata() - expected).max() < 0.05 * expected.max()  # the maps are estimates
+    np.testing.assert_allclose(image.affine, affine[:, [1, 2, 0, 3]], atol=1e-3)
