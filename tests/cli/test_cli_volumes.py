@@ -250,6 +250,8 @@ def test_a_fully_sampled_scan_gives_what_was_planned(run, refused, points, full,
     error = refused(*words).err
     assert "192 points that the plan doesn't measure" in error
     assert "--use-planned" in error
+    assert run("verify", points, scan).code == 2
+    assert run("verify", points, scan, "--use-planned").code == 0
     assert run(*words, "--use-planned").code == 0
     with h5py.File(tmp_path / "r.h5") as file:
         assert (file.attrs["readings_held"], file.attrs["readings_used"]) == (256, 64)
