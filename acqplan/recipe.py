@@ -242,6 +242,11 @@ def check_options(role: str, component: Component) -> None:
     _refuse_unknown(component.options, known, f"{registry.SINGULAR[role]} {component.kind!r}")
 
 
+def check_keywords(cls: type[Any], given: Iterable[str], where: str) -> None:
+    """Raise `RecipeError` if ``given`` isn't among the constructor arguments of ``cls``."""
+    _refuse_unknown(given, inspect.signature(cls).parameters, where)
+
+
 def _is_section(candidate: object) -> bool:
     return candidate in (ImageSettings, BudgetSettings, PatternSettings, TrainingSettings)
 

@@ -27,6 +27,7 @@ EXAMPLES = examples(
     "acqplan simulate brain.acqplan sample:brain --exported brain-bart/ --as bart -o acquired.cfl",
     "acqplan simulate brain.acqplan volume.nii.gz --slices all -o scan.h5",
     "acqplan simulate cells.acqplan cells.tif --tile 2,3 --photons 50 -o trace.csv --truth truth.npy",
+    "acqplan simulate cells.acqplan sample:cells --detector pmt.json --option lamp_drift=-0.1 -o daq.h5",
 )
 
 
@@ -57,6 +58,18 @@ def simulate(
     ] = None,
     dark: Annotated[
         float | None, typer.Option(metavar="E", help="DMD: dark counts per frame in photo-electrons.")
+    ] = None,
+    detector: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="DMD: write what this detector (acqplan calibrate) reads, in ADU."),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option",
+            metavar="NAME=VALUE",
+            help="DMD: a fault or setting of the virtual microscope, like lamp_drift=-0.1; may be repeated.",
+        ),
     ] = None,
     exported: Annotated[
         Path | None,
@@ -90,6 +103,18 @@ def simulate(
     if truth is not None and truth.suffix.lower() != ".npy":
         raise OutputError(f"The true image can't be written as {truth}.", "Choose a name that ends in .npy.")
     loaded = Plan.load(plan)
+    faults = arguments.options(option)
+    if detector is not None or faults:
+        if loaded.sensing.is_complex or slices is not None or as_format not in (None, "trace"):
+            raise RecipeError(
+                "--detector and --option are of the virtual microscope, which writes a DMD's detector trace.",
+                "Leave them out, or pass a DMD plan, one image, and no other format.",
+            )
+        model = _noise(loaded, {}, {"photons": photons, "read_noise_e": read_noise, "dark_e": dark})
+        _simulate_microscope(
+            loaded, image, place, slice_number, output, exported, model, detector, faults, truth, seed, overwrite
+        )
+        return
     writer = for_acquired(output, as_format)
     model = _noise(loaded, {"std": noise}, {"photons": photons, "read_noise_e": read_noise, "dark_e": dark})
     with console.working(f"reading {image}"):
@@ -116,6 +141,56 @@ def simulate(
     n_readings = sum(len(each.readings) for each in scan.acquisitions)
     console.note(f"Acquired {where} by playing {files}.")
     console.note(f"Written: {output} ({n_readings} readings, format {writer.kind}, noise {noise_text(model)}).")
+
+
+def _simulate_microscope(
+    plan: Plan,
+    image: str,
+    place: tuple[int, int] | None,
+    slice_number: int | None,
+    output: Path,
+    exported: Path | None,
+    noise: NoiseModel,
+    detector: Path | None,
+    faults: dict[str, Any],
+    truth: Path | None,
+    seed: int,
+    overwrite: bool,
+) -> None:
+    from acqplan.cli.one_image import one_image
+    from acqplan.files import atomic_file
+    from acqplan.recipe import check_keywords
+    from acqplan.traces.detector import Detector
+    from acqplan.traces.files import SUFFIXES, write_table
+    from acqplan.virtual_microscope import Microscope, record_trace
+
+    if output.suffix.lower() not in SUFFIXES:
+        raise OutputError(
+            f"A detector trace can't be written as {output}.", f"Choose a name that ends in {', '.join(SUFFIXES)}."
+        )
+    check_keywords(Microscope, faults, "The virtual microscope")
+    microscope = Microscope(**faults)
+    reads = None if detector is None else Detector.load(detector)
+    with console.working(f"reading {image}"):
+        record, where = one_image(plan, image, slice_number, place)
+    with _played(plan, exported) as (instrument, folder), console.working("playing the files"):
+        recorded = record_trace(
+            plan, instrument, folder, record, microscope=microscope, detector=reads, noise=noise, seed=seed
+        )
+    with atomic_file(output, overwrite=overwrite) as temporary:
+        write_table(recorded.table, temporary)
+    if truth is not None:
+        _write_truth(record.array[None] * noise.image_scale, truth, overwrite)
+    console.note(f"Acquired {where} by playing {exported or f'the {instrument.kind} files of the plan'}.")
+    lost = [f"{name} {', '.join(map(str, getattr(recorded, name)))}" for name in ("dropped", "repeated")]
+    faulty = [text for text, name in zip(lost, ("dropped", "repeated"), strict=True) if getattr(recorded, name)]
+    if faulty:
+        console.note(f"Frames {'; '.join(faulty)}.")
+    if output.suffix.lower() in (".npy", ".mat"):
+        stated = {name: value for name, value in recorded.settings.stated().items() if name != "detector"}
+        options = " ".join(f"--option {name}={value}" for name, value in stated.items())
+        console.note(f"The file can't say how to read it: --assume-plan --detector FILE {options}")
+    console.note(f"Written: {output} ({len(next(iter(recorded.table.arrays.values())))} rows).")
 
 
 def _noise(plan: Plan, mri: dict[str, float | None], dmd: dict[str, float | None]) -> NoiseModel:

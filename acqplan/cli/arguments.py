@@ -101,6 +101,16 @@ def share(text: str | None, flag: str) -> float | None:
     return float(match[1]) / divisor
 
 
+def micrometres(text: str | None) -> float | None:
+    """``0.5um``, ``500nm``, ``0.001mm``, or a bare number of micrometres."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(nm|um|µm|mm|)\s*", text.lower().replace("μ", "µ"))
+    if match is None or float(match[1]) == 0:
+        raise RecipeError(f"The pixel size is {text!r}, expected a length.", "Write it like 0.5um.")
+    return float(match[1]) * {"nm": 1e-3, "mm": 1e3}.get(match[2], 1.0)
+
+
 def slices(text: str | None) -> list[int] | None:
     """``40-120`` (or ``40:120``) -> [40, 120], first and last, both included."""
     if text is None:

@@ -366,6 +366,14 @@ def design_dmd(
         float | None,
         typer.Option(metavar="E", rich_help_panel=_GOAL, help="Dark counts per frame in photo-electrons (default 0)."),
     ] = None,
+    detector: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=_GOAL,
+            help="Detector file of acqplan calibrate: its read noise and dark counts, unless given.",
+        ),
+    ] = None,
     designer: DesignerKind = None,
     reconstructor: ReconstructorKind = None,
     pattern_from: PatternFrom = None,
@@ -388,6 +396,13 @@ def design_dmd(
     """Plan a single-pixel scan with a DMD: which Hadamard frames to show, and the network for exactly those."""
     whole = _start("dmd", recipe, pattern_from, designer)
     whole = _with_component(whole, "sensing", "hadamard_dmd", scheme=scheme)
+    frame_time_s = arguments.seconds(picture_time, "--picture-time")
+    if detector is not None:
+        from acqplan.traces.detector import Detector
+
+        measured = Detector.load(detector).noise_settings(frame_time_s or whole.budget.frame_time_s)
+        read_noise = measured["read_noise_e"] if read_noise is None else read_noise
+        dark = measured["dark_e"] if dark is None else dark
     whole = _with_component(whole, "noise", "poisson_gaussian", photons=photons, read_noise_e=read_noise, dark_e=dark)
     whole = _with_flags(
         whole,
@@ -401,7 +416,7 @@ def design_dmd(
         budget={
             "amount": budget,
             "calibration": calibration,
-            "frame_time_s": arguments.seconds(picture_time, "--picture-time"),
+            "frame_time_s": frame_time_s,
             "power_w": arguments.watts(power),
         },
         pattern={"order": order},

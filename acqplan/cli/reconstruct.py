@@ -38,7 +38,7 @@ def reconstruct(
         typer.Option(
             "--as",
             metavar="FORMAT",
-            help="nifti, tiff, png, hdf5, numpy, ismrmrd or dicom, which is a folder (default: what the suffix says).",
+            help="nifti, tiff, ome-tiff, png, hdf5, numpy, ismrmrd or dicom, a folder (default: what the suffix says).",
         ),
     ] = None,
     acquired_format: Annotated[
@@ -52,6 +52,10 @@ def reconstruct(
             metavar="magnitude|phase|complex",
             help="What to write (default: complex for .h5, .npy and .mrd of MRI, else the magnitude).",
         ),
+    ] = None,
+    pixel_size: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Side of a pixel of the image, like 0.5um; stored in TIFF, OME-TIFF, HDF5."),
     ] = None,
     knob: Annotated[
         str | None,
@@ -76,6 +80,7 @@ def reconstruct(
 
     position = arguments.positions(knob)
     options = arguments.trace_options(option, detector)
+    pixel_size_um = arguments.micrometres(pixel_size)
     check_output(output, as_format, part=part, overwrite=overwrite)
     loaded = Plan.load(plan)
     if position is not None:
@@ -93,6 +98,8 @@ def reconstruct(
     console.warn([f"{each.text} {each.remedy}".strip() for each in findings if each.severity == "warning"])
     name = part or default_part(output, as_format, is_complex=loaded.sensing.is_complex)
     stamp = _stamp(loaded, acquired, name, is_assumed)
+    if pixel_size_um is not None:
+        stamp["pixel_size_um"] = pixel_size_um
     if position is not None:
         stamp["knob"] = ",".join(map(str, position))
     if use_planned and held is not None:

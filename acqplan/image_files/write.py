@@ -37,6 +37,7 @@ FORMATS = {
     each.kind: each
     for each in (
         ImageFormat("nifti", (".nii.gz", ".nii"), nifti.write),
+        ImageFormat("ome-tiff", (".ome.tif", ".ome.tiff"), tiff.write_ome),
         ImageFormat("tiff", (".tif", ".tiff"), tiff.write),
         ImageFormat("png", (".png",), png.write, holds_volume=False, holds_complex=False),
         ImageFormat("hdf5", (".h5", ".hdf5"), hdf5_file.write, is_whole=True),

@@ -14,6 +14,7 @@ from acqplan.acquisition import Acquisition
 from acqplan.errors import AcquisitionError, InstrumentError
 from acqplan.instruments.acquired import TEXTS, acquisition_from, checked_digest, fields_of, first_bytes
 from acqplan.plan import MISSING_AT_MOST, Plan
+from acqplan.traces.files import read_table
 from acqplan.traces.reading import PatternTrace, lamp_of_pairs, read_pattern_trace
 from acqplan.traces.settings import TraceSettings
 
@@ -75,20 +76,28 @@ def read_trace(path: Path, plan: Plan, settings: TraceSettings | None = None) ->
     picture_time_s = (
         None if plan.budget.reading_time_s is None else plan.budget.reading_time_s / sensing.frames_per_unit
     )
-    if not settings.is_continuous and settings.frame_time_us is None and picture_time_s is not None:
-        settings = replace(settings, frame_time_us=1e6 * picture_time_s)
 
     def check(texts: dict[str, str]) -> None:
         """A trace of another plan is told by its digest rather than by its length."""
         digest = checked_digest(texts.get("pattern_digest"), path)
         plan.check_acquisition(Acquisition(np.zeros(0), digest, str(path)), assume_plan=True)
 
+    if n_arms == 2 and settings.second_signal is None:
+        settings = settings.with_stated(read_table(path).texts, str(path))
     if n_arms == 2 and settings.second_signal is not None:
-        trace = _of_two_arms(path, settings, n_readings, check)
+        trace = _of_two_arms(path, settings, n_readings, check, picture_time_s)
     else:
         if settings.second_signal is not None:
             raise AcquisitionError(f"The plan of {path} has one detector, two signals are named.", "Name one.")
-        trace = read_pattern_trace(path, settings, n_readings * n_values, n_values, check, together=n_arms == 2)
+        trace = read_pattern_trace(
+            path,
+            settings,
+            n_readings * n_values,
+            n_values,
+            check,
+            together=n_arms == 2,
+            picture_time_s=picture_time_s,
+        )
     measured = np.asarray(trace.measured.reshape(n_readings, n_values).all(axis=1))
     _check_measured(measured, trace.facts["frames"], path)
     order = None if measured.all() else plan.pattern.order[measured]
@@ -109,13 +118,17 @@ def read_trace(path: Path, plan: Plan, settings: TraceSettings | None = None) ->
 
 
 def _of_two_arms(
-    path: Path, settings: TraceSettings, n_readings: int, check: Callable[[dict[str, str]], None]
+    path: Path,
+    settings: TraceSettings,
+    n_readings: int,
+    check: Callable[[dict[str, str]], None],
+    picture_time_s: float | None,
 ) -> PatternTrace:
     """Two signals on one clock, as a trace whose values alternate between the arms."""
     drift = "none" if settings.drift == "pairs" else settings.drift
     first = replace(settings, drift=drift, second_signal=None)
     arms = [
-        read_pattern_trace(path, each, n_readings, 1, check)
+        read_pattern_trace(path, each, n_readings, 1, check, picture_time_s=picture_time_s)
         for each in (first, replace(first, signal=settings.second_signal))
     ]
     values = np.stack([arm.values for arm in arms], axis=1).ravel()

@@ -146,7 +146,7 @@ class Detector:
 
     def noise_settings(self, exposure_s: float | None) -> dict[str, float]:
         """What the noise model ``poisson_gaussian`` calls read noise and dark counts, per frame."""
-        return {"read_noise_e": self.read_noise_e, "dark_e": self.dark_e(exposure_s)}
+        return {"read_noise_e": float(self.read_noise_e), "dark_e": float(self.dark_e(exposure_s))}
 
     def to_json(self) -> str:
         """The file's text."""

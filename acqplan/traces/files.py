@@ -37,6 +37,8 @@ from acqplan.hdf5 import hdf5_file, set_text, text_of
 FRESH_COPY = "Get a fresh copy of it, or acquire it again."
 MAX_BYTES = 4 << 30
 FORMAT = "acqplan-trace"
+SUFFIXES = (".csv", ".npy", ".h5", ".mat")
+"""What `write_table` writes."""
 TITLE = "# acqplan detector signal"
 
 _NPY, _ZIP, _HDF5 = b"\x93NUMPY", b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
@@ -243,6 +245,8 @@ def _unpacked_size(packed: memoryview, at_most: int) -> int:
 def _read_text(path: Path) -> Table:
     """Columns of numbers, separated by commas, semicolons, tabs or spaces, after one row of names if there is one."""
     with readable(path, AcquisitionError, "Pass a detector trace: a table of numbers."):
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError("it is too large for a text")
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     texts: dict[str, str] = {}
     names: list[str] | None = None

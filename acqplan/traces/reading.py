@@ -171,10 +171,12 @@ def read_pattern_trace(
     check: Callable[[dict[str, str]], None] = lambda texts: None,
     *,
     together: bool = False,
+    picture_time_s: float | None = None,
 ) -> PatternTrace:
     """Photo-electrons of the pattern's ``n_pattern`` frames.
 
-    ``together``: the values of a unit are those of two detectors in one frame, and count as frames here.
+    ``picture_time_s``: time of a frame as planned, where the settings don't say it. ``together``: the values of a unit
+    are those of two detectors in one frame, and count as frames here.
 
     Raises
     ------
@@ -187,7 +189,7 @@ def read_pattern_trace(
     frames, settings, pattern, reference = shown.frames, shown.settings, shown.pattern, shown.reference
     measured = frames.measured
     total = len(frames.values)
-    values = _electrons(frames.values, measured, shown.dark, settings, str(path))
+    values = _electrons(frames.values, measured, shown.dark, settings, frames.interval_s or picture_time_s, str(path))
     facts: dict[str, Any] = {
         "frames": {
             "shown": total,
@@ -288,7 +290,12 @@ def _full_scale(settings: TraceSettings, values: npt.NDArray[Any]) -> float | No
 
 
 def _electrons(
-    values: Floats, measured: npt.NDArray[np.bool_], dark: Ints, settings: TraceSettings, source: str
+    values: Floats,
+    measured: npt.NDArray[np.bool_],
+    dark: Ints,
+    settings: TraceSettings,
+    interval_s: float | None,
+    source: str,
 ) -> Floats:
     """Photo-electrons; dark frames, where there are some, replace the detector's offset and dark current."""
     detector = settings.detector
@@ -298,7 +305,7 @@ def _electrons(
     if usable.size:
         gain = 1.0 if detector is None else detector.gain_adu_per_e
         return np.asarray((values - values[usable].mean()) / gain)
-    return values if detector is None else detector.electrons(values, settings.frame_time_s)
+    return values if detector is None else detector.electrons(values, settings.frame_time_s or interval_s)
 
 
 def _lamp_of_references(

@@ -102,6 +102,15 @@ def frames(plan: Plan, scan: Scan) -> Iterator[Finding]:
                     f"{trace.source} has {numbers.size} of {stated['shown']} frames {what}: {named(numbers.tolist())}.",
                     "Their coefficients are reconstructed as not measured.",
                 )
+        lowest = np.setdiff1d(plan.pattern.calibration, trace.units)
+        if lowest.size:
+            yield Finding(
+                "warning",
+                "lowest missing",
+                f"{trace.source} lacks {lowest.size} of the {plan.pattern.calibration.size} lowest coefficients, "
+                f"which hold most of the image: {named(lowest.tolist())}.",
+                "Acquire again: without them the image may be far off.",
+            )
         if stated.get("spurious_triggers"):
             yield Finding(
                 "note",

@@ -97,6 +97,15 @@ def test_lost_frames_are_named(plan: Plan) -> None:
     assert found(plan, acquire(plan), facts) == kinds
 
 
+def test_lost_calibration_units_are_told(plan: Plan) -> None:
+    whole = replace(plan, pattern=Pattern(plan.pattern.order, plan.sensing.n_units, [0, 1, SIDE, SIDE + 1]))
+    whole = replace(whole, budget=replace(plan.budget, n_calibration=4))
+    values, kept = acquire(whole), whole.pattern.order != 1
+    acquisition = Acquisition(values[kept], whole.pattern.digest, "trace", whole.pattern.order[kept])
+    found = {(each.severity, each.subject) for each in verify(whole, Scan([acquisition], "trace"))}
+    assert found == {("warning", "missing"), ("warning", "lowest missing")}
+
+
 def test_the_clock_is_compared(plan: Plan) -> None:
     facts: dict[str, Any] = {"frames": {"shown": 256, "interval_s": 5.01e-5, "jitter_s": 1e-7}}
     assert found(plan, acquire(plan), facts) == set()  # the plan shows a frame for 50 µs
