@@ -292,6 +292,11 @@ def _with_scan(recipe: Recipe) -> Recipe:
         raise RecipeError(f"The scan is {recipe.pattern.scan!r}.", f"Choose {' or '.join(SCANS)}.")
     if recipe.pattern.scan == "2d" and _is_of_points(recipe):
         raise RecipeError(f"A pattern of points is asked of a 2D scan. {NO_POINTS_IN_2D}", POINTS_REMEDY)
+    if recipe.pattern.scan == "3d" and not _is_of_points(recipe):
+        raise RecipeError(
+            "A pattern of lines is asked of a 3D scan; lines are planned, exported and read as 2D slices.",
+            "Use --pattern points, or acquire in 2D (--scan 2d).",
+        )
     return recipe
 
 

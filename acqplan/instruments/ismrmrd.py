@@ -24,6 +24,7 @@ from acqplan.raw import ismrmrd_reader, ismrmrd_writer
 from acqplan.raw.extra import library
 from acqplan.raw.scan import RawScan
 from acqplan.registry import register
+from acqplan.sensing.cartesian_mri import NO_POINTS_IN_2D
 
 FILE = "acquisitions.h5"
 MAX_TABLE_BYTES = 4 << 30
@@ -76,7 +77,7 @@ class Ismrmrd(Instrument):
         if self.oversampling not in (1, 2):
             problems.append(f"The readout can't be oversampled {self.oversampling}-fold: 1 or 2.")
         if sensing.encoding == "points" and self.slices != 1:
-            problems.append(f"A 3D scan has one slab, not {self.slices}.")
+            problems.append(f"A 3D scan (points) has one slab, not {self.slices} slices. {NO_POINTS_IN_2D}")
         if any(side is not None and not 0 < side < 1e6 for side in self.fov):
             problems.append("A field of view has to be positive, in millimetres.")
         n_given = sum(side is not None for side in self.fov)

@@ -29,7 +29,7 @@ from acqplan.pulse_sequence.seq_file import Ints, PlayedSequence, read_sequence
 from acqplan.raw.scan import Lines, RawScan
 from acqplan.registry import register
 from acqplan.sensing.base import SensingModel
-from acqplan.sensing.cartesian_mri import CartesianMRI
+from acqplan.sensing.cartesian_mri import NO_POINTS_IN_2D, CartesianMRI
 
 SEQUENCE = "sequence.seq"
 VERSIONS = {"1.5": "1.5.0", "1.4": "1.4.1"}
@@ -333,7 +333,9 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
             if self.fov_mm is not None and len(self.fov_mm) == 2:
                 found.append("fov_mm of a 3D plan is a number or [readout, ky, kz].")
             if self.slices > 1:
-                found.append(f"A 3D plan (points) has one slab, not {self.slices} slices: leave out slices.")
+                found.append(
+                    f"A 3D plan (points) has one slab, not {self.slices} slices: leave out slices. {NO_POINTS_IN_2D}"
+                )
         return found
 
     def _protocol(self, plan: Plan) -> Protocol:

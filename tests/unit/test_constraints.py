@@ -349,7 +349,8 @@ def test_calibration_is_chosen_where_it_may_be_measured(recipe: Recipe) -> None:
 def test_a_slice_has_no_points(recipe: Recipe) -> None:
     with pytest.raises(RecipeError, match=r"points is asked of a 2D scan.*whole lines.*--pattern lines"):
         resolve(recipe.with_settings("pattern", scan="2d"))
-    assert resolve(lines(recipe).with_settings("pattern", scan="3d")).recipe.pattern.scan == "3d"
+    with pytest.raises(RecipeError, match=r"lines is asked of a 3D scan.*--pattern points"):
+        resolve(lines(recipe).with_settings("pattern", scan="3d"))
 
 
 def test_raw_data_of_slices_have_no_points(recipe: Recipe, tmp_path: Path) -> None:

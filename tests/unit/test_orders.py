@@ -232,3 +232,13 @@ def test_a_table_says_what_its_rows_are(recipe: Recipe, tmp_path: Path) -> None:
     (tmp_path / "table" / "table.csv").write_text(text.replace("echo_train: 4", "echo_train: 5"))
     with pytest.raises(InstrumentError, match="contradicts itself: rows"):
         registry.find("instruments", "table")().read(tmp_path / "table")
+
+
+def test_a_gradient_echo_plays_no_trains(recipe: Recipe) -> None:
+    pytest.importorskip("pypulseq")
+    pulseq = registry.find("instruments", "pulseq")
+    trains = design(recipe.with_settings("pattern", echo_train=4))
+    assert any("trains of 4 echoes" in problem for problem in pulseq().check(trains))
+    assert not any("trains" in problem for problem in pulseq().check(design(recipe)))
+    points = design(replace(recipe, sensing=Component("cartesian_mri", {"encoding": "points"})))
+    assert any("one slab, not 3 slices" in p and "whole lines" in p for p in pulseq(slices=3).check(points))
