@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from acqplan.noise.base import NoiseModel
 from acqplan.pattern import Pattern
 from acqplan.reconstructors.base import Reconstructor
 from acqplan.reconstructors.zero_filled import ZeroFilled
-from acqplan.seeding import torch_generator
+from acqplan.seeding import stream_seed, torch_generator
 from acqplan.sensing.base import SensingModel
 
 METRICS = ("psnr_db", "ssim", "nrmse")
@@ -63,12 +63,18 @@ class Evaluation:
         return {"images": self.rows, "subjects": self.per_subject, "mean": self.means}
 
 
+def sensing_of(records: Sequence[ImageRecord], sensing: SensingModel) -> SensingModel:
+    """The model with each image's own coil maps, where they have some."""
+    maps = [record.coil_maps for record in records if record.coil_maps is not None]
+    return sensing.with_coil_maps(torch.from_numpy(np.stack(maps))) if maps else sensing
+
+
 def simulated(records: Sequence[ImageRecord], scene: Scene, *, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """(images[n, H, W] in detector units, measured coefficients[n, K, …]) of prepared images."""
+    """(images[n, H, W] in detector units, measured coefficients[n, K, …]) of prepared images, with their coil maps."""
     images = torch.from_numpy(np.stack([record.array for record in records])) * scene.noise.image_scale
     counts = torch.from_numpy(scene.pattern.counts.astype(np.float32))[None]
     generator = torch_generator(seed, "evaluate")
-    return images, measure(images, counts, scene.sensing, scene.noise, generator)
+    return images, measure(images, counts, sensing_of(records, scene.sensing), scene.noise, generator)
 
 
 def evaluate(
@@ -86,12 +92,13 @@ def evaluate(
     everyone: dict[str, Reconstructor] = {**reconstructors, "zero_filled": ZeroFilled()}
     scale = scene.noise.image_scale
     counts = torch.from_numpy(scene.pattern.counts.astype(np.float32))[None]
-    _, coefficients = simulated(records, scene, seed=seed)
-    images: dict[str, npt.NDArray[Any]] = {}
+    parts: dict[str, list[torch.Tensor]] = {name: [] for name in everyone}
     with torch.inference_mode():
-        for name, reconstructor in everyone.items():
-            parts = [reconstructor(part, counts, scene.sensing) for part in coefficients.split(batch_size)]
-            images[name] = torch.cat(parts).numpy() / scale
+        for some, coefficients in _measured(records, scene, seed, batch_size):
+            sensing = sensing_of(some, scene.sensing)
+            for name, reconstructor in everyone.items():
+                parts[name].append(reconstructor(coefficients, counts, sensing))
+    images = {name: torch.cat(each).numpy() / scale for name, each in parts.items()}
     rows = []
     for i, record in enumerate(records):
         row: dict[str, Any] = {
@@ -103,6 +110,18 @@ def evaluate(
             row[name] = measures(images[name][i], record.array, float(record.data_range))
         rows.append(row)
     return Evaluation(rows, images)
+
+
+def _measured(
+    records: Sequence[ImageRecord], scene: Scene, seed: int, batch_size: int
+) -> Iterator[tuple[Sequence[ImageRecord], torch.Tensor]]:
+    """Batches of images and what was measured of them; of several coils made one after another: they are large."""
+    batches = [records[i : i + batch_size] for i in range(0, len(records), batch_size)]
+    if records[0].coil_maps is None:
+        yield from zip(batches, simulated(records, scene, seed=seed)[1].split(batch_size), strict=True)
+        return
+    for i, some in enumerate(batches):
+        yield some, simulated(some, scene, seed=stream_seed(seed, f"batch {i}"))[1]
 
 
 def measures(image: npt.NDArray[Any], truth: npt.NDArray[Any], data_range: float) -> dict[str, float]:

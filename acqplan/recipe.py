@@ -55,7 +55,9 @@ class ImageSettings:
     """Which images, and how they are brought to size.
 
     ``fit``: ``resample`` keeps the field of view (k-space crop), ``crop`` keeps the pixels (tiles). ``slices``:
-    first and last slice of each volume to use, counted from 0, both included.
+    first and last slice of each volume to use, counted from 0, both included. ``coils``: receive coils of an MRI scan.
+    Raw data of several coils are compressed to so many virtual ones, other images get simulated maps, new ones in
+    every training batch; unless given, 1, or up to 8 where there are raw data of several coils.
     """
 
     paths: list[str] = field(default_factory=list)
@@ -65,6 +67,7 @@ class ImageSettings:
     slices: list[int] | None = None
     held_out: float = 0.2
     validation: float = 0.1
+    coils: int | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import torch
 
 from acqplan import registry
 from acqplan.budget import Budget, Light, needs_images, parse_budget
+from acqplan.coils import MIN_WIDTH
 from acqplan.constraints import Constraints, checked_settings, constraints_of, has_conjugates, spelled_out
 from acqplan.criterion import Criterion
 from acqplan.designers.base import Designer, DesignProblem
@@ -24,6 +25,7 @@ from acqplan.orders.base import Order
 from acqplan.pattern import Pattern
 from acqplan.recipe import MODALITIES, Component, Recipe, check_options, option_names
 from acqplan.reconstructors.base import Reconstructor
+from acqplan.reconstructors.data_consistency import start_penalty
 from acqplan.seeding import stream_seed, torch_generator
 from acqplan.sensing.base import SensingModel
 from acqplan.sensing.cartesian_mri import NO_POINTS_IN_2D
@@ -33,7 +35,10 @@ DEFAULT_MINUTES = 10.0
 SCANS = ("2d", "3d")
 POINTS_REMEDY = "Use --pattern lines, or acquire in 3D (--scan 3d)."
 _DMD_SIZE = (64, 64)
+_GOOD_FOR_MAPS = 12  # width of a calibration region whose coil maps are wrong by about 1 %
+_MOST_COILS = 8  # virtual coils of raw data, unless a recipe asks for more: they hold nearly all the signal
 _ENERGY_BATCHES, _ENERGY_BATCH = 16, 16
+_ENERGY_BATCHES_OF_COILS = 4  # what several coils receive takes longer to compute, and is smoother
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +79,9 @@ def resolve(recipe: Recipe) -> Problem:
         shapes = [stack.image_shape for stack in stacks]
         size = _DMD_SIZE if recipe.modality == "dmd" else tuple(int(n) for n in np.min(shapes, axis=0))
         recipe = recipe.with_settings("images", size=list(size))
+    most = max(stack.n_coils for stack in stacks)
+    if recipe.images.coils is None and most > 1:
+        recipe = recipe.with_settings("images", coils=min(most, _MOST_COILS))
     sensing = _sensing(recipe)
     images = training_images(recipe, stacks)
     extent = _extent(recipe, sensing, typical_electrons(images, noise))
@@ -155,6 +163,7 @@ def _prepare(recipe: Recipe, parts: Split, size: tuple[int, int], keep_empty: bo
         binning=recipe.images.binning,
         seed=stream_seed(recipe.seed, "images"),
         keep_empty=keep_empty,
+        n_coils=recipe.images.coils or 1,
     )
 
 
@@ -169,7 +178,9 @@ def build_reconstructor(problem: Problem) -> Reconstructor:
     """The recipe's reconstructor with seeded initial weights; the global random state is left as it was."""
     component = problem.recipe.reconstructor
     cls = registry.find("reconstructors", component.kind)
-    given = {"is_complex": problem.sensing.is_complex} if cls.is_trained else {}
+    given: dict[str, Any] = {"is_complex": problem.sensing.is_complex} if cls.is_trained else {}
+    if problem.images.n_coils > 1 and cls.is_trained and "penalty" in option_names("reconstructors", component.kind):
+        given["penalty"] = start_penalty(problem.sensing.is_complex, problem.images.n_coils)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(problem.recipe.seed, "weights"))
         reconstructor: Reconstructor = _call(cls, {**given, **component.options})
@@ -336,6 +347,11 @@ def _with_defaults(recipe: Recipe) -> Recipe:
         recipe = recipe.with_settings("images", fit="resample" if is_mri else "crop")
     if recipe.images.fit not in ("resample", "crop"):
         raise RecipeError(f"The image setting fit is {recipe.images.fit!r}.", "Choose resample or crop.")
+    coils = recipe.images.coils
+    if coils is not None and not 1 <= coils <= (64 if is_mri else 1):
+        raise RecipeError(
+            f"The image setting coils is {coils}.", "Give 1 to 64." if is_mri else "A DMD has none: leave it out."
+        )
     if recipe.images.size is not None and len(recipe.images.size) != 2:
         raise RecipeError(f"The size is {recipe.images.size}.", "Give rows and columns, as in 128x128.")
     if recipe.training.batch_size is None:
@@ -411,7 +427,7 @@ def _extent(recipe: Recipe, sensing: SensingModel, electrons: float | None) -> _
     at_first = parse(0, 0).n_readings
     width = settings.calibration
     if width is None:
-        width = _default_calibration(sensing, at_first, constraints.allowed)
+        width = _default_calibration(sensing, at_first, constraints.allowed, recipe.images.coils or 1)
     repeats = settings.reference_repeats
     if sensing.reference_unit is None:
         if repeats is not None:
@@ -443,13 +459,20 @@ def _extent(recipe: Recipe, sensing: SensingModel, electrons: float | None) -> _
     return extent
 
 
-def _default_calibration(sensing: SensingModel, n_readings: int, allowed: npt.NDArray[np.bool_]) -> int:
-    """The widest even region up to a tenth of the side (DMD: 4) that may be measured and takes a third at most."""
+def _default_calibration(sensing: SensingModel, n_readings: int, allowed: npt.NDArray[np.bool_], n_coils: int) -> int:
+    """The widest even region up to a tenth of the side (DMD: 4) that may be measured and takes a third at most.
+
+    With several coils up to at least 12, and no less than what their maps need if that is at most half of the budget.
+    """
     smallest = min(sensing.grid_shape)
     widest = max(smallest // 10, 1) if sensing.is_complex else min(4, smallest)
+    needed = MIN_WIDTH if n_coils > 1 else 0
+    if needed:
+        widest = min(smallest, max(widest, _GOOD_FOR_MAPS))
     for width in range(widest - widest % 2, 0, -2):
         units = sensing.calibration_units(width)
-        if 3 * units.size <= n_readings and allowed[units].all():
+        is_affordable = 3 * units.size <= n_readings or (width == needed and 2 * units.size <= n_readings)
+        if is_affordable and allowed[units].all():
             return width
     return 0
 
@@ -462,13 +485,14 @@ def _mean_energy(
     generator = torch_generator(seed, "energy")
     energy = torch.zeros(sensing.n_units, dtype=torch.float64)
     variance = torch.zeros(sensing.n_units, dtype=torch.float64)
-    for _ in range(_ENERGY_BATCHES):
-        batch = images.batch(_ENERGY_BATCH, generator)
-        each = sensing.coefficients(batch).abs().square()
+    n_batches = _ENERGY_BATCHES if images.n_coils == 1 else _ENERGY_BATCHES_OF_COILS
+    for _ in range(n_batches):
+        batch, maps = images.coil_batch(_ENERGY_BATCH, generator)
+        each = sensing.with_coil_maps(maps).coefficients(batch).abs().square()
         energy += (each.flatten(2).sum(2) if each.ndim > 2 else each).double().mean(0)
         noisy = noise.variance(sensing(batch * noise.image_scale)).double().mean(0, keepdim=True)
         variance += _own_variance(sensing, noisy) / noise.image_scale**2
-    return (energy / _ENERGY_BATCHES).numpy(), (variance / _ENERGY_BATCHES).numpy()
+    return (energy / n_batches).numpy(), (variance / n_batches).numpy()
 
 
 def _own_variance(sensing: SensingModel, readings: torch.Tensor) -> torch.Tensor:

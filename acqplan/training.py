@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from acqplan import checkpoint as checkpoints
+from acqplan.coils import MIN_WIDTH
 from acqplan.designers.base import Designer
 from acqplan.errors import PlanFileError, RecipeError
 from acqplan.evaluation import Scene, evaluate
@@ -30,6 +31,7 @@ from acqplan.reconstructors.base import KnobReconstructor, Reconstructor
 from acqplan.resolve import Problem, arranged, build_criterion, build_designer, build_reconstructor, resolve
 from acqplan.schedule import Schedule
 from acqplan.seeding import torch_generator
+from acqplan.sensing.base import SensingModel
 
 CHECKPOINT_EVERY_S = 45.0  # a kill loses at most a minute
 _TIMED_STEPS = 9
@@ -152,7 +154,8 @@ class _Run:
         problem = self.problem
         generators = [torch_generator(problem.recipe.seed, name) for name in ("designer", "scans")]
         pattern = self.designer.freeze(generators[0])
-        return MeasuredSet(problem.images.train, pattern, problem.sensing, problem.noise, generators[1])
+        images = problem.images
+        return MeasuredSet(images.train, pattern, problem.sensing, problem.noise, generators[1], images.maps_of)
 
     @property
     def is_trainable(self) -> bool:
@@ -266,14 +269,26 @@ class _Run:
             counts = torch.from_numpy(self.pattern.counts.astype(np.float32))
         counts = counts[None].to(self.device)
         noise = self.problem.noise
-        images = self.problem.images.batch(self._batch_size, self.generators["batches"])
-        images = images.to(self.device) * noise.image_scale
-        coefficients = measure(images, counts, self.sensing, noise, self.generators["noise"])
-        return Target(coefficients, counts, self.sensing, images)
+        images, maps = self.problem.images.coil_batch(self._batch_size, self.generators["batches"])
+        images, sensing = images.to(self.device) * noise.image_scale, self._sensing_with(maps)
+        coefficients = measure(images, counts, sensing, noise, self.generators["noise"])
+        return Target(coefficients, counts, sensing, images)
 
     def _scanned(self, scans: MeasuredSet) -> Target:
-        coefficients, counts = scans.batch(self._batch_size, self.generators["batches"])
-        return Target(coefficients.to(self.device), counts.to(self.device), self.sensing)
+        coefficients, counts, maps = scans.batch(self._batch_size, self.generators["batches"])
+        return Target(coefficients.to(self.device), counts.to(self.device), self._sensing_with(maps))
+
+    def _coil_warnings(self) -> list[str]:
+        width = self.problem.recipe.budget.calibration or 0
+        if self.problem.images.n_coils == 1 or width >= MIN_WIDTH:
+            return []
+        return [
+            f"The calibration region is {width} wide: coil maps can't be estimated from it, which needs {MIN_WIDTH}; "
+            "acquired data have to bring their own."
+        ]
+
+    def _sensing_with(self, coil_maps: torch.Tensor | None) -> SensingModel:
+        return self.sensing if coil_maps is None else self.sensing.with_coil_maps(coil_maps.to(self.device))
 
     @property
     def _batch_size(self) -> int:
@@ -371,12 +386,14 @@ class _Run:
             "training_images": images.fingerprint,
             "n_train": len(images.train),
             "n_test": len(images.test),
-            "warnings": list(images.warnings),
+            "warnings": [*images.warnings, *self._coil_warnings()],
             "data_range": "largest magnitude of each held-out image",
         }
         evidence |= _light(problem, self.pattern)
         if problem.notes:
             evidence["notes"] = list(problem.notes)
+        if images.n_coils > 1:
+            evidence["coils"] = {"n": images.n_coils, "maps": images.maps_source}
         return Plan(problem.sensing, problem.design.budget, self.pattern, problem.noise, network, recipe, evidence)
 
 

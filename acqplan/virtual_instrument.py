@@ -25,13 +25,16 @@ def acquire_virtually(
     *,
     noise: NoiseModel | None = None,
     seed: int = 0,
+    coil_maps: torch.Tensor | None = None,
 ) -> Acquisition:
     """Acquire an image by playing the exported *files* in ``folder``, with the plan's noise or another.
+
+    ``coil_maps`` complex64[C, H, W]: receive coils; as on a scanner, the acquisition doesn't hold their maps.
 
     Raises `InstrumentError` if the files don't play the plan's pattern.
     """
     generator = torch_generator(seed, "simulate")
-    return _acquire(plan, instrument, folder, record, noise or plan.noise, generator)
+    return _acquire(plan, instrument, folder, record, noise or plan.noise, generator, coil_maps)
 
 
 def acquire_volume_virtually(
@@ -42,6 +45,7 @@ def acquire_volume_virtually(
     *,
     noise: NoiseModel | None = None,
     seed: int = 0,
+    coil_maps: torch.Tensor | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Scan:
     """Acquire slices of one volume, one after another, as `acquire_virtually` does.
@@ -52,7 +56,7 @@ def acquire_volume_virtually(
     acquisitions = []
     for i, record in enumerate(records):
         generator = torch_generator(seed, f"simulate:{record.index}")
-        acquisitions.append(_acquire(plan, instrument, folder, record, noise or plan.noise, generator))
+        acquisitions.append(_acquire(plan, instrument, folder, record, noise or plan.noise, generator, coil_maps))
         if progress is not None:
             progress(i + 1)
     indices = np.array([record.index for record in records])
@@ -71,6 +75,7 @@ def _acquire(
     record: ImageRecord,
     model: NoiseModel,
     generator: torch.Generator,
+    coil_maps: torch.Tensor | None,
 ) -> Acquisition:
     exported = instrument.read(folder)
     if exported.pattern != plan.pattern or exported.plan_id != plan.plan_id:
@@ -79,7 +84,7 @@ def _acquire(
             "Pass the folder that was exported from this plan.",
         )
     image = torch.from_numpy(np.ascontiguousarray(record.array)).to(plan.sensing.image_dtype) * model.image_scale
-    expected = instrument.play(folder, plan.sensing, image)
+    expected = instrument.play(folder, plan.sensing.with_coil_maps(coil_maps), image)
     readings = model.sample(expected, generator=generator)
     return Acquisition(
         readings=readings.numpy(),

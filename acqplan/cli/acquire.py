@@ -18,6 +18,8 @@ from acqplan.cli.plans import Overwrite, PlanFile
 from acqplan.errors import InstrumentError, OutputError, RecipeError
 
 if TYPE_CHECKING:
+    import torch
+
     from acqplan.instruments.base import Instrument
     from acqplan.noise.base import NoiseModel
     from acqplan.plan import Plan
@@ -71,6 +73,12 @@ def simulate(
             help="DMD: a fault or setting of the virtual microscope, like lamp_drift=-0.1; may be repeated.",
         ),
     ] = None,
+    coils: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, max=64, help="MRI: simulated receive coils (default: as many as the plan was made for)."
+        ),
+    ] = None,
     exported: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Play these exported files (default: export to a temporary folder)."),
@@ -117,6 +125,7 @@ def simulate(
         return
     writer = for_acquired(output, as_format)
     model = _noise(loaded, {"std": noise}, {"photons": photons, "read_noise_e": read_noise, "dark_e": dark})
+    maps = _coil_maps(loaded, coils, seed)
     with console.working(f"reading {image}"):
         if slices is None:
             record, where = one_image(loaded, image, slice_number, place)
@@ -126,12 +135,12 @@ def simulate(
     with _played(loaded, exported) as (instrument, folder):
         if slices is None:
             with console.working("playing the files"):
-                one = acquire_virtually(loaded, instrument, folder, records[0], noise=model, seed=seed)
+                one = acquire_virtually(loaded, instrument, folder, records[0], noise=model, seed=seed, coil_maps=maps)
             scan = Scan([one], one.source, one.geometry)
         else:
             with console.counting("playing the files", len(records)) as progress:
                 scan = acquire_volume_virtually(
-                    loaded, instrument, folder, records, noise=model, seed=seed, progress=progress
+                    loaded, instrument, folder, records, noise=model, seed=seed, coil_maps=maps, progress=progress
                 )
     save_scan(writer, scan, loaded, output, overwrite=overwrite)
     if truth is not None:
@@ -140,7 +149,21 @@ def simulate(
     files = exported if exported is not None else f"the {instrument.kind} files of the plan"
     n_readings = sum(len(each.readings) for each in scan.acquisitions)
     console.note(f"Acquired {where} by playing {files}.")
-    console.note(f"Written: {output} ({n_readings} readings, format {writer.kind}, noise {noise_text(model)}).")
+    received = "" if maps is None else f" of {len(maps)} simulated coils"
+    console.note(
+        f"Written: {output} ({n_readings} readings{received}, format {writer.kind}, noise {noise_text(model)})."
+    )
+
+
+def _coil_maps(plan: Plan, n_coils: int | None, seed: int) -> torch.Tensor | None:
+    """Simulated maps of so many coils, or of as many as the plan was made for; None of one."""
+    from acqplan.coils import simulated_maps
+    from acqplan.seeding import torch_generator
+
+    n = n_coils or plan.recipe.images.coils or 1
+    if n > 1 and not plan.sensing.is_complex:
+        raise RecipeError(f"{n} coils were given for a {plan.sensing.kind} plan.", "Leave --coils out.")
+    return None if n == 1 else simulated_maps(n, plan.sensing.image_shape, torch_generator(seed, "coils"))
 
 
 def _simulate_microscope(

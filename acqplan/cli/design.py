@@ -248,6 +248,14 @@ def design_mri(
         str | None,
         typer.Option(metavar="TIME", rich_help_panel=_GOAL, help="Repetition time, like 8ms, for budgets in time."),
     ] = None,
+    coils: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=_IMAGES,
+            help="Receive coils: virtual ones of raw data, simulated ones of other images (default 1; of raw data 8).",
+        ),
+    ] = None,
     noise: Annotated[
         float | None,
         typer.Option(
@@ -294,6 +302,7 @@ def design_mri(
             "size": arguments.size(size),
             "slices": arguments.slices(slices),
             "held_out": held_out,
+            "coils": coils,
         },
         budget={"amount": budget, "calibration": calibration, "frame_time_s": arguments.seconds(tr, "--tr")},
         pattern={

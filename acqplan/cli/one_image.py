@@ -6,6 +6,7 @@ from acqplan.errors import ImageError, RecipeError
 from acqplan.images import ImageRecord, ImageStack, load_stacks
 from acqplan.images.resample import binning_of, tile_corners
 from acqplan.plan import Plan
+from acqplan.recipe import Recipe
 from acqplan.resolve import evaluation_images
 
 
@@ -38,7 +39,9 @@ def one_image(plan: Plan, path: str, slice_number: int | None, tile: tuple[int, 
             f"{path} has {stack.n_slices} slices; there is no slice {slice_number}.",
             f"Count from 0 to {stack.n_slices - 1}.",
         )
-    records = {divmod(record.index, rows * columns): record for record in evaluation_images(plan.recipe, [stack]).test}
+    records = {
+        divmod(record.index, rows * columns): record for record in evaluation_images(_one_coil(plan), [stack]).test
+    }
 
     def cost(place: tuple[int, int]) -> tuple[float, ...]:
         """How far a place is from the one asked for, or from the middle."""
@@ -74,8 +77,13 @@ def volume(plan: Plan, path: str, slices: list[int] | None) -> tuple[list[ImageR
             f"{path} has {stack.n_slices} slices; {first}-{last} aren't among them.",
             f"Count from 0 to {stack.n_slices - 1}.",
         )
-    records = evaluation_images(plan.recipe, [stack], keep_empty=True).test
+    records = evaluation_images(_one_coil(plan), [stack], keep_empty=True).test
     return list(records[first : last + 1]), f"slices {first} to {last} of {stack.n_slices} of {path}"
+
+
+def _one_coil(plan: Plan) -> Recipe:
+    """The plan's recipe without coil maps for every image."""
+    return plan.recipe.with_settings("images", coils=None)
 
 
 def _stack(plan: Plan, path: str) -> ImageStack:

@@ -130,6 +130,7 @@ def needs_maps(acquisition: Acquisition, plan: Planned) -> bool:
         and readings.shape[1] > 1
         and readings.shape[2:] == expected[1:]
         and readings.dtype.kind == "c"
+        and bool(np.isin(order, plan.pattern.order).all())
         and bool(np.isfinite(_single(readings)).all())
     )
 

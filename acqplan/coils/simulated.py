@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch.nn import functional
@@ -29,25 +30,20 @@ def simulated_maps(n_coils: int, shape: tuple[int, int], generator: torch.Genera
     size = (neighbours * (1 + 0.3 * uniform[:, 1])).clamp(0.3, 0.9)
     along = 0.6 * (uniform[:, 2] - 0.5)
     field = _loop_fields(angle, radius, 0.9 + 0.2 * stretch, size, along)
-    maps = functional.interpolate(torch.view_as_real(field).permute(0, 3, 1, 2), _fine(shape), mode="bicubic")
-    maps = maps[..., *_inner(shape)]
-    together = maps.square().sum((0, 1), keepdim=True).clamp(min=1e-30).sqrt()
+    maps = _interpolation(shape[0]) @ field @ _interpolation(shape[1]).T
+    together = maps.abs().square().sum(0).clamp(min=1e-30).sqrt()
     phase = 2 * math.pi * uniform[:, 3, None, None]
-    smooth = torch.view_as_complex((maps / together).permute(0, 2, 3, 1).contiguous())
-    return smooth * torch.polar(torch.ones_like(phase), phase)
+    return maps * (torch.polar(torch.ones_like(phase), phase) / together)
 
 
-def _fine(shape: tuple[int, int]) -> tuple[int, int]:
-    """Size of the interpolated grid with its margins."""
-    rows, columns = (math.ceil(n * (_GRID + 2 * _MARGIN) / _GRID) for n in shape)
-    return rows, columns
-
-
-def _inner(shape: tuple[int, int]) -> tuple[slice, slice]:
-    rows, columns = (
-        slice((whole - n) // 2, (whole - n) // 2 + n) for whole, n in zip(_fine(shape), shape, strict=True)
-    )
-    return rows, columns
+@lru_cache(maxsize=8)
+def _interpolation(n: int) -> torch.Tensor:
+    """complex64[n, grid with margins]: cubic interpolation of the positions between −1 and 1 along one axis."""
+    coarse = _GRID + 2 * _MARGIN
+    fine = math.ceil(n * coarse / _GRID)
+    whole = functional.interpolate(torch.eye(coarse)[None, :, :, None], (fine, 1), mode="bicubic")[0, :, :, 0].T
+    first = (fine - n) // 2
+    return whole[first : first + n].to(torch.complex64)
 
 
 def _loop_fields(

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
+from acqplan.coils import principal_coils, virtual
 from acqplan.errors import ImageError
 from acqplan.images import crimes, readers, samples
 from acqplan.images.stack import ImageStack, Pixels
@@ -20,6 +22,9 @@ SIDECAR_SUFFIXES = frozenset(
 SIDECAR_NAMES = frozenset({"README", "LICENSE", "LICENCE", "CHANGES", "dataset_description", "DICOMDIR"})
 
 MAX_EXAMINED = 50  # files in which data crimes are looked for, evenly over all
+
+MAX_COILS = 12  # of raw data, kept as virtual coils
+_LOOKED_AT = 8  # images that say which they are
 
 _AT_MOST = 20  # problems named in one error
 
@@ -171,7 +176,10 @@ def _load(item: _Found, slices: tuple[int, int] | None, require_non_negative: bo
     """Read and check one file; look for data crimes if ``examine``."""
     path = item.path
     raw = readers.dicom.read_series(item.series) if item.series else readers.read(path)
+    if raw.coil_images is not None and require_non_negative:
+        raise ImageError(f"{path} holds raw data of several coils; intensities are expected.", "Leave it out.")
     images: Pixels
+    coil_images = None if raw.coil_images is None else _few_coils(raw.coil_images)
     with np.errstate(over="ignore"):  # what overflows is infinite, and refused below
         images = raw.images.astype(np.complex64) if raw.images.dtype.kind == "c" else raw.images.astype(np.float32)
     if images.size == 0:
@@ -193,19 +201,29 @@ def _load(item: _Found, slices: tuple[int, int] | None, require_non_negative: bo
     if lowest < 0:
         notes.append("it has negative values and is taken as a real image, not as a magnitude")
     if examine:
-        notes += crimes.found_in(images)
+        notes += crimes.found_in(images if coil_images is None else coil_images[:, 0])
     name = item.subject if item.sample else path.name
     stack = ImageStack(
         images=images,
         subject=item.subject,
         source=item.subject if item.sample else str(path),
-        is_magnitude=not np.iscomplexobj(images) and lowest >= 0,
+        is_magnitude=coil_images is None and not np.iscomplexobj(images) and lowest >= 0,
         geometry=raw.geometry,
         warnings=tuple(f"{name}: {note}." for note in notes),
         recommended_binning=item.sample.recommended_binning if item.sample else None,
         is_2d_scan=raw.is_2d_scan,
+        coil_images=coil_images,
     )
     return stack if slices is None else _chosen(stack, slices)
+
+
+def _few_coils(coil_images: npt.NDArray[np.complex64]) -> npt.NDArray[np.complex64]:
+    """At most `MAX_COILS` virtual coils of [n, C, H, W]: they hold nearly all the signal, and the memory is theirs."""
+    coil_images = np.asarray(coil_images, dtype=np.complex64)
+    if coil_images.shape[1] <= MAX_COILS or not np.isfinite(coil_images).all():
+        return coil_images
+    some = coil_images[:: -(-len(coil_images) // _LOOKED_AT), :, ::4, ::4]
+    return virtual(coil_images, principal_coils(np.moveaxis(some, 1, 0)).first(MAX_COILS), axis=1)
 
 
 def _chosen(stack: ImageStack, slices: tuple[int, int]) -> ImageStack:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,8 @@ import numpy.typing as npt
 import torch
 
 from acqplan.acquisition import Geometry
+from acqplan.arrays import fft_centred
+from acqplan.coils import espirit_maps, principal_coils, simulated_maps, virtual
 from acqplan.errors import ImageError
 from acqplan.images.phase import constant_phase, smooth_phase, with_phase
 from acqplan.images.resample import How, bin_pixels, binning_of, fit, tile_corners
@@ -26,6 +29,12 @@ MADE_UP_PHASE = (
     "Magnitude images: their phase was lost, and a random smooth one is made up; the evidence is milder than "
     "measured k-space would be."
 )
+COMBINED = (
+    "Images of several coils are combined with maps from their own fully sampled centre: the combined image is the "
+    "truth, and what its coils receive is simulated with these maps."
+)
+_CALIBRATION = 24  # width of the centre of k-space that maps of fully sampled raw data come from
+_VIRTUAL_COILS = 8  # of raw data that are combined to an image of a single coil
 _TRIES = 20  # random crops drawn before a tile of the grid is taken instead
 
 
@@ -47,6 +56,11 @@ class ImageRecord:
         ``array`` was a magnitude; the phase that it now has, if complex, is made up.
     geometry
         Voxel index (row, column, 0) to millimetres, or None.
+    coil_maps
+        complex64 [C, H, W], Σ|S|² = 1 (0 of a coil that isn't there), of the coils that receive ``array``; None: one
+        uniform coil, or, of a training image, simulated maps that are new in every batch.
+    has_own_maps
+        They were estimated from the image's own raw data.
     """
 
     array: Pixels
@@ -56,6 +70,8 @@ class ImageRecord:
     data_range: float
     is_magnitude: bool
     geometry: Geometry | None = None
+    coil_maps: npt.NDArray[np.complex64] | None = None
+    has_own_maps: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +93,10 @@ class TrainingImages:
         For each region, the mean square below which a crop counts as empty.
     warnings
         Of the images and of the split.
+    n_coils
+        Receive coils; 1 is a single uniform one.
+    seed
+        Of the simulated maps that a training image keeps (`maps_of`).
     """
 
     train: tuple[ImageRecord, ...]
@@ -87,6 +107,8 @@ class TrainingImages:
     regions: tuple[torch.Tensor, ...] = ()
     min_energy: tuple[float, ...] = ()
     warnings: tuple[str, ...] = ()
+    n_coils: int = 1
+    seed: int = 0
 
     @cached_property
     def _train_stack(self) -> torch.Tensor:
@@ -112,6 +134,8 @@ class TrainingImages:
             for record in getattr(self, part):
                 name = f"{part}:{record.subject}:{record.index}:{record.array.dtype}:{record.array.shape}\n"
                 digest.update(name.encode() + np.ascontiguousarray(record.array).tobytes())
+                if record.coil_maps is not None:
+                    digest.update(f"maps:{record.coil_maps.shape}\n".encode() + record.coil_maps.tobytes())
         for region in self.regions:
             digest.update(f"region:{tuple(region.shape)}\n".encode() + region.contiguous().numpy().tobytes())
         return digest.hexdigest()
@@ -125,17 +149,54 @@ class TrainingImages:
         training regions, and square ones turned by multiples of 90°. All is drawn from
         ``generator`` (on the CPU); the global random state is neither used nor changed.
         """
+        return self.coil_batch(batch_size, generator, augment=augment)[0]
+
+    def coil_batch(
+        self, batch_size: int, generator: torch.Generator, *, augment: bool = True
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """As `batch`, and the coil maps complex64[B, C, H, W] of each image, None of a single uniform coil.
+
+        Maps of raw data are turned with their image; others are simulated anew. Their random numbers follow those of
+        the images.
+        """
         if augment and self.regions:
             images = torch.stack([self._random_crop(generator) for _ in range(batch_size)])
             is_magnitude = torch.full((batch_size,), self.train[0].is_magnitude)
+            records: list[ImageRecord | None] = [None] * batch_size
         else:
             chosen = torch.randint(len(self.train), (batch_size,), generator=generator)
             images, is_magnitude = self._train_stack[chosen], self._train_is_magnitude[chosen]
-        if not augment:
-            return images
-        if self.is_complex:
+            records = [self.train[int(i)] for i in chosen]
+        if augment and self.is_complex:
             images = self._random_phase(images, is_magnitude, generator)
-        return self._random_turns(images, generator)
+        draws = torch.randint(2, (batch_size, 3), generator=generator).tolist() if augment else [(0, 0, 0)] * batch_size
+        images = torch.stack([self._turned(image, draw) for image, draw in zip(images, draws, strict=True)])
+        if self.n_coils == 1:
+            return images, None
+        maps = []
+        for record, draw in zip(records, draws, strict=True):
+            if record is None or record.coil_maps is None:
+                maps.append(simulated_maps(self.n_coils, self.size, generator))
+            else:
+                maps.append(self._turned(torch.from_numpy(record.coil_maps), draw))
+        return images, torch.stack(maps)
+
+    @property
+    def maps_source(self) -> str:
+        """Where the coil maps of these images come from."""
+        if self.n_coils == 1:
+            return "none"
+        measured = [record.has_own_maps for record in (*self.train, *self.validation, *self.test)]
+        return "estimated from raw data" if all(measured) else "partly simulated" if any(measured) else "simulated"
+
+    def maps_of(self, record: ImageRecord) -> torch.Tensor | None:
+        """The coil maps complex64[C, H, W] of one image, None of a single coil; simulated ones are always the same."""
+        if self.n_coils == 1:
+            return None
+        maps = record.coil_maps
+        if maps is None:
+            maps = _fixed_maps(self.n_coils, self.size, self.seed, record.subject, record.source, record.index)
+        return torch.from_numpy(maps)
 
     def _random_crop(self, generator: torch.Generator) -> torch.Tensor:
         for _ in range(_TRIES):
@@ -158,15 +219,12 @@ class TrainingImages:
         lost = is_magnitude[:, None, None]
         return with_phase(torch.where(lost, images.abs().to(images.dtype), images), torch.where(lost, smooth, constant))
 
-    def _random_turns(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        turn = not self.is_complex and self.size[0] == self.size[1]
-        draws = torch.randint(2, (images.shape[0], 3), generator=generator).tolist()
-        turned = []
-        for image, (up_down, left_right, transpose) in zip(images, draws, strict=True):
-            axes = [axis for axis, flip in enumerate((up_down, left_right)) if flip]
-            image = torch.flip(image, axes) if axes else image
-            turned.append(image.T if turn and transpose else image)
-        return torch.stack(turned)
+    def _turned(self, image: torch.Tensor, draw: Sequence[int]) -> torch.Tensor:
+        """image[…, H, W] flipped up-down and left-right and, if square and real, transposed, as 0 or 1 say."""
+        axes = [axis - 2 for axis, flip in enumerate(draw[:2]) if flip]
+        image = torch.flip(image, axes) if axes else image
+        may_transpose = not self.is_complex and self.size[0] == self.size[1]
+        return image.mT if may_transpose and draw[2] else image
 
 
 def prepare(
@@ -178,6 +236,7 @@ def prepare(
     binning: int | None = None,
     seed: int = 0,
     keep_empty: bool = False,
+    n_coils: int = 1,
 ) -> TrainingImages:
     """Size, normalise and check the images of a split.
 
@@ -199,9 +258,13 @@ def prepare(
         Of ``"crop"`` only: pixels along each side averaged into one; None: what the stack
         recommends, else 1.
     seed
-        Of the made-up phases.
+        Of the made-up phases and the simulated coil maps.
     keep_empty
         Leave no image out: a whole volume.
+    n_coils
+        Receive coils. Raw data of several coils are compressed to so many virtual ones, with maps by ESPIRiT from
+        the centre of their own k-space at the new size, and combined with these maps to a complex image; all other
+        images get simulated maps. With 1, raw data are combined in the same way, and then taken as those of one coil.
 
     Percentiles are over all the images of a subject at their new size: a number that an
     instrument knows from a scout, not from the image that it is about to acquire. An image
@@ -234,7 +297,10 @@ def prepare(
         min_energy = dict.fromkeys(levels, -1.0)
     records: dict[str, tuple[ImageRecord, ...]] = {}
     for name, stacks in normalised.items():
-        records[name] = tuple(r for s in stacks for r in _records(s, size, is_complex, min_energy[s.subject], seed))
+        coils = _Coils(n_coils, name != "train", seed)
+        records[name] = tuple(
+            r for s in stacks for r in _records(s, size, is_complex, min_energy[s.subject], seed, coils)
+        )
         if stacks and not records[name]:
             raise ImageError(
                 f"No {name} image is left: all are nearly empty.", "Give more images, or hold out another fraction."
@@ -245,6 +311,8 @@ def prepare(
     warnings = [w for stacks in parts.values() for s in stacks for w in s.warnings] + list(split.warnings)
     if is_complex and any(stack.is_magnitude for stack in everything):
         warnings.append(MADE_UP_PHASE)
+    if any(stack.coil_images is not None for stack in everything):
+        warnings.append(COMBINED)
     return TrainingImages(
         **records,
         size=size,
@@ -252,6 +320,8 @@ def prepare(
         regions=tuple(region for region, _ in regions),
         min_energy=tuple(energy for _, energy in regions),
         warnings=tuple(dict.fromkeys(warnings)),
+        n_coils=n_coils,
+        seed=seed,
     )
 
 
@@ -279,6 +349,8 @@ def _normalised(stack: ImageStack, background: float, scale: float) -> ImageStac
     images: Pixels = stack.images / np.float32(scale)
     if background:
         images = np.clip(images.real - np.float32(background / scale), np.float32(0), None)
+    if stack.coil_images is not None:
+        stack = replace(stack, coil_images=stack.coil_images / np.float32(scale))
     return replace(stack, images=images)
 
 
@@ -302,17 +374,23 @@ def _median_energy(stacks: list[ImageStack], size: tuple[int, int]) -> float:
 
 
 def _records(
-    stack: ImageStack, size: tuple[int, int], is_complex: bool, min_energy: float, seed: int
+    stack: ImageStack, size: tuple[int, int], is_complex: bool, min_energy: float, seed: int, coils: _Coils
 ) -> list[ImageRecord]:
     records = []
     tiles = _tiles(stack, size)
+    if stack.coil_images is not None:
+        stack = coils.compressed(stack)
     for number, (i, corner) in enumerate(tiles):
         array = _cut(stack, i, corner, size)
         if _energy(array) < min_energy or not (array.any() or min_energy < 0):
             continue
         index = stack.first_slice + i if len(tiles) == stack.n_slices else number
-        if is_complex:
+        maps = None
+        if stack.coil_images is not None:
+            array, maps = coils.combined(stack.coil_images[i])
+        elif is_complex:
             array = array.astype(np.complex64)
+            maps = coils.simulated(size, stack, index)
             if stack.is_magnitude:
                 stream = f"phase:{stack.subject}:{Path(stack.source).name}:{index}"
                 phase = smooth_phase(1, size, torch_generator(seed, stream))
@@ -329,6 +407,60 @@ def _records(
                 data_range=float(np.abs(array).max()),
                 is_magnitude=stack.is_magnitude,
                 geometry=geometry,
+                coil_maps=maps,
+                has_own_maps=stack.coil_images is not None,
             )
         )
     return records
+
+
+@dataclass(frozen=True)
+class _Coils:
+    """How the images of one part get their coil maps; ``fixes_simulated``: simulated maps are made here."""
+
+    n: int
+    fixes_simulated: bool
+    seed: int
+
+    def simulated(self, size: tuple[int, int], stack: ImageStack, index: int) -> npt.NDArray[np.complex64] | None:
+        """Fixed by seed, subject, file and slice."""
+        if self.n == 1 or not self.fixes_simulated:
+            return None
+        return _fixed_maps(self.n, size, self.seed, stack.subject, stack.source, index)
+
+    def compressed(self, stack: ImageStack) -> ImageStack:
+        """The stack with the virtual coils that receive most of the centre of its k-space."""
+        assert stack.coil_images is not None
+        centres = np.stack([_centre_of_kspace(each) for each in stack.coil_images], axis=1)
+        basis = principal_coils(centres).first(self.n if self.n > 1 else _VIRTUAL_COILS)
+        return replace(stack, coil_images=virtual(stack.coil_images, basis, axis=1))
+
+    def combined(
+        self, coil_images: npt.NDArray[np.complex64]
+    ) -> tuple[npt.NDArray[np.complex64], npt.NDArray[np.complex64] | None]:
+        """coil_images[C, H, W] of virtual coils -> the image Σ conj(S)·coil image, and maps [n, H, W]."""
+        first = np.eye(len(coil_images), dtype=np.complex64)[0]
+        maps = espirit_maps(_centre_of_kspace(coil_images), coil_images.shape[1:], first)
+        image = (maps.conj() * coil_images).sum(0)
+        if self.n == 1:
+            return image, None
+        missing = np.zeros((self.n - len(maps), *maps.shape[1:]), np.complex64)
+        return image, np.concatenate([maps, missing])
+
+
+def _centre_of_kspace(coil_images: npt.NDArray[np.complex64]) -> npt.NDArray[np.complex64]:
+    """[C, H, W] -> k-space [C, width, width]."""
+    kspace = fft_centred(torch.from_numpy(coil_images), (-2, -1)).numpy()
+    rows, columns = kspace.shape[1:]
+    width = min(_CALIBRATION, rows, columns)
+    top, left = rows // 2 - width // 2, columns // 2 - width // 2
+    return np.ascontiguousarray(kspace[:, top : top + width, left : left + width])
+
+
+def _fixed_maps(
+    n_coils: int, size: tuple[int, int], seed: int, subject: str, source: str, index: int
+) -> npt.NDArray[np.complex64]:
+    """Simulated maps that depend on these names and numbers only."""
+    generator = torch_generator(seed, f"coils:{subject}:{Path(source).name}:{index}")
+    maps: npt.NDArray[np.complex64] = simulated_maps(n_coils, size, generator).numpy()
+    return maps

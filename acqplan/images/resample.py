@@ -11,6 +11,7 @@ import torch
 
 from acqplan.arrays import fft_centred, ifft_centred
 from acqplan.errors import ImageError, RecipeError
+from acqplan.images.readers.base import root_sum_of_squares
 from acqplan.images.stack import ImageStack, moved
 
 How = Literal["resample", "crop"]
@@ -22,20 +23,29 @@ def fit(stack: ImageStack, size: tuple[int, int], how: How = "resample", binning
     ``"resample"`` pads one side with zeros to the aspect ratio of ``size`` and keeps the centre
     of k-space: what the instrument would have acquired of the same field of view with larger
     voxels. Pixel values keep their level. Magnitudes are clipped at zero, complex images stay
-    complex. ``"crop"`` averages ``binning`` × ``binning`` pixels and takes the centre.
+    complex. Images of several coils are treated alike, and combined anew. ``"crop"`` averages ``binning`` ×
+    ``binning`` pixels and takes the centre.
 
-    Raises `ImageError` for images smaller than ``size``.
+    Raises `ImageError` for images smaller than ``size``, and for images of several coils that are to be cropped.
     """
     if how not in get_args(How):
         raise RecipeError(f"Images can't be brought to their size by {how!r}.", "Choose 'resample' or 'crop'.")
     if how == "crop":
+        if stack.coil_images is not None:
+            raise ImageError(f"{stack.source} has several coils, which aren't cropped.", "Choose fit = 'resample'.")
         binned = bin_pixels(stack, binning_of(stack, binning))
         _check_not_smaller(stack, binned.image_shape, size)
         top, left = (have // 2 - want // 2 for have, want in zip(binned.image_shape, size, strict=True))
         return binned.region((top, top + size[0]), (left, left + size[1]))
     padded = pad_to_aspect(stack.image_shape, size)
     _check_not_smaller(stack, padded, size)
-    images = crop_kspace(_padded(stack.images, padded), size)
+    coil_images = None
+    if stack.coil_images is not None:
+        flat = stack.coil_images.reshape(-1, *stack.image_shape)
+        coil_images = crop_kspace(_padded(flat, padded), size).reshape(*stack.coil_images.shape[:2], *size)
+        images = root_sum_of_squares(coil_images)
+    else:
+        images = crop_kspace(_padded(stack.images, padded), size)
     if stack.is_magnitude:
         images = np.clip(images, 0.0, None)
     geometry = stack.geometry
@@ -46,7 +56,7 @@ def fit(stack: ImageStack, size: tuple[int, int], how: How = "resample", binning
             have // 2 - (want // 2) * step for have, want, step in zip(stack.image_shape, size, steps, strict=True)
         ]
         geometry = moved(geometry, (origin[0], origin[1], 0.0), (steps[0], steps[1], 1.0))
-    return replace(stack, images=images, geometry=geometry)
+    return replace(stack, images=images, geometry=geometry, coil_images=coil_images)
 
 
 def binning_of(stack: ImageStack, binning: int | None) -> int:

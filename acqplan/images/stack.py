@@ -38,6 +38,9 @@ class ImageStack:
         Pixels along each side that are well averaged into one, or None: known of samples.
     is_2d_scan
         They were reconstructed from raw data of slices, in which one axis alone was phase-encoded.
+    coil_images
+        complex64[n, C, H, W] of raw data of several coils, whose root of the sum of squares ``images`` then are; None
+        of all others. How they are combined depends on their final size (`acqplan.images.prepare`).
     """
 
     images: Pixels
@@ -49,6 +52,12 @@ class ImageStack:
     first_slice: int = 0
     recommended_binning: int | None = None
     is_2d_scan: bool = False
+    coil_images: npt.NDArray[np.complex64] | None = None
+
+    @property
+    def n_coils(self) -> int:
+        """C, or 1."""
+        return 1 if self.coil_images is None else int(self.coil_images.shape[1])
 
     @property
     def n_slices(self) -> int:
@@ -69,6 +78,7 @@ class ImageStack:
         return replace(
             self,
             images=self.images[start:stop],
+            coil_images=None if self.coil_images is None else self.coil_images[start:stop],
             geometry=self.slice_geometry(start),
             first_slice=self.first_slice + start,
         )
@@ -76,9 +86,11 @@ class ImageStack:
     def region(self, rows: tuple[int, int], columns: tuple[int, int]) -> ImageStack:
         """The pixels ``rows`` by ``columns`` (stop exclusive) of every image, where they were in space."""
         corner = (float(rows[0]), float(columns[0]), 0.0)
+        inside = (..., slice(*rows), slice(*columns))
         return replace(
             self,
-            images=self.images[:, rows[0] : rows[1], columns[0] : columns[1]],
+            images=self.images[inside],
+            coil_images=None if self.coil_images is None else self.coil_images[inside],
             geometry=None if self.geometry is None else moved(self.geometry, corner),
         )
 

@@ -151,7 +151,7 @@ def _evenly(items: Sequence[T], limit: int | None) -> tuple[T, ...]:
 
 def _sized_alike(plan: Plan, other: Plan) -> bool:
     """Whether two plans prepare images in the same way."""
-    names = ("size", "fit", "binning")
+    names = ("size", "fit", "binning", "coils")
     return all(getattr(plan.recipe.images, name) == getattr(other.recipe.images, name) for name in names)
 
 
@@ -176,6 +176,9 @@ def _flags(plans: Sequence[tuple[str, Plan]]) -> list[str]:
             flags.append(
                 f"Not the same budget: {first_name} measures {budget_text(first)}, {name} {budget_text(plan)}."
             )
+        coils, of_first = plan.recipe.images.coils or 1, first.recipe.images.coils or 1
+        if coils != of_first:
+            flags.append(f"Not the same coils: {first_name} has {of_first}, {name} {coils}.")
         if plan.sensing.image_shape != first.sensing.image_shape:
             flags.append(
                 f"Not the same size: {first_name} {_size(first)}, {name} {_size(plan)}; "

@@ -100,6 +100,8 @@ def _seconds(value: float | None) -> str:
 def _evidence(plan: Plan) -> list[tuple[str, str]]:
     evidence = plan.evidence
     listed = []
+    if "coils" in evidence:
+        listed.append(("Coils", f"{evidence['coils']['n']}, maps {evidence['coils']['maps']}"))
     for name, label in (("plan", "Held out, this plan"), ("zero_filled", "Held out, zero-filled")):
         values = evidence.get("held_out", {}).get("mean", {}).get(name)
         if values is not None:

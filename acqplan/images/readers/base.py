@@ -45,9 +45,6 @@ class Reader(Protocol):
         ...
 
 
-COILS_COMBINED = "its coils are combined to a magnitude: the phase is lost"
-
-
 def root_sum_of_squares(coil_images: npt.NDArray[np.complex64]) -> npt.NDArray[np.float32]:
     """complex64[n, C, H, W] -> float32[n, H, W]."""
     summed: npt.NDArray[np.float32] = np.zeros((len(coil_images), *coil_images.shape[2:]), np.float32)

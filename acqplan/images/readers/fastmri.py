@@ -13,7 +13,7 @@ import torch
 
 from acqplan.arrays import ifft_centred
 from acqplan.errors import ImageError
-from acqplan.images.readers.base import COILS_COMBINED, RawImages, root_sum_of_squares, unreadable
+from acqplan.images.readers.base import RawImages, root_sum_of_squares, unreadable
 
 _RECONSTRUCTIONS = ("reconstruction_rss", "reconstruction_esc")
 _MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -107,7 +107,7 @@ def _read(file: h5py.File, path: Path) -> RawImages:
     ]
     stack = np.stack(images) if images else np.zeros((0, *shape[::-1]), np.complex64)
     if kspace.ndim == 4 and images:
-        return RawImages(root_sum_of_squares(stack), warnings=(COILS_COMBINED,), coil_images=stack, is_2d_scan=True)
+        return RawImages(root_sum_of_squares(stack), coil_images=stack, is_2d_scan=True)
     return RawImages(stack, is_2d_scan=True)
 
 

@@ -10,7 +10,7 @@ import torch
 
 from acqplan.arrays import ifft_centred
 from acqplan.errors import AcquisitionError, ImageError
-from acqplan.images.readers.base import COILS_COMBINED, RawImages, root_sum_of_squares
+from acqplan.images.readers.base import RawImages, root_sum_of_squares
 from acqplan.raw.scan import Lines, RawScan
 
 
@@ -35,7 +35,7 @@ def images_of(path: Path, read: Callable[[Path], RawScan]) -> RawImages:
     if scan.n_coils == 1:
         return RawImages(coil_images[:, 0], geometry, is_2d_scan=not scan.is_3d)
     combined = root_sum_of_squares(coil_images)
-    return RawImages(combined, geometry, (COILS_COMBINED,), coil_images, is_2d_scan=not scan.is_3d)
+    return RawImages(combined, geometry, coil_images=coil_images, is_2d_scan=not scan.is_3d)
 
 
 def _check(scan: RawScan, path: Path) -> None:
