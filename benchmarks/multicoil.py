@@ -233,9 +233,7 @@ def row_of(method: str, samples: str, data: Sequence[Measured], maps: str, recon
 def show(test: str, maps: str, rows: Sequence[dict[str, Any]]) -> None:
     ours = rows[0]["psnr_db"]
     print(f"{test}, {rows[0]['n_images']} images, {maps} maps")
-    print(
-        f"{'':14s} {'samples':15s} {'weight':>7s} {'PSNR/dB':>8s} {'SSIM':>7s} {'NRMSE':>7s} {'s':>6s} {'ours':>7s}"
-    )
+    print(f"{'':14s} {'samples':15s} {'weight':>7s} {'PSNR/dB':>8s} {'SSIM':>7s} {'NRMSE':>7s} {'s':>6s} {'ours':>7s}")
     for row in rows:
         weight = f"{row['weight']:g}{'!' if row['weight_at_end'] else ''}" if "weight" in row else ""
         print(

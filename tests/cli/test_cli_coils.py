@@ -1,0 +1,65 @@
+"""acqplan for several coils: from design through a virtual scanner to an image."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+from acqplan.plan import Plan
+
+with_sigpy = pytest.mark.skipif(importlib.util.find_spec("sigpy") is None, reason="needs sigpy")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("coils")
+
+
+@with_sigpy
+def test_a_plan_for_coils_goes_the_whole_way(run, scans, folder):
+    plan, acquired, image, truth = (folder / name for name in ("c.acqplan", "scan.npz", "image.npy", "truth.npy"))
+    flags = ("--size", "16x16", "--budget", "60%", "--coils", 3, "--steps", 2, "--threads", 1)
+    outcome = run("design", "mri", "--images", scans, *flags, "--designer", "poisson-disc", "-o", plan)
+    assert outcome.code == 0, outcome.err
+    assert Plan.load(plan).recipe.images.coils == 3
+    assert "3, maps simulated" in run("show", plan).out
+    subject = sorted(scans.iterdir())[0]
+    outcome = run("simulate", plan, subject, "--noise", 0.002, "--truth", truth, "-o", acquired)
+    assert outcome.code == 0, outcome.err
+    assert "of 3 simulated coils" in outcome.err
+    with np.load(acquired) as stored:
+        assert stored["readings"].shape[1] == 3
+        assert "coil_maps" not in stored.files  # a scanner doesn't know them either
+    outcome = run("reconstruct", plan, acquired, "-o", image)
+    assert outcome.code == 0, outcome.err
+    known = np.abs(np.load(truth)).squeeze()
+    error = np.abs(np.load(image)).squeeze() - known
+    assert np.linalg.norm(error) < 0.2 * np.linalg.norm(known)
+    assert run("evaluate", plan, "--images", scans, "--limit", 2).code == 0
+
+
+def test_coils_of_a_virtual_scanner_are_a_flag(run, plans, scans, folder):
+    subject = sorted(scans.iterdir())[0]
+    acquired = folder / "five.npz"
+    assert run("simulate", plans / "points.acqplan", subject, "--coils", 5, "-o", acquired).code == 0
+    with np.load(acquired) as stored:
+        assert stored["readings"].shape[1] == 5
+    # That plan's calibration region is too narrow for maps: one clear error, and nothing is written.
+    outcome = run("reconstruct", plans / "points.acqplan", acquired, "-o", folder / "no.npy")
+    assert outcome.code == 2
+    assert "at least 8" in outcome.err
+    assert not (folder / "no.npy").exists()
+
+
+@pytest.mark.parametrize("coils", ["0", "-2", "65"])
+def test_impossible_numbers_of_coils_are_refused(run, scans, folder, coils):
+    outcome = run("design", "mri", "--images", scans, "--budget", "4x", "--coils", coils, "-o", folder / "no.acqplan")
+    assert outcome.code == 2
+    assert f"coils is {coils}" in outcome.err
+    assert not (folder / "no.acqplan").exists()
+
+
+def test_a_dmd_has_no_coils(run, plans, cells, folder):
+    outcome = run("simulate", plans / "cells.acqplan", cells / "field0.tif", "--coils", 2, "-o", folder / "no.csv")
+    assert outcome.code == 2
+    assert "Leave --coils out" in outcome.err
