@@ -47,7 +47,7 @@ def test_coils_of_a_virtual_scanner_are_a_flag(run, plans, scans, folder):
     # That plan's calibration region is too narrow for maps: one clear error, and nothing is written.
     outcome = run("reconstruct", plans / "points.acqplan", acquired, "-o", folder / "no.npy")
     assert outcome.code == 2
-    assert "at least 8" in outcome.err
+    assert "--calibration 8 or more" in outcome.err
     assert not (folder / "no.npy").exists()
 
 
