@@ -1,17 +1,17 @@
 """A DMD plan beside spyrit's and deepinv's Hadamard sampling with their own reconstructions.
 
-    python benchmarks/dmd_peers.py --steps 1200
+    python benchmarks/dmd_peers.py
 
 All see the same held-out images, the same number of ± frame pairs, the same photons and detector noise, and the same
 training images. What can be tuned (weights of priors) is tuned on validation images. Reconstructions:
 
 - spyrit: pseudo-inverse; denoised completion (a Tikhonov step with the covariance of the training images' Walsh
-  coefficients); that followed by spyrit's U-Net, trained as long as the plan. Orders: variance of the training images,
-  and spyrit's own "Sequency" and "CC". It measures where an order matrix is largest, so these are asked for as
-  densities: as ranks they would keep the *highest* sequencies.
+  coefficients). Orders: variance of the training images, and spyrit's own "Sequency" and "CC". It measures where an
+  order matrix is largest, so these are asked for as densities: as ranks they would keep the *highest* sequencies.
 - deepinv: pseudo-inverse; total variation and wavelets by proximal gradient steps. Orders: all four that it has. Its
-  operator is orthonormal and shows no frames, so noise is added to its coefficients as ± pairs would give it. Its
-  pretrained denoisers are downloaded at run time and aren't part of this.
+  operator is orthonormal and shows no frames, so noise is added to its coefficients as ± pairs would give it.
+
+The pretrained denoisers of both are downloaded at run time and aren't part of this.
 
 Needs ``pip install spyrit deepinv``, and a torchvision that fits torch.
 """
@@ -29,7 +29,6 @@ import deepinv
 import numpy as np
 import torch
 from spyrit.core import meas, prep, recon
-from spyrit.core.nnet import Unet
 from spyrit.misc.sampling import define_order
 
 from acqplan.images import ImageRecord
@@ -40,7 +39,6 @@ from acqplan.seeding import torch_generator
 
 PLAN = Path(__file__).parents[1] / "patterns" / "cells-12.5pct" / "cells-12.5pct.acqplan"
 WEIGHTS = [4.0**power for power in range(-5, 2)]  # of a prior, over full scale
-BATCH = 8
 
 Images = torch.Tensor
 """float32[n, 1, side, side] in photo-electrons per pixel and frame."""
@@ -88,7 +86,7 @@ def ours(setting: Setting) -> dict[str, dict[str, float]]:
 # --- spyrit ----------------------------------------------------------------------------------------
 
 
-def of_spyrit(setting: Setting, steps: int) -> dict[str, dict[str, float]]:
+def of_spyrit(setting: Setting) -> dict[str, dict[str, float]]:
     """Rows for each order and reconstruction."""
     records = setting.problem.images.test
     covariance = walsh_covariance(setting)
@@ -103,12 +101,6 @@ def of_spyrit(setting: Setting, steps: int) -> dict[str, dict[str, float]]:
         rows[f"spyrit, {name}, pseudo-inverse"] = setting.scores(pinv.reconstruct(frames), records)
         completed = recon.DCNet(operator, rescale, covariance)
         rows[f"spyrit, {name}, denoised completion"] = setting.scores(completed.reconstruct(frames), records)
-        if steps:
-            network = recon.DCNet(operator, rescale, covariance, Unet())
-            train(network, operator, setting, steps)
-            with torch.inference_mode():
-                found = reconstructed(network, frames, setting)
-            rows[f"spyrit, {name}, denoised completion and U-Net, {steps} steps"] = setting.scores(found, records)
     return rows
 
 
@@ -116,32 +108,10 @@ def walsh_covariance(setting: Setting) -> torch.Tensor:
     """float32[N, N] of the Walsh coefficients (±1 patterns) of the training images, turned as training turns them."""
     full = meas.HadamSplit2d(setting.side)
     generator = torch_generator(setting.seed, "covariance")
-    batches = [setting.problem.images.batch(64, generator)[:, None] * setting.scale for _ in range(32)]
+    batches = [setting.problem.images.batch(64, generator)[:, None] * setting.scale for _ in range(256)]
     frames = torch.cat([full(batch)[:, 0] for batch in batches]).double()
     coefficients = frames[:, 0::2] - frames[:, 1::2]
     return torch.cov(coefficients.T).float()
-
-
-def reconstructed(network: Any, frames: torch.Tensor, setting: Setting) -> Images:
-    """As `DCNet.reconstruct`; the U-Net sees images of full scale 1."""
-    return network.denoi(network.reconstruct_pinv(frames) / setting.scale) * setting.scale
-
-
-def train(network: Any, operator: Any, setting: Setting, steps: int) -> None:
-    """Mean squared error, Adam, the rate falling along a half cosine; images and noise as for the plan."""
-    batches, noise = (torch_generator(setting.seed, name) for name in ("spyrit batches", "spyrit noise"))
-    optimiser = torch.optim.Adam(network.denoi.parameters(), lr=1e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    for _ in range(steps):
-        truth = setting.problem.images.batch(BATCH, batches)[:, None] * setting.scale
-        with torch.no_grad():
-            frames = setting.noisy(operator(truth), noise)
-        loss = (reconstructed(network, frames, setting) - truth).square().mean() / setting.scale**2
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-    network.eval()
 
 
 # --- deepinv ---------------------------------------------------------------------------------------
@@ -198,7 +168,6 @@ def solver(name: str, physics: Any) -> Callable[[torch.Tensor, float], Images]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plan", type=Path, default=PLAN)
-    parser.add_argument("--steps", type=int, default=1200, help="of spyrit's U-Net; the ready plan had 1200")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
@@ -208,7 +177,7 @@ def main() -> None:
     plan = Plan.load(given.plan)
     setting = Setting(plan, resolve(plan.recipe), given.seed)
     rows: dict[str, dict[str, float]] = {}
-    for part in (lambda: ours(setting), lambda: of_deepinv(setting), lambda: of_spyrit(setting, given.steps)):
+    for part in (lambda: ours(setting), lambda: of_deepinv(setting), lambda: of_spyrit(setting)):
         for name, row in part().items():
             rows[name] = row
             print(
