@@ -10,7 +10,7 @@ demo: $(READY)
 	$(BIN)/acqplan demo -o demo
 
 test: $(READY) lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 lint: $(READY)
 	$(BIN)/ruff check .
