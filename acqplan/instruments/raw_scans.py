@@ -12,6 +12,7 @@ points     3D, both axes phase-encoded             one for each position along t
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, overload
@@ -188,12 +189,12 @@ class _Images(Sequence[Acquisition]):
         self.geometry = raw.volume_geometry(encoding)
         self.record = {name: raw.texts[name] for name in ("plan_id", "source") if name in raw.texts}
 
-    def __len__(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def __len__(self) -> int: ...
 
+    @abstractmethod
     def readings(self, i: int) -> tuple[npt.NDArray[np.complex64], npt.NDArray[np.int32]]:
         """(readings, units) of image ``i``."""
-        raise NotImplementedError
 
     @overload
     def __getitem__(self, index: int) -> Acquisition: ...
