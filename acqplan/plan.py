@@ -233,13 +233,19 @@ class Plan:
         return image
 
     def reconstruct_scan(
-        self, scan: Scan, *, assume_plan: bool = False, knob: Sequence[float] | None = None
+        self,
+        scan: Scan,
+        *,
+        assume_plan: bool = False,
+        knob: Sequence[float] | None = None,
+        n_virtual: int | float | None = None,
     ) -> Iterator[npt.NDArray[Any]]:
         """The images[*image_shape] of a scan, one after another: no more than one is worked on at a time.
 
-        Arguments, values and errors as of `reconstruct`. Coil maps that are estimated share one phase reference.
+        Arguments, values and errors as of `reconstruct`; ``n_virtual`` as of `calibrated_scan`. Coil maps that are
+        estimated share one phase reference.
         """
-        for acquisition in calibrated_scan(scan, self).acquisitions:
+        for acquisition in calibrated_scan(scan, self, n_virtual=n_virtual).acquisitions:
             yield self.reconstruct(acquisition, assume_plan=assume_plan, knob=knob)
 
     def planned_only(self, acquisition: Acquisition) -> Acquisition:

@@ -152,6 +152,22 @@ def weights(texts: list[str] | None) -> dict[str, float] | None:
     return table
 
 
+def virtual_coils(text: str | None) -> int | float | None:
+    """``6`` -> 6 coils; ``0.99`` or ``99%`` -> as many as hold this share of the energy."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(%?)\s*", text)
+    value = float(match[1]) if match else 0.0
+    if match and not match[2] and match[1].isdigit() and value:
+        return int(match[1])
+    share = value / 100 if match and match[2] else value
+    if not 0 < share <= 1:
+        raise RecipeError(
+            f"The virtual coils are {text!r}.", "Write a number of them, like 6, or a share of the energy, like 99%."
+        )
+    return share
+
+
 def positions(text: str | None) -> list[float] | None:
     """``0.3`` or ``0.3,0.8`` -> [0.3, 0.8]."""
     if text is None:

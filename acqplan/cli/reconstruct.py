@@ -61,6 +61,13 @@ def reconstruct(
         str | None,
         typer.Option(metavar="P[,P...]", help="Knob positions from 0 to 1, of a network that has them (default: 0.5)."),
     ] = None,
+    virtual_coils: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|SHARE",
+            help="MRI: compress several coils to so many virtual ones, or to those that hold a share like 99%.",
+        ),
+    ] = None,
     assume_plan: Annotated[
         bool,
         typer.Option("--assume-plan", help="Accept data that don't say which pattern they were acquired with."),
@@ -79,6 +86,7 @@ def reconstruct(
     from acqplan.plan import Plan
 
     position = arguments.positions(knob)
+    n_virtual = arguments.virtual_coils(virtual_coils)
     options = arguments.trace_options(option, detector)
     pixel_size_um = arguments.micrometres(pixel_size)
     check_output(output, as_format, part=part, overwrite=overwrite)
@@ -102,9 +110,11 @@ def reconstruct(
         stamp["pixel_size_um"] = pixel_size_um
     if position is not None:
         stamp["knob"] = ",".join(map(str, position))
+    if virtual_coils is not None:
+        stamp["virtual_coils"] = virtual_coils
     if use_planned and held is not None:
         stamp["readings_held"], stamp["readings_used"] = len(held), len(scan.acquisitions[0].readings)
-    images = _images(loaded, scan, name, assume_plan, position)
+    images = _images(loaded, scan, name, assume_plan=assume_plan, knob=position, n_virtual=n_virtual)
     with console.working(f"writing {output}"):
         write_images(Result(images, stamp, scan.geometry), output, as_format, overwrite=overwrite)
     if is_assumed:
@@ -128,7 +138,7 @@ def _stamp(plan: Plan, acquired: Path, part: str, is_assumed: bool) -> dict[str,
     }
 
 
-def _images(plan: Plan, scan: Scan, part: str, assume_plan: bool, knob: list[float] | None) -> Any:
+def _images(plan: Plan, scan: Scan, part: str, **options: Any) -> Any:
     """[n, rows, columns]: that part of each image; of the rest, one image is held at a time."""
     import numpy as np
 
@@ -137,7 +147,7 @@ def _images(plan: Plan, scan: Scan, part: str, assume_plan: bool, knob: list[flo
     shape = (len(scan.acquisitions), *plan.sensing.image_shape)
     images = np.empty(shape, np.complex64 if part == "complex" else np.float32)
     with console.counting("reconstructing", len(images)) as progress:
-        for i, image in enumerate(plan.reconstruct_scan(scan, assume_plan=assume_plan, knob=knob)):
+        for i, image in enumerate(plan.reconstruct_scan(scan, **options)):
             images[i] = part_of(image, part)
             progress(i + 1)
     return images

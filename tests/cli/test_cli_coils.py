@@ -35,6 +35,15 @@ def test_a_plan_for_coils_goes_the_whole_way(run, scans, folder):
     known = np.abs(np.load(truth)).squeeze()
     error = np.abs(np.load(image)).squeeze() - known
     assert np.linalg.norm(error) < 0.2 * np.linalg.norm(known)
+    fewer = folder / "fewer.npy"
+    for given in ("2", "99%"):
+        outcome = run("reconstruct", plan, acquired, "--virtual-coils", given, "--overwrite", "-o", fewer)
+        assert outcome.code == 0, outcome.err
+        difference = np.load(fewer) - np.load(image)
+        assert 0 < np.linalg.norm(difference) < 0.2 * np.linalg.norm(known)
+    outcome = run("reconstruct", plan, acquired, "--virtual-coils", "none", "-o", folder / "no.npy")
+    assert outcome.code == 2
+    assert "The virtual coils are 'none'" in outcome.err
     assert run("evaluate", plan, "--images", scans, "--limit", 2).code == 0
 
 
