@@ -137,4 +137,4 @@ def test_reference_readings_are_refused_where_nothing_needs_them(images: Path) -
         resolve(recipe(images, "50%", reference_repeats=4))
     with pytest.raises(RecipeError, match="reference_repeats is 0"):
         resolve(recipe(images, "50%", "dc", reference_repeats=0))
-    assert resolve(recipe(images, "50%", "dc", reference_repeats=9)).design.calibration_counts[0] == 9
+    assert resolve(recipe(images, "50%", "dc", reference_repeats=9)).design.fixed_counts[0] == 9

@@ -54,7 +54,8 @@ def test_masked_columns_are_the_plans_lines(coils: int | None, tmp_path: Path) -
     assert len(scan.acquisitions) == 2
     assert scan.facts["matrix"] == [COLUMNS, ROWS, 1]
     assert scan.facts["field_of_view_mm"] == pytest.approx([240, 200, 5])
-    assert [each.severity for each in verify(plan, scan) if each.severity != "note"] == []
+    found = [each.subject for each in verify(plan, scan) if each.severity != "note"]
+    assert found == (["calibration"] if coils else [])  # that plan's centre is too narrow for coil maps
     for i, acquired in enumerate(scan.acquisitions):
         assert acquired.order is not None
         wanted = kspace_of(images[i])[:, acquired.order].swapaxes(0, 1)

@@ -26,7 +26,9 @@ from acqplan.recipe import (
 FULL = Recipe(
     "dmd",
     seed=7,
-    images=ImageSettings(["fields/ä b", 'quote".tif'], [64, 32], "crop", 2, [3, 9], 0.25, 0.125),
+    images=ImageSettings(
+        ["fields/ä b", 'quote".tif'], [64, 32], "crop", 2, [3, 9], held_out=0.25, validation=0.125, coils=4
+    ),
     sensing=Component("hadamard_dmd"),
     budget=BudgetSettings("2min30s", 4, 5e-05),
     noise=Component("poisson_gaussian", {"photons": 200.0, "dark_e": 0.5}),
