@@ -22,9 +22,10 @@ _VOXEL_TOLERANCE = 0.01
 _NOISE_FACTOR = 2.0  # of the plan's noise, beyond which its evidence is too good
 _LEAST_NOISE = 0.001  # of the image's peak: what a plan without noise is taken to stand
 _LOOKED_AT = 16  # images, evenly over a scan, first and last included
-_SHELL = 0.125  # share of the samples that each of the two outermost shells holds
+_SHELL = 0.125  # share of the samples that each shell holds
+_SHELLS = 4  # outermost ones that are compared
 _LEAST_SAMPLES = 64  # in a shell, for its power to be known
-_FLAT = 1.3  # ratio of the powers of the two shells up to which they hold noise; a signal falls off faster
+_FLAT = 1.3  # ratio of the powers of the shells up to which they hold noise; a signal falls off faster
 _OUT_OF_NOISE = 2.0  # ratio of the powers of centre and outermost shell that a coil with signal exceeds
 _TIES = 4  # equal extremes that are no accident; two are, of a real image
 _PEAK_PERCENTILE = 99.9
@@ -256,15 +257,16 @@ def _outermost(distance: Array, start: float, stop: float) -> npt.NDArray[np.boo
 
 
 def _flat_noise(power: Array, distance: Array) -> float:
-    """√E|n|² of the quietest coil whose two outermost shells have the same power; inf if none has.
+    """√E|n|² of the quietest coil whose `_SHELLS` outermost shells have the same power; inf if none has.
 
-    Medians, which a few strong samples don't move; of an exponential distribution they are ln 2 of the mean.
+    Medians, which a few strong samples don't move; of an exponential distribution they are ln 2 of the mean. Sharp edges
+    fall off slowly, and two neighbouring shells of them can look alike: all of the outer half has to.
     """
-    first, second = _outermost(distance, 0, _SHELL), _outermost(distance, _SHELL, 2 * _SHELL)
-    if min(int(first.sum()), int(second.sum())) < _LEAST_SAMPLES:
+    shells = [_outermost(distance, i * _SHELL, (i + 1) * _SHELL) for i in range(_SHELLS)]
+    if min(int(shell.sum()) for shell in shells) < _LEAST_SAMPLES:
         return math.inf
-    outer, inner = np.median(power[:, first], axis=1), np.median(power[:, second], axis=1)
-    is_flat = (outer > 0) & (inner < _FLAT * outer)
+    outer, *inner = (np.median(power[:, shell], axis=1) for shell in shells)
+    is_flat = (outer > 0) & (np.max(inner, axis=0) < _FLAT * outer)
     return float(np.sqrt(outer[is_flat].min() / math.log(2))) if is_flat.any() else math.inf
 
 

@@ -99,8 +99,7 @@ def test_the_phantom_comes_back_from_the_played_sequence(case: str, tmp_path: Pa
     ismrmrd_writer.write(raw, tmp_path / "acquired.h5")
 
     scan = for_acquired(tmp_path / "acquired.h5").read_scan(tmp_path / "acquired.h5", plan)
-    # Of so small a phantom with sharp edges the outermost readings can look like noise, of which the plan has none.
-    assert [f for f in verify(plan, scan) if f.severity != "note" and f.subject != "noise"] == []
+    assert [f for f in verify(plan, scan) if f.severity != "note"] == []
     images = np.stack([np.abs(plan.reconstruct(each)) for each in scan.acquisitions])
     truth = density[:, :, 0].T[None] if matrix[2] == 1 else density
     correlation = np.corrcoef(images.ravel(), truth.ravel())[0, 1]
