@@ -23,7 +23,7 @@ _NOISE_FACTOR = 2.0  # of the plan's noise, beyond which its evidence is too goo
 _LEAST_NOISE = 0.001  # of the image's peak: what a plan without noise is taken to stand
 _LOOKED_AT = 16  # images, evenly over a scan, first and last included
 _SHELL = 0.125  # share of the samples that each shell holds
-_SHELLS = 4  # outermost ones that are compared
+_SHELLS = 3  # outermost ones that are compared
 _LEAST_SAMPLES = 64  # in a shell, for its power to be known
 _FLAT = 1.3  # ratio of the powers of the shells up to which they hold noise; a signal falls off faster
 _OUT_OF_NOISE = 2.0  # ratio of the powers of centre and outermost shell that a coil with signal exceeds
@@ -259,8 +259,8 @@ def _outermost(distance: Array, start: float, stop: float) -> npt.NDArray[np.boo
 def _flat_noise(power: Array, distance: Array) -> float:
     """√E|n|² of the quietest coil whose `_SHELLS` outermost shells have the same power; inf if none has.
 
-    Medians, which a few strong samples don't move; of an exponential distribution they are ln 2 of the mean. Sharp edges
-    fall off slowly, and two neighbouring shells of them can look alike: all of the outer half has to.
+    Medians, which a few strong samples don't move; of an exponential distribution they are ln 2 of the mean. Of sharp
+    edges, which fall off slowly, two neighbouring shells can look alike.
     """
     shells = [_outermost(distance, i * _SHELL, (i + 1) * _SHELL) for i in range(_SHELLS)]
     if min(int(shell.sum()) for shell in shells) < _LEAST_SAMPLES:
