@@ -15,27 +15,27 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Acquisition": "acquisition",
-    "AcqplanError": "errors",
-    "Budget": "budget",
-    "Pattern": "pattern",
-    "Plan": "plan",
-    "Recipe": "recipe",
-    "design": "training",
-    "evaluate": "evaluation",
-    "parse_budget": "budget",
+    "Acquisition": "sensing.acquisition",
+    "AcqplanError": "core.errors",
+    "Budget": "sensing.budget",
+    "Pattern": "sensing.pattern",
+    "Plan": "plan.plan",
+    "Recipe": "plan.recipe",
+    "design": "learning.training",
+    "evaluate": "learning.evaluation",
+    "parse_budget": "sensing.budget",
 }
 __all__ = ["AcqplanError", "Acquisition", "Budget", "Pattern", "Plan", "Recipe", "design", "evaluate", "parse_budget"]
 
 if TYPE_CHECKING:
-    from acqplan.acquisition import Acquisition
-    from acqplan.budget import Budget, parse_budget
-    from acqplan.errors import AcqplanError
-    from acqplan.evaluation import evaluate
-    from acqplan.pattern import Pattern
-    from acqplan.plan import Plan
-    from acqplan.recipe import Recipe
-    from acqplan.training import design
+    from acqplan.core.errors import AcqplanError
+    from acqplan.learning.evaluation import evaluate
+    from acqplan.learning.training import design
+    from acqplan.plan.plan import Plan
+    from acqplan.plan.recipe import Recipe
+    from acqplan.sensing.acquisition import Acquisition
+    from acqplan.sensing.budget import Budget, parse_budget
+    from acqplan.sensing.pattern import Pattern
 
 
 def __getattr__(name: str) -> Any:

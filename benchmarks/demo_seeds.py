@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from acqplan.demonstration import SETUPS, demonstrate
+from acqplan.workflow.demonstration import SETUPS, demonstrate
 
 
 def main() -> None:

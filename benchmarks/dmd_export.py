@@ -42,16 +42,16 @@ def measure(kind: str, n_frames: int, device: str, side: int) -> None:
     import numpy as np
     import torch
 
-    from acqplan.budget import Budget
-    from acqplan.instruments.base import export
-    from acqplan.instruments.dmd_frames import frames_of
-    from acqplan.noise.poisson import PoissonGaussian
-    from acqplan.pattern import Pattern
-    from acqplan.plan import Plan
-    from acqplan.recipe import Recipe
+    from acqplan.core.registry import find
+    from acqplan.formats.base import export
+    from acqplan.modalities.dmd.formats.dmd_frames import frames_of
+    from acqplan.modalities.dmd.noise import PoissonGaussian
+    from acqplan.modalities.dmd.sensing import HadamardDMD
+    from acqplan.plan.plan import Plan
+    from acqplan.plan.recipe import Recipe
     from acqplan.reconstructors.zero_filled import ZeroFilled
-    from acqplan.registry import find
-    from acqplan.sensing.hadamard_dmd import HadamardDMD
+    from acqplan.sensing.budget import Budget
+    from acqplan.sensing.pattern import Pattern
 
     torch.set_num_threads(1)
     sensing = HadamardDMD((side, side))

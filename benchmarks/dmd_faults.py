@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from acqplan.instruments.base import export
-from acqplan.instruments.dmd_tiff import DmdTiff
-from acqplan.instruments.trace import Trace
-from acqplan.metrics import psnr
-from acqplan.noise.poisson import PoissonGaussian
-from acqplan.plan import Plan
-from acqplan.resolve import read_images, training_images
-from acqplan.traces.files import write_table
-from acqplan.virtual_microscope import Microscope, record_traces
+from acqplan.core.math.metrics import psnr
+from acqplan.formats.base import export
+from acqplan.learning.resolve import read_images, training_images
+from acqplan.modalities.dmd.formats.dmd_tiff import DmdTiff
+from acqplan.modalities.dmd.formats.trace import Trace
+from acqplan.modalities.dmd.microscope import Microscope, record_traces
+from acqplan.modalities.dmd.noise import PoissonGaussian
+from acqplan.modalities.dmd.traces.files import write_table
+from acqplan.plan.plan import Plan
 
 PLAN = Path(__file__).parents[1] / "patterns" / "cells-12.5pct" / "cells-12.5pct.acqplan"
 NO_FAULT = "no fault"

@@ -31,11 +31,11 @@ import torch
 from spyrit.core import meas, prep, recon
 from spyrit.misc.sampling import define_order
 
+from acqplan.core.math.metrics import nrmse, psnr, ssim
+from acqplan.core.seeding import torch_generator
 from acqplan.images import ImageRecord
-from acqplan.metrics import nrmse, psnr, ssim
-from acqplan.plan import Plan
-from acqplan.resolve import Problem, resolve
-from acqplan.seeding import torch_generator
+from acqplan.learning.resolve import Problem, resolve
+from acqplan.plan.plan import Plan
 
 PLAN = Path(__file__).parents[1] / "patterns" / "cells-12.5pct" / "cells-12.5pct.acqplan"
 WEIGHTS = [4.0**power for power in range(-5, 2)]  # of a prior, over full scale

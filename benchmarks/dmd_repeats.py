@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from acqplan.plan import Plan
-from acqplan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings
-from acqplan.training import design
+from acqplan.learning.training import design
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings
 
 DESIGNERS = {
     "learned-repeats": {},

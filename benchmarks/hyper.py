@@ -20,15 +20,15 @@ import numpy as np
 import torch
 from reconstructors import base_recipe, evenly
 
-from acqplan import registry
-from acqplan.evaluation import Scene, simulated
-from acqplan.exploration import Explorer, choose, distances
-from acqplan.losses.base import Target
-from acqplan.plan import Plan
-from acqplan.recipe import Component
+from acqplan.core import registry
+from acqplan.learning.evaluation import Scene, simulated
+from acqplan.learning.resolve import resolve
+from acqplan.learning.training import design
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import Component
 from acqplan.reconstructors.hyper import Hyper
-from acqplan.resolve import resolve
-from acqplan.training import design
+from acqplan.reconstructors.losses.base import Target
+from acqplan.workflow.exploration import Explorer, choose, distances
 
 SETTINGS = (0.0, 0.25, 0.5, 0.75, 1.0)
 IMAGES, STEPS = 12, 20

@@ -38,17 +38,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from acqplan import registry
-from acqplan.acquisition import Acquisition
-from acqplan.evaluation import Scene, measures, simulated
+from acqplan.core import registry
+from acqplan.core.seeding import torch_generator
 from acqplan.images import ImageRecord, load_stacks
-from acqplan.pattern import Pattern
-from acqplan.plan import Plan
-from acqplan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings
-from acqplan.resolve import evaluation_images, resolve
-from acqplan.seeding import torch_generator
-from acqplan.sensing.cartesian_mri import CartesianMRI
-from acqplan.training import design
+from acqplan.learning.evaluation import Scene, measures, simulated
+from acqplan.learning.resolve import evaluation_images, resolve
+from acqplan.learning.training import design
+from acqplan.modalities.mri.sensing import CartesianMRI
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings
+from acqplan.sensing.acquisition import Acquisition
+from acqplan.sensing.pattern import Pattern
 
 Complex = npt.NDArray[np.complex64]
 SETTINGS = (("lines", "4x"), ("points", "4x"), ("points", "8x"))

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from acqplan.budget import Budget
-from acqplan.instruments.base import export
-from acqplan.instruments.pulseq import Pulseq
-from acqplan.pattern import Pattern
-from acqplan.plan import Plan
-from acqplan.pulse_sequence.build import import_pypulseq
-from acqplan.recipe import Recipe
-from acqplan.registry import find
+from acqplan.core.registry import find
+from acqplan.formats.base import export
+from acqplan.modalities.mri.formats.pulseq import Pulseq
+from acqplan.modalities.mri.pulse_sequence.build import import_pypulseq
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import Recipe
+from acqplan.sensing.budget import Budget
+from acqplan.sensing.pattern import Pattern
 
 
 def plan_of(encoding: str, side: int, acceleration: int) -> Plan:

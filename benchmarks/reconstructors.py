@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from acqplan import registry
-from acqplan.evaluation import Scene, simulated
-from acqplan.metrics import hfen, psnr, ssim
-from acqplan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings
+from acqplan.core import registry
+from acqplan.core.math.metrics import hfen, psnr, ssim
+from acqplan.learning.evaluation import Scene, simulated
+from acqplan.learning.resolve import Problem, resolve
+from acqplan.learning.training import design
+from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings
 from acqplan.reconstructors.base import Reconstructor
-from acqplan.resolve import Problem, resolve
-from acqplan.training import design
 
 PAGE = Path(__file__).parents[1] / "docs" / "reconstructors.md"
 MARKS = ("<!-- measured: begin -->", "<!-- measured: end -->")

@@ -18,16 +18,16 @@ import numpy as np
 import torch
 from reconstructors import base_recipe, evenly, measure
 
-from acqplan.evaluation import Scene, simulated
-from acqplan.losses.base import Target
-from acqplan.losses.data_consistency import DataConsistency
-from acqplan.losses.tv import TotalVariation
-from acqplan.losses.wavelet import WaveletNorm
-from acqplan.recipe import Component
+from acqplan.learning.evaluation import Scene, simulated
+from acqplan.learning.resolve import resolve
+from acqplan.learning.training import design
+from acqplan.plan.recipe import Component
 from acqplan.reconstructors.base import Reconstructor
 from acqplan.reconstructors.hqs import HQS
-from acqplan.resolve import resolve
-from acqplan.training import design
+from acqplan.reconstructors.losses.base import Target
+from acqplan.reconstructors.losses.data_consistency import DataConsistency
+from acqplan.reconstructors.losses.tv import TotalVariation
+from acqplan.reconstructors.losses.wavelet import WaveletNorm
 
 LOSSES: dict[str, dict[str, float] | None] = {
     "without the truth": None,

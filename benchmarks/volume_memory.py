@@ -25,22 +25,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from acqplan import registry
-from acqplan.acquisition import Geometry
-from acqplan.arrays import fft_centred
-from acqplan.budget import Budget
-from acqplan.coils import simulated_maps
-from acqplan.image_files.base import Result
-from acqplan.image_files.write import part_of, write_images
-from acqplan.instruments.lookup import for_acquired
-from acqplan.noise.gaussian import ComplexGaussian
-from acqplan.pattern import Pattern
-from acqplan.plan import Plan
-from acqplan.raw import ismrmrd_writer
-from acqplan.raw.scan import RawScan
-from acqplan.recipe import Recipe
-from acqplan.sensing.cartesian_mri import CartesianMRI
-from acqplan.verification import refuse_errors, verify
+from acqplan.core import registry
+from acqplan.core.math.transforms import fft_centred
+from acqplan.formats.image_files.base import Result
+from acqplan.formats.image_files.write import part_of, write_images
+from acqplan.formats.lookup import for_acquired
+from acqplan.modalities.mri.coils import simulated_maps
+from acqplan.modalities.mri.noise import ComplexGaussian
+from acqplan.modalities.mri.raw import ismrmrd_writer
+from acqplan.modalities.mri.raw.scan import RawScan
+from acqplan.modalities.mri.sensing import CartesianMRI
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import Recipe
+from acqplan.plan.verification import refuse_errors, verify
+from acqplan.sensing.acquisition import Geometry
+from acqplan.sensing.budget import Budget
+from acqplan.sensing.pattern import Pattern
 
 NOISE_STD = 0.01
 MIB = 1 << 20

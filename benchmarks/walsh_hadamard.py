@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import torch
 
-from acqplan.arrays import walsh_hadamard
+from acqplan.core.math.transforms import walsh_hadamard
 
 Transform = Callable[[torch.Tensor], torch.Tensor]
 N_WARM_UP = 5

@@ -15,14 +15,14 @@ import typer
 from acqplan.cli import arguments, console
 from acqplan.cli.arguments import examples
 from acqplan.cli.plans import Overwrite, PlanFile
-from acqplan.errors import InstrumentError, OutputError, RecipeError
+from acqplan.core.errors import InstrumentError, OutputError, RecipeError
 
 if TYPE_CHECKING:
     import torch
 
-    from acqplan.instruments.base import Instrument
-    from acqplan.noise.base import NoiseModel
-    from acqplan.plan import Plan
+    from acqplan.formats.base import Instrument
+    from acqplan.plan.plan import Plan
+    from acqplan.sensing.noise import NoiseModel
 
 EXAMPLES = examples(
     "acqplan simulate brain.acqplan volume.nii.gz --slice 90 --noise 0.01 -o acquired.h5",
@@ -92,14 +92,14 @@ def simulate(
     """Acquire an image, or slices of a volume, with a virtual instrument that plays the plan's exported files."""
     import numpy as np
 
-    from acqplan.acquisition import Scan
     from acqplan.cli.one_image import one_image, volume
-    from acqplan.files import check_writable
-    from acqplan.instruments.base import save_scan
-    from acqplan.instruments.lookup import for_acquired
-    from acqplan.plan import Plan
+    from acqplan.core.files import check_writable
+    from acqplan.formats.base import save_scan
+    from acqplan.formats.lookup import for_acquired
+    from acqplan.plan.plan import Plan
     from acqplan.report.facts import noise_text
-    from acqplan.virtual_instrument import acquire_virtually, acquire_volume_virtually
+    from acqplan.sensing.acquisition import Scan
+    from acqplan.workflow.virtual_instrument import acquire_virtually, acquire_volume_virtually
 
     place = arguments.tile(tile)
     if slices is not None and (slice_number is not None or place is not None):
@@ -157,8 +157,8 @@ def simulate(
 
 def _coil_maps(plan: Plan, n_coils: int | None, seed: int) -> torch.Tensor | None:
     """Simulated maps of so many coils, or of as many as the plan was made for; None of one."""
-    from acqplan.coils import simulated_maps
-    from acqplan.seeding import torch_generator
+    from acqplan.core.seeding import torch_generator
+    from acqplan.modalities.mri.coils import simulated_maps
 
     n = n_coils or plan.recipe.images.coils or 1
     if n > 1 and not plan.sensing.is_complex:
@@ -181,11 +181,11 @@ def _simulate_microscope(
     overwrite: bool,
 ) -> None:
     from acqplan.cli.one_image import one_image
-    from acqplan.files import atomic_file
-    from acqplan.recipe import check_keywords
-    from acqplan.traces.detector import Detector
-    from acqplan.traces.files import SUFFIXES, write_table
-    from acqplan.virtual_microscope import Microscope, record_trace
+    from acqplan.core.files import atomic_file
+    from acqplan.modalities.dmd.microscope import Microscope, record_trace
+    from acqplan.modalities.dmd.traces.detector import Detector
+    from acqplan.modalities.dmd.traces.files import SUFFIXES, write_table
+    from acqplan.plan.recipe import check_keywords
 
     if output.suffix.lower() not in SUFFIXES:
         raise OutputError(
@@ -237,7 +237,7 @@ def _noise(plan: Plan, mri: dict[str, float | None], dmd: dict[str, float | None
 @contextmanager
 def _played(plan: Plan, exported: Path | None) -> Iterator[tuple[Instrument, Path]]:
     """The files to play: those in ``exported``, or fresh ones in a temporary folder."""
-    from acqplan.instruments.base import export
+    from acqplan.formats.base import export
 
     if exported is not None:
         yield _instrument_of(exported), exported
@@ -271,8 +271,8 @@ def _instrument_of(folder: Path) -> Instrument:
 
 
 def _write_truth(images: Any, path: Path, overwrite: bool) -> None:
-    from acqplan.image_files.base import Result
-    from acqplan.image_files.write import write_images
+    from acqplan.formats.image_files.base import Result
+    from acqplan.formats.image_files.write import write_images
 
     write_images(Result(images, {}), path, overwrite=overwrite)
     console.note(f"Written: {path} (the true image).")

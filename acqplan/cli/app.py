@@ -17,7 +17,7 @@ import acqplan
 from acqplan.cli import acquire, calibrate, catalogue, demo, design, evidence, explore, plans, reconstruct, verify
 from acqplan.cli.arguments import SeveralValues, examples
 from acqplan.cli.console import show_error
-from acqplan.errors import AcqplanError
+from acqplan.core.errors import AcqplanError
 
 _ORDER = (
     "demo",

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from acqplan.errors import RecipeError
+from acqplan.core.errors import RecipeError
 
 ReadOptions = Annotated[
     list[str] | None,

@@ -10,7 +10,7 @@ import typer
 from acqplan.cli import arguments, console
 from acqplan.cli.arguments import examples
 from acqplan.cli.plans import Overwrite
-from acqplan.errors import AcqplanError, RecipeError
+from acqplan.core.errors import AcqplanError, RecipeError
 
 EXAMPLES = examples(
     "acqplan calibrate dark.npy bright.npy --adc-bits 16 -o pmt.json",
@@ -53,11 +53,11 @@ def calibrate(
     """Fit a detector's gain, offset and noise to a dark and a bright recording, and check that it is linear."""
     from dataclasses import replace
 
-    from acqplan.files import check_writable
-    from acqplan.instruments.trace import Trace
-    from acqplan.recipe import Component, check_options
-    from acqplan.traces.calibration import fit_detector
-    from acqplan.traces.reading import recording
+    from acqplan.core.files import check_writable
+    from acqplan.modalities.dmd.formats.trace import Trace
+    from acqplan.modalities.dmd.traces.calibration import fit_detector
+    from acqplan.modalities.dmd.traces.reading import recording
+    from acqplan.plan.recipe import Component, check_options
 
     check_writable(output, overwrite=overwrite)
     given = arguments.options(option)

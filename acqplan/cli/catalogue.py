@@ -9,7 +9,7 @@ import typer
 
 from acqplan.cli import console
 from acqplan.cli.arguments import examples
-from acqplan.errors import RecipeError
+from acqplan.core.errors import RecipeError
 
 if TYPE_CHECKING:
     from acqplan.reconstructors.base import Reconstructor
@@ -25,7 +25,7 @@ _MODALITY_NAMES = {"cartesian_mri": "MRI", "hadamard_dmd": "DMD"}
 
 def formats(as_json: AsJson = False) -> None:
     """List the formats: what each is for, for which plans, and what it writes and reads."""
-    from acqplan import registry
+    from acqplan.core import registry
 
     rows = [
         {
@@ -58,7 +58,7 @@ def list_kinds(
     as_json: AsJson = False,
 ) -> None:
     """List the designers, the reconstructors, the losses or the orders that a plan can be made with."""
-    from acqplan import registry
+    from acqplan.core import registry
 
     if role not in _ROLES:
         raise RecipeError(f"There is no list of {role!r}.", f"Choose one of: {', '.join(_ROLES)}.")
@@ -104,7 +104,7 @@ def _details(role: str, cls: Any) -> dict[str, Any]:
 
 
 def _trained_on(cls: type[Reconstructor]) -> str:
-    from acqplan import registry
+    from acqplan.core import registry
 
     if not cls.is_trained:
         return "nothing"
@@ -117,7 +117,7 @@ def _cost(made: Reconstructor) -> str:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from acqplan.sensing.cartesian_mri import CartesianMRI
+    from acqplan.modalities.mri.sensing import CartesianMRI
 
     if not made.is_trained:
         iterations = made.spec().get("iterations")

@@ -14,9 +14,9 @@ import numpy.typing as npt
 from PIL import Image, PngImagePlugin
 
 import acqplan
-from acqplan.exploration import Candidate, Explorer, distances
-from acqplan.files import atomic_folder
-from acqplan.image_files.write import part_of, write_image
+from acqplan.core.files import atomic_folder
+from acqplan.formats.image_files.write import part_of, write_image
+from acqplan.workflow.exploration import Candidate, Explorer, distances
 
 MARK = "choice.json"
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.text import Text
 
-from acqplan.errors import AcqplanError
+from acqplan.core.errors import AcqplanError
 
 _PLAIN_WIDTH = 140
 _PLAIN_LINES = 10  # of something with steps, where there is no terminal

@@ -10,11 +10,11 @@ import typer
 
 from acqplan.cli import console
 from acqplan.cli.arguments import examples
-from acqplan.errors import OutputError, RecipeError
+from acqplan.core.errors import OutputError, RecipeError
 
 if TYPE_CHECKING:
-    from acqplan.demonstration import Demonstration
-    from acqplan.training import Progress
+    from acqplan.learning.training import Progress
+    from acqplan.workflow.demonstration import Demonstration
 
 EXAMPLES = examples(
     "acqplan demo", "acqplan demo --only mri --minutes 2 -o demo-mri", "acqplan demo --seed 1 --no-open"
@@ -40,9 +40,9 @@ def demo(
         raise RecipeError(f"The training time is {minutes} minutes.", "Give a positive number.")
     _check_folder(output, overwrite)
     started = time.monotonic()
-    from acqplan.demonstration import SETUPS
     from acqplan.report.demo_page import demo_page, verdict
     from acqplan.report.page import write_page
+    from acqplan.workflow.demonstration import SETUPS
 
     chosen = _MODALITIES if only is None else (only,)
     shares = sum(SETUPS[modality].share for modality in chosen)
@@ -61,8 +61,8 @@ def demo(
 
 def _one(modality: str, folder: Path, minutes: float, seed: int, threads: int) -> Demonstration:
     from acqplan.cli.training_display import TrainingDisplay
-    from acqplan.demonstration import demonstrate
-    from acqplan.image_files.write import part_of, write_image
+    from acqplan.formats.image_files.write import part_of, write_image
+    from acqplan.workflow.demonstration import demonstrate
 
     stage = ""
     with TrainingDisplay(modality) as display:
@@ -96,7 +96,7 @@ def _show(demonstration: Demonstration) -> None:
 
 def _check_folder(folder: Path, overwrite: bool) -> None:
     """Raise `OutputError` unless the folder can be written and is new, empty or an earlier demonstration's."""
-    from acqplan.files import check_writable
+    from acqplan.core.files import check_writable
 
     if folder.is_dir():
         page = folder / "index.html"

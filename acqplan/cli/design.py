@@ -47,11 +47,11 @@ from acqplan.cli.design_flags import (
 )
 from acqplan.cli.design_recipe import starting_recipe, with_component, with_flags
 from acqplan.cli.interruption import StopBetweenSteps, resume_command
-from acqplan.errors import OutputError, RecipeError
+from acqplan.core.errors import OutputError, RecipeError
 
 if TYPE_CHECKING:
-    from acqplan.plan import Plan
-    from acqplan.recipe import Recipe
+    from acqplan.plan.plan import Plan
+    from acqplan.plan.recipe import Recipe
 
 app = typer.Typer(help="Learn a plan from images, or train a network for a usual pattern.", no_args_is_help=True)
 
@@ -246,7 +246,7 @@ def design_dmd(
     whole = with_component(whole, "sensing", "hadamard_dmd", scheme=scheme)
     frame_time_s = arguments.seconds(picture_time, "--picture-time")
     if detector is not None:
-        from acqplan.traces.detector import Detector
+        from acqplan.modalities.dmd.traces.detector import Detector
 
         measured = Detector.load(detector).noise_settings(frame_time_s or whole.budget.frame_time_s)
         read_noise = measured["read_noise_e"] if read_noise is None else read_noise
@@ -285,7 +285,7 @@ def _run(
     if dry_run:
         _dry_run(recipe)
         return
-    from acqplan.files import check_writable
+    from acqplan.core.files import check_writable
 
     if output is None:
         raise RecipeError("No output is named.", "Add -o FILE.acqplan, or --dry-run to see the recipe only.")
@@ -295,9 +295,9 @@ def _run(
     checkpoint = output.with_name(f"{output.name}.checkpoint")
     if checkpoint.exists() and not resume:
         console.note(f"{checkpoint} of an interrupted training will be overwritten (--resume goes on from it).")
-    from acqplan import registry
     from acqplan.cli.training_display import TrainingDisplay
-    from acqplan.training import design
+    from acqplan.core import registry
+    from acqplan.learning.training import design
 
     learns = registry.find("designers", recipe.designer.kind).is_learned
     stopping = StopBetweenSteps(checkpoint, resume_command(ctx.obj))
@@ -315,9 +315,9 @@ def _run(
 
 def _dry_run(recipe: Recipe) -> None:
     """Print the recipe with all that is decided before training; the images are read and checked."""
-    from acqplan.exposure import scheme_advice, typical_electrons
-    from acqplan.recipe import to_toml
-    from acqplan.resolve import build_designer, build_reconstructor, resolve
+    from acqplan.learning.resolve import build_designer, build_reconstructor, resolve
+    from acqplan.modalities.dmd.exposure import scheme_advice, typical_electrons
+    from acqplan.plan.recipe import to_toml
 
     with console.working("reading images"):
         problem = resolve(recipe)

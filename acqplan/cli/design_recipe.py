@@ -6,15 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from acqplan.errors import RecipeError
+from acqplan.core.errors import RecipeError
 
 if TYPE_CHECKING:
-    from acqplan.recipe import Recipe
+    from acqplan.plan.recipe import Recipe
 
 
 def starting_recipe(modality: str, file: Path | None, plan: Path | None, designer: str | None) -> Recipe:
     """The recipe in ``file``, that of ``plan`` with its pattern given, or an empty one."""
-    from acqplan.recipe import Recipe, from_toml
+    from acqplan.plan.recipe import Recipe, from_toml
 
     if plan is not None:
         if file is not None or designer is not None:
@@ -42,8 +42,8 @@ def starting_recipe(modality: str, file: Path | None, plan: Path | None, designe
 
 def _recipe_of(path: Path, modality: str) -> Recipe:
     """The recipe of a plan, with its pattern instead of a designer and with the training left open."""
-    from acqplan.plan import Plan
-    from acqplan.recipe import Component, TrainingSettings
+    from acqplan.plan.plan import Plan
+    from acqplan.plan.recipe import Component, TrainingSettings
 
     plan = Plan.load(path)
     recipe = plan.recipe
@@ -73,7 +73,7 @@ def with_flags(
     seed: int | None,
 ) -> Recipe:
     """The recipe with what the flags say; None says nothing."""
-    from acqplan.recipe import Component, with_preset
+    from acqplan.plan.recipe import Component, with_preset
 
     recipe = recipe.with_settings("images", **_given(images))
     recipe = recipe.with_settings("budget", **_given(budget))
@@ -93,7 +93,7 @@ def with_flags(
 
 def with_component(recipe: Recipe, name: str, kind: str, **options: Any) -> Recipe:
     """The recipe with some options of a component that flags stand for; others of the same kind stay."""
-    from acqplan.recipe import Component
+    from acqplan.plan.recipe import Component
 
     given = _given(options)
     if not given:

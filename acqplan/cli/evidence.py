@@ -11,12 +11,12 @@ import typer
 from acqplan.cli import console
 from acqplan.cli.arguments import examples
 from acqplan.cli.plans import Overwrite, PlanFile
-from acqplan.errors import RecipeError
+from acqplan.core.errors import RecipeError
 
 if TYPE_CHECKING:
     from acqplan.images import ImageStack
-    from acqplan.plan import Plan
-    from acqplan.report.comparison import Comparison, Measured
+    from acqplan.plan.plan import Plan
+    from acqplan.workflow.comparison import Comparison, Measured
 
 EVALUATE_EXAMPLES = examples(
     "acqplan evaluate brain.acqplan --images more-scans/ --json result.json",
@@ -49,9 +49,9 @@ def evaluate(
     overwrite: Overwrite = False,
 ) -> None:
     """Measure PSNR, SSIM and NRMSE of a plan on images that it hasn't seen."""
-    from acqplan.plan import Plan
+    from acqplan.plan.plan import Plan
     from acqplan.report import facts
-    from acqplan.report.comparison import evaluation_warnings, measure_plan
+    from acqplan.workflow.comparison import evaluation_warnings, measure_plan
 
     _check_json(json_file, overwrite)
     loaded = Plan.load(plan)
@@ -83,9 +83,9 @@ def compare(
     overwrite: Overwrite = False,
 ) -> None:
     """Compare plans on the same images with the same noise; differences are to the first plan."""
-    from acqplan.files import check_writable
-    from acqplan.plan import Plan
-    from acqplan.report.comparison import compare_plans, comparison_table
+    from acqplan.core.files import check_writable
+    from acqplan.plan.plan import Plan
+    from acqplan.workflow.comparison import compare_plans, comparison_table
 
     if len(plans) < 2:
         raise RecipeError("One plan can't be compared.", "Name two plans or more, or use acqplan evaluate.")
@@ -191,7 +191,7 @@ def _show(comparison: Comparison) -> None:
 
 def _check_json(target: str | None, overwrite: bool) -> None:
     """Raise `OutputError` if ``target`` can't be written; an earlier result of acqplan may be replaced."""
-    from acqplan.files import check_writable
+    from acqplan.core.files import check_writable
 
     if target is not None and target != "-":
         check_writable(Path(target), overwrite=overwrite or _is_result(Path(target)))
@@ -206,7 +206,7 @@ def _is_result(path: Path) -> bool:
 
 
 def _write_json(table: dict[str, Any], target: str | None, overwrite: bool) -> None:
-    from acqplan.files import atomic_file
+    from acqplan.core.files import atomic_file
     from acqplan.report.facts import json_ready
 
     if target is None:

@@ -11,13 +11,13 @@ import typer
 from acqplan.cli import arguments, console
 from acqplan.cli.arguments import DetectorFile, ReadOptions, examples
 from acqplan.cli.plans import Overwrite, PlanFile
-from acqplan.errors import AcquisitionError, RecipeError
+from acqplan.core.errors import AcquisitionError, RecipeError
 
 if TYPE_CHECKING:
-    from acqplan.acquisition import Acquisition, Scan
-    from acqplan.exploration import Choice, Explorer
-    from acqplan.noise.base import NoiseModel
-    from acqplan.plan import Plan
+    from acqplan.plan.plan import Plan
+    from acqplan.sensing.acquisition import Acquisition, Scan
+    from acqplan.sensing.noise import NoiseModel
+    from acqplan.workflow.exploration import Choice, Explorer
 
 EXAMPLES = examples(
     "acqplan explore hyper.acqplan acquired.h5 --count 6 -o choice/",
@@ -61,11 +61,11 @@ def explore(
     if output is None and not serve:
         raise RecipeError("Nothing to do: no output is named.", "Add -o DIR, or --serve for the page.")
     from acqplan.cli.choice import Kept, write_choice
-    from acqplan.exploration import Explorer, choose
-    from acqplan.files import check_writable
-    from acqplan.image_files.write import suffix_of
-    from acqplan.instruments.lookup import for_acquired
-    from acqplan.plan import Plan
+    from acqplan.core.files import check_writable
+    from acqplan.formats.image_files.write import suffix_of
+    from acqplan.formats.lookup import for_acquired
+    from acqplan.plan.plan import Plan
+    from acqplan.workflow.exploration import Explorer, choose
 
     if suffix is not None:
         suffix = suffix_of(Path(f"image{suffix if suffix.startswith('.') else '.' + suffix}"))

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from acqplan.cli import console
-from acqplan.errors import AcqplanError, RecipeError
-from acqplan.exploration import Explorer
+from acqplan.core.errors import AcqplanError, RecipeError
+from acqplan.workflow.exploration import Explorer
 
 _WHITE = 65535
 _HEADROOM = 1.1  # of the brightest pixel that either the middle position or the zero-filled image has

@@ -12,8 +12,8 @@ from nicegui import events, run, ui
 from PIL import Image
 
 from acqplan.cli.choice import Kept, write_choice
-from acqplan.errors import AcqplanError
-from acqplan.exploration import Candidate, Choice, Explorer, choose
+from acqplan.core.errors import AcqplanError
+from acqplan.workflow.exploration import Candidate, Choice, Explorer, choose
 
 if TYPE_CHECKING:
     from acqplan.cli.explore_page import Pixels

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from acqplan.errors import ImageError, RecipeError
+from acqplan.core.errors import ImageError, RecipeError
 from acqplan.images import ImageRecord, ImageStack, load_stacks
 from acqplan.images.resample import binning_of, tile_corners
-from acqplan.plan import Plan
-from acqplan.recipe import Recipe
-from acqplan.resolve import evaluation_images
+from acqplan.learning.resolve import evaluation_images
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import Recipe
 
 
 def one_image(plan: Plan, path: str, slice_number: int | None, tile: tuple[int, int] | None) -> tuple[ImageRecord, str]:

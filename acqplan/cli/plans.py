@@ -13,8 +13,8 @@ from acqplan.cli import arguments, console
 from acqplan.cli.arguments import examples
 
 if TYPE_CHECKING:
-    from acqplan.instruments.base import Instrument
-    from acqplan.plan import Plan
+    from acqplan.formats.base import Instrument
+    from acqplan.plan.plan import Plan
 
 SHOW_EXAMPLES = examples(
     "acqplan show brain.acqplan",
@@ -44,9 +44,9 @@ def show(
     overwrite: Overwrite = False,
 ) -> None:
     """Show a plan: its pattern, everything that decided it, and its evidence."""
-    from acqplan.files import check_writable
-    from acqplan.plan import Plan
-    from acqplan.recipe import to_toml
+    from acqplan.core.files import check_writable
+    from acqplan.plan.plan import Plan
+    from acqplan.plan.recipe import to_toml
     from acqplan.report import facts
 
     for path in (html, png):
@@ -66,7 +66,7 @@ def show(
         write_page(plan_page(loaded), html, overwrite=overwrite)
         console.note(f"Written: {html}")
     if png is not None:
-        from acqplan.files import atomic_file
+        from acqplan.core.files import atomic_file
         from acqplan.report import figures
 
         with atomic_file(png, overwrite=overwrite) as temporary:
@@ -104,9 +104,9 @@ def export(
     overwrite: Overwrite = False,
 ) -> None:
     """Write a plan's pattern as the files that an instrument loads; read back and compared before they appear."""
-    from acqplan.files import check_writable
-    from acqplan.instruments import base
-    from acqplan.plan import Plan
+    from acqplan.core.files import check_writable
+    from acqplan.formats import base
+    from acqplan.plan.plan import Plan
 
     check_writable(output, overwrite=overwrite)
     given: dict[str, Any] = arguments.options(option)
@@ -130,9 +130,9 @@ def export(
 
 def make_instrument(kind: str, settings: dict[str, Any]) -> Instrument:
     """The format ``kind`` with these settings; `AcqplanError` if it doesn't know one of them."""
-    from acqplan import registry
-    from acqplan.errors import RecipeError
-    from acqplan.recipe import Component, check_options
+    from acqplan.core import registry
+    from acqplan.core.errors import RecipeError
+    from acqplan.plan.recipe import Component, check_options
 
     check_options("instruments", Component(kind, settings))
     try:

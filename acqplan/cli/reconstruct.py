@@ -12,8 +12,8 @@ from acqplan.cli.arguments import DetectorFile, ReadOptions, examples
 from acqplan.cli.plans import Overwrite, PlanFile
 
 if TYPE_CHECKING:
-    from acqplan.acquisition import Scan
-    from acqplan.plan import Plan
+    from acqplan.plan.plan import Plan
+    from acqplan.sensing.acquisition import Scan
 
 EXAMPLES = examples(
     "acqplan reconstruct brain.acqplan acquired.h5 -o recon.nii.gz",
@@ -79,11 +79,11 @@ def reconstruct(
     overwrite: Overwrite = False,
 ) -> None:
     """Reconstruct acquired data with the plan's network, after verifying them; one image after another."""
-    from acqplan import verification
-    from acqplan.image_files.base import Result
-    from acqplan.image_files.write import check_output, default_part, write_images
-    from acqplan.instruments.lookup import for_acquired
-    from acqplan.plan import Plan
+    from acqplan.formats.image_files.base import Result
+    from acqplan.formats.image_files.write import check_output, default_part, write_images
+    from acqplan.formats.lookup import for_acquired
+    from acqplan.plan import verification
+    from acqplan.plan.plan import Plan
 
     position = arguments.positions(knob)
     n_virtual = arguments.virtual_coils(virtual_coils)
@@ -142,7 +142,7 @@ def _images(plan: Plan, scan: Scan, part: str, **options: Any) -> Any:
     """[n, rows, columns]: that part of each image; of the rest, one image is held at a time."""
     import numpy as np
 
-    from acqplan.image_files.write import part_of
+    from acqplan.formats.image_files.write import part_of
 
     shape = (len(scan.acquisitions), *plan.sensing.image_shape)
     images = np.empty(shape, np.complex64 if part == "complex" else np.float32)

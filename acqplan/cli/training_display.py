@@ -10,7 +10,7 @@ from rich.text import Text
 from acqplan.cli.console import clock, stderr
 
 if TYPE_CHECKING:
-    from acqplan.training import Progress as TrainingProgress
+    from acqplan.learning.training import Progress as TrainingProgress
 
 _PHASES = {"joint": "pattern and network", "fine-tune": "network on the frozen pattern"}
 _PLAIN_LINES = 10  # of a training, where there is no terminal

@@ -39,9 +39,9 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List how acquired data differ from the plan; exit 2 if no reconstruction can be right."""
-    from acqplan import verification
-    from acqplan.instruments.lookup import for_acquired
-    from acqplan.plan import Plan
+    from acqplan.formats.lookup import for_acquired
+    from acqplan.plan import verification
+    from acqplan.plan.plan import Plan
 
     options = arguments.trace_options(option, detector)
     loaded = Plan.load(plan)

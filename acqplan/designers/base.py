@@ -11,11 +11,11 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from acqplan.budget import Budget
-from acqplan.errors import BudgetError
-from acqplan.pattern import Pattern
-from acqplan.seeding import numpy_generator
-from acqplan.sensing.base import SensingModel
+from acqplan.core.errors import BudgetError
+from acqplan.core.seeding import numpy_generator
+from acqplan.sensing.budget import Budget
+from acqplan.sensing.model import SensingModel
+from acqplan.sensing.pattern import Pattern
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from acqplan.core.registry import register
 from acqplan.designers.base import DesignProblem, FixedDesigner
-from acqplan.registry import register
 
 
 def _steps(problem: DesignProblem) -> npt.NDArray[np.int64]:

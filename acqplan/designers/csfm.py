@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from acqplan.core.errors import BudgetError
+from acqplan.core.registry import register
+from acqplan.core.seeding import torch_generator
 from acqplan.designers.base import Designer, DesignProblem
 from acqplan.designers.options import count_option, number_option
 from acqplan.designers.probability import LOGIT_SLOPE, apportion, initial_logits, rescale
-from acqplan.errors import BudgetError
-from acqplan.pattern import Pattern
-from acqplan.registry import register
-from acqplan.seeding import torch_generator
+from acqplan.sensing.pattern import Pattern
 
 _SMALLEST = 1e-6  # keeps the logit of a probability finite in float32
 

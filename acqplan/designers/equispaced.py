@@ -7,10 +7,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from acqplan.core.registry import register
 from acqplan.designers.base import DesignProblem, FixedDesigner
 from acqplan.designers.low_pass import lowest_first
 from acqplan.designers.options import number_option
-from acqplan.registry import register
 
 
 @register("designers", "equispaced")

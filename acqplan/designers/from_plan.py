@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from acqplan import plan_file
+from acqplan.core.errors import RecipeError
+from acqplan.core.registry import register
 from acqplan.designers.base import DesignProblem, FixedDesigner
-from acqplan.errors import RecipeError
-from acqplan.pattern import Pattern
-from acqplan.registry import register
+from acqplan.plan import file as plan_file
+from acqplan.sensing.pattern import Pattern
 
 
 @register("designers", "from-plan")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from acqplan.core.registry import register
 from acqplan.designers.base import FixedDesigner
 from acqplan.designers.low_pass import lowest_first
-from acqplan.registry import register
 
 
 @register("designers", "half-half")

@@ -10,12 +10,12 @@ import torch
 from scipy import ndimage
 from torch import nn
 
+from acqplan.core.registry import register
+from acqplan.core.seeding import numpy_generator
 from acqplan.designers.base import Designer, DesignProblem
 from acqplan.designers.blue_noise import blue_noise
 from acqplan.designers.options import count_option, number_option
-from acqplan.pattern import Pattern
-from acqplan.registry import register
-from acqplan.seeding import numpy_generator
+from acqplan.sensing.pattern import Pattern
 
 _BISECTIONS = 50
 _MEMORY = 0.97  # of what was learned about a unit, from step to step

@@ -9,12 +9,12 @@ import numpy.typing as npt
 import torch
 from scipy import ndimage
 
+from acqplan.core.errors import RecipeError
+from acqplan.core.registry import register
 from acqplan.designers.base import Designer, DesignProblem
 from acqplan.designers.options import count_option, number_option
 from acqplan.designers.repeats import allot, candidates_of, noise_variance
-from acqplan.errors import RecipeError
-from acqplan.pattern import Pattern
-from acqplan.registry import register
+from acqplan.sensing.pattern import Pattern
 
 _NEIGHBOURHOOD = 1.5  # grid positions, standard deviation: what units share of how well they are told
 _MEMORY = 0.95  # of what was seen of a unit, from one look to the next: the network learns meanwhile

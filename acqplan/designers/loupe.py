@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from acqplan.core.registry import register
+from acqplan.core.seeding import torch_generator
 from acqplan.designers.base import Designer, DesignProblem
 from acqplan.designers.options import number_option
 from acqplan.designers.probability import LOGIT_SLOPE, initial_logits, rescale
-from acqplan.pattern import Pattern
-from acqplan.registry import register
-from acqplan.seeding import torch_generator
+from acqplan.sensing.pattern import Pattern
 
 
 @register("designers", "loupe")

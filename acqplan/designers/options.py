@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from acqplan.errors import RecipeError
+from acqplan.core.errors import RecipeError
 
 
 def number_option(kind: str, name: str, value: object, *, least: float = 0.0, above: bool = False) -> float:

@@ -9,11 +9,11 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from acqplan.core.registry import register
 from acqplan.designers.base import DesignProblem, FixedDesigner
 from acqplan.designers.options import number_option
 from acqplan.designers.probability import inclusion_probabilities
 from acqplan.designers.variable_density import closeness, tuned_power
-from acqplan.registry import register
 
 _PACKING = {1: 0.75, 2: 0.7}  # points per length or square of the spacing that random packing reaches
 _SHRINK_MOST, _SHRINK_LEAST = 0.8, 0.97  # of the scale between two passes

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from acqplan.core.registry import register
 from acqplan.designers.base import DesignProblem, FixedDesigner
 from acqplan.designers.options import number_option
 from acqplan.designers.probability import draw_exactly, inclusion_probabilities
-from acqplan.registry import register
 
 # Share of the readings that the tuned power spends on a fully measured core, by dimensions of the catalogue.
 _CORE_SHARE = {1: 1 / 2, 2: 1 / 3}

@@ -7,10 +7,10 @@ from abc import abstractmethod
 import numpy as np
 import numpy.typing as npt
 
+from acqplan.core.registry import register
 from acqplan.designers.base import DesignProblem, FixedDesigner
 from acqplan.designers.options import count_option
 from acqplan.designers.repeats import allot, candidates_of, noise_variance
-from acqplan.registry import register
 
 
 class _Repeating(FixedDesigner):

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from acqplan.coils import principal_coils, virtual
-from acqplan.errors import ImageError
+from acqplan.core.errors import ImageError
 from acqplan.images import crimes, readers, samples
 from acqplan.images.stack import ImageStack, Pixels
+from acqplan.modalities.mri.coils import principal_coils, virtual
 
 SIDECAR_SUFFIXES = frozenset(
     {".json", ".txt", ".md", ".rst", ".csv", ".tsv", ".xml", ".yaml", ".yml", ".toml"}

@@ -13,15 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from acqplan.acquisition import Geometry
-from acqplan.arrays import fft_centred
-from acqplan.coils import espirit_maps, principal_coils, simulated_maps, virtual
-from acqplan.errors import ImageError
-from acqplan.images.phase import constant_phase, smooth_phase, with_phase
+from acqplan.core.errors import ImageError
+from acqplan.core.math.transforms import fft_centred
+from acqplan.core.seeding import torch_generator
 from acqplan.images.resample import How, bin_pixels, binning_of, fit, tile_corners
 from acqplan.images.split import NEARLY_EMPTY, Split
 from acqplan.images.stack import ImageStack, Pixels, moved
-from acqplan.seeding import torch_generator
+from acqplan.modalities.mri.coils import espirit_maps, principal_coils, simulated_maps, virtual
+from acqplan.modalities.mri.phase import constant_phase, smooth_phase, with_phase
+from acqplan.sensing.acquisition import Geometry
 
 SCALE_PERCENTILE = 99.9
 BACKGROUND_PERCENTILE = 1.0

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from acqplan.arrays import fft_centred, ifft_centred
-from acqplan.errors import ImageError, RecipeError
+from acqplan.core.errors import ImageError, RecipeError
+from acqplan.core.math.transforms import fft_centred, ifft_centred
 from acqplan.images.readers.base import root_sum_of_squares
 from acqplan.images.stack import ImageStack, moved
 

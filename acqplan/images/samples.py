@@ -6,7 +6,7 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
-from acqplan.errors import ImageError
+from acqplan.core.errors import ImageError
 
 PREFIX = "sample:"
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from acqplan.errors import ImageError, RecipeError
+from acqplan.core.errors import ImageError, RecipeError
+from acqplan.core.seeding import numpy_generator
 from acqplan.images.resample import binning_of
 from acqplan.images.stack import ImageStack
-from acqplan.seeding import numpy_generator
 
 GUARD_FRACTION = 0.05  # of the slices that hold anything, between two parts of one subject
 NEARLY_EMPTY = 0.05  # of the median energy: such images count as empty

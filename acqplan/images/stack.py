@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from acqplan.acquisition import Geometry
+from acqplan.sensing.acquisition import Geometry
 
 Pixels = npt.NDArray[np.complex64] | npt.NDArray[np.float32]
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from acqplan.sensing.base import SensingModel
+from acqplan.sensing.model import SensingModel
 
 
 @dataclass(frozen=True)

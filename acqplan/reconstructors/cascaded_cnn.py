@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from acqplan.errors import RecipeError
+from acqplan.core.errors import RecipeError
 from acqplan.reconstructors.base import Reconstructor, from_channels, image_scale, to_channels
 from acqplan.reconstructors.data_consistency import enforce_data, raw_of, start_penalty
-from acqplan.sensing.base import SensingModel
+from acqplan.sensing.model import SensingModel
 
 
 class ResidualCNN(nn.Module):

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from acqplan.sensing.base import SensingModel
+from acqplan.sensing.model import SensingModel
 
 _CG_ITERATIONS = 8
 

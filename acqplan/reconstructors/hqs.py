@@ -6,7 +6,9 @@ import math
 
 import torch
 
-from acqplan.errors import RecipeError
+from acqplan.core.errors import RecipeError
+from acqplan.core.math.total_variation import proximal_map, total_variation
+from acqplan.core.registry import register
 from acqplan.reconstructors.base import Reconstructor, image_scale
 from acqplan.reconstructors.objective import (
     Progress,
@@ -19,9 +21,7 @@ from acqplan.reconstructors.objective import (
     shrink_details,
     synthesise,
 )
-from acqplan.registry import register
-from acqplan.sensing.base import SensingModel
-from acqplan.total_variation import proximal_map, total_variation
+from acqplan.sensing.model import SensingModel
 
 _THRESHOLD = 0.05  # of the image's root mean square: what the z-steps shrink by
 _RELAXATION = 1.7  # between 1 and 2; Boyd 2011, section 3.4.3

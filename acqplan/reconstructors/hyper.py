@@ -11,12 +11,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from acqplan.errors import RecipeError
+from acqplan.core.errors import RecipeError
+from acqplan.core.registry import register
 from acqplan.reconstructors.base import KnobReconstructor, Preset, from_channels, image_scale, to_channels
 from acqplan.reconstructors.cascaded_cnn import ResidualCNN, check_sizes
 from acqplan.reconstructors.data_consistency import enforce_data, raw_of, start_penalty
-from acqplan.registry import register
-from acqplan.sensing.base import SensingModel
+from acqplan.sensing.model import SensingModel
 
 _CONDITIONINGS = ("film", "weights")
 _SAMPLINGS = ("uniform", "data-driven")

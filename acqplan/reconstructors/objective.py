@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import torch
 
-from acqplan.errors import RecipeError
+from acqplan.core.errors import RecipeError
+from acqplan.core.math.wavelets import inverse_wavelet_transform, wavelet_transform
 from acqplan.reconstructors.base import pad
 from acqplan.reconstructors.data_consistency import conjugate_gradient, enforce_data
-from acqplan.sensing.base import SensingModel
-from acqplan.wavelets import inverse_wavelet_transform, wavelet_transform
+from acqplan.sensing.model import SensingModel
 
 _CG_ITERATIONS = 6
 _ROUNDING = 1e-6  # of float32: of iterates that differ by less the last is the best

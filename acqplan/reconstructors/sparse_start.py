@@ -7,7 +7,7 @@ import math
 import torch
 
 from acqplan.reconstructors.base import image_scale, pad
-from acqplan.sensing.base import SensingModel
+from acqplan.sensing.model import SensingModel
 
 _LEVELS = 2
 _BLOCK = 2**_LEVELS

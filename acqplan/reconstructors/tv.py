@@ -6,12 +6,12 @@ import math
 
 import torch
 
-from acqplan.errors import RecipeError
+from acqplan.core.errors import RecipeError
+from acqplan.core.math.total_variation import divergence, gradient, magnitude, total_variation
+from acqplan.core.registry import register
 from acqplan.reconstructors.base import Reconstructor, image_scale
 from acqplan.reconstructors.objective import Progress, Solution, data_step, misfit
-from acqplan.registry import register
-from acqplan.sensing.base import SensingModel
-from acqplan.total_variation import divergence, gradient, magnitude, total_variation
+from acqplan.sensing.model import SensingModel
 
 _NORM_SQUARED = 8.0  # upper bound of ‖gradient‖²
 _PRIMAL_REACH = 0.04  # of the image's root mean square: how far pixels move while the dual crosses its ball

@@ -6,10 +6,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from acqplan.errors import RecipeError
+from acqplan.core.errors import RecipeError
+from acqplan.core.registry import register
 from acqplan.reconstructors.base import Reconstructor, from_channels, image_scale, to_channels
-from acqplan.registry import register
-from acqplan.sensing.base import SensingModel
+from acqplan.sensing.model import SensingModel
 
 
 def _pair(inputs: int, outputs: int) -> nn.Sequential:

@@ -6,12 +6,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from acqplan.errors import RecipeError
+from acqplan.core.errors import RecipeError
+from acqplan.core.registry import register
 from acqplan.reconstructors.base import Reconstructor, from_channels, image_scale, to_channels
 from acqplan.reconstructors.data_consistency import enforce_data, raw_of, start_penalty
 from acqplan.reconstructors.sparse_start import sparse_start
-from acqplan.registry import register
-from acqplan.sensing.base import SensingModel
+from acqplan.sensing.model import SensingModel
 
 _BLOCK = 2  # pixels are gathered 2 × 2 into channels: four times fewer positions, twice the reach
 _DETAIL_WINDOW = 5  # pixels; what a local mean doesn't explain is shown to the network on its own

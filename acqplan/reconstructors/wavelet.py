@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import torch
 
-from acqplan.errors import RecipeError
+from acqplan.core.errors import RecipeError
+from acqplan.core.math.wavelets import inverse_wavelet_transform, wavelet_transform
+from acqplan.core.registry import register
 from acqplan.reconstructors.base import Reconstructor, image_scale, pad
 from acqplan.reconstructors.objective import (
     Progress,
@@ -18,9 +20,7 @@ from acqplan.reconstructors.objective import (
     misfit,
     shrink_details,
 )
-from acqplan.registry import register
-from acqplan.sensing.base import SensingModel
-from acqplan.wavelets import inverse_wavelet_transform, wavelet_transform
+from acqplan.sensing.model import SensingModel
 
 
 @register("reconstructors", "wavelet")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from acqplan.core.registry import register
 from acqplan.reconstructors.base import Reconstructor
-from acqplan.registry import register
-from acqplan.sensing.base import SensingModel
+from acqplan.sensing.model import SensingModel
 
 
 @register("reconstructors", "zero-filled")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from acqplan.report import page
-from acqplan.report.comparison import Comparison, Difference, Measured, budget_text
 from acqplan.report.figures import error_colours, error_gain, grey, pattern_colours
 from acqplan.report.plan_page import COLUMNS, LARGER_IS_BETTER, cells, numbers
+from acqplan.workflow.comparison import Comparison, Difference, Measured, budget_text
 
 
 def comparison_page(comparison: Comparison) -> str:

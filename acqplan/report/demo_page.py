@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from acqplan.demonstration import Contestant, Demonstration
 from acqplan.report import facts, page
 from acqplan.report.figures import error_colours, error_gain, grey, pattern_colours
 from acqplan.report.plan_page import COLUMNS, HELD_OUT, LARGER_IS_BETTER, cells, numbers
+from acqplan.workflow.demonstration import Contestant, Demonstration
 
 _FLOORS = ("low-pass", "low-sequency")
 _INTRODUCTION = (

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from acqplan.exposure import exposure
-from acqplan.noise.base import NoiseModel
-from acqplan.plan import Plan
-from acqplan.recipe import Component
+from acqplan.modalities.dmd.exposure import exposure
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import Component
+from acqplan.sensing.noise import NoiseModel
 
 METRIC_NAMES = {"psnr_db": "PSNR / dB", "ssim": "SSIM", "nrmse": "NRMSE"}
 _FIRST_UNITS = 6

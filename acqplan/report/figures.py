@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from acqplan.plan import Plan
+from acqplan.plan.plan import Plan
 
 Floats = npt.NDArray[np.floating]
 Colours = npt.NDArray[np.uint8]

@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 
 import acqplan
-from acqplan.files import atomic_file
+from acqplan.core.files import atomic_file
 from acqplan.report.figures import Colours, data_uri, error_scale, order_scale, png
 
 _PAGE = Template("""<!doctype html>

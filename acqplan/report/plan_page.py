@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from acqplan.plan import Plan
-from acqplan.recipe import to_toml
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import to_toml
 from acqplan.report import facts, page
 from acqplan.report.figures import order_colours, pattern_colours
 

@@ -5,7 +5,7 @@ import importlib.util
 import numpy as np
 import pytest
 
-from acqplan.plan import Plan
+from acqplan.plan.plan import Plan
 
 with_sigpy = pytest.mark.skipif(importlib.util.find_spec("sigpy") is None, reason="needs sigpy")
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from acqplan import demonstration
 from acqplan.cli.demo import _check_folder
-from acqplan.plan import Plan
+from acqplan.plan.plan import Plan
+from acqplan.workflow import demonstration
 
 
 @pytest.fixture

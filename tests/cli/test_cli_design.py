@@ -6,8 +6,8 @@ import signal
 import pytest
 
 from acqplan.cli.training_display import TrainingDisplay
-from acqplan.plan import Plan
-from acqplan.recipe import from_toml
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import from_toml
 
 MRI = ("--size", "16x16", "--budget", "4x", "--threads", 1)
 
@@ -79,7 +79,7 @@ def test_a_budget_in_time(run, scans, tmp_path):
 
 
 def test_a_dry_run_writes_and_trains_nothing(run, scans, tmp_path, monkeypatch):
-    monkeypatch.setattr("acqplan.training.design", lambda *a, **k: pytest.fail("trained"))
+    monkeypatch.setattr("acqplan.learning.training.design", lambda *a, **k: pytest.fail("trained"))
     outcome = run("design", "mri", "--images", scans, *MRI, "--dry-run", "-o", tmp_path / "a.acqplan")
     assert outcome.code == 0
     assert list(tmp_path.iterdir()) == []
@@ -129,7 +129,7 @@ def test_an_interruption_before_the_first_step_leaves_nothing(run, scans, tmp_pa
     def read(recipe):
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("acqplan.training.resolve", read)
+    monkeypatch.setattr("acqplan.learning.training.resolve", read)
     outcome = run("design", "mri", "--images", scans, *MRI, "-o", tmp_path / "a.acqplan")
     assert outcome.code == 130
     assert "nothing was written" in outcome.err

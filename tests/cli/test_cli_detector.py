@@ -7,7 +7,7 @@ import pytest
 import scipy.io
 import tifffile
 
-from acqplan.traces.detector import Detector
+from acqplan.modalities.dmd.traces.detector import Detector
 
 TRUE = Detector(gain_adu_per_e=2.5, offset_adu=100, read_noise_e=4, adc_bits=16)
 LEVELS = (400, 1600, 3200, 6400)

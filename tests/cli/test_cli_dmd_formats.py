@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from acqplan.plan import Plan
+from acqplan.plan.plan import Plan
 
 FORMATS = {
     "dmd-tiff": ("frames.tif",),

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from acqplan.plan import Plan
-from acqplan.recipe import from_toml
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import from_toml
 
 DMD = ("--size", "16x16", "--photons", 500, "--threads", 1)
 QUICK = ("--reconstructor", "zero-filled", "--steps", 1)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from cli_images import SLICES
 
-from acqplan.plan import Plan
-from acqplan.report.comparison import bootstrap_interval
+from acqplan.plan.plan import Plan
+from acqplan.workflow.comparison import bootstrap_interval
 
 
 def test_evaluate_gives_every_number(run, points, more_scans, tmp_path):

@@ -16,7 +16,7 @@ import pytest
 
 pytest.importorskip("nicegui")
 from acqplan.cli.explore_page import is_loopback, knob_of
-from acqplan.errors import RecipeError
+from acqplan.core.errors import RecipeError
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")

@@ -10,11 +10,11 @@ import pytest
 import tifffile
 from PIL import Image
 
-from acqplan.acquisition import Acquisition
-from acqplan.hdf5 import text_of
-from acqplan.pattern import Pattern
-from acqplan.plan import Plan
+from acqplan.core.hdf5 import text_of
+from acqplan.plan.plan import Plan
 from acqplan.reconstructors.zero_filled import ZeroFilled
+from acqplan.sensing.acquisition import Acquisition
+from acqplan.sensing.pattern import Pattern
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import tomllib
 import numpy as np
 import pytest
 
-from acqplan.plan import Plan
+from acqplan.plan.plan import Plan
 
 STEPS = ("--steps", "2", "--threads", "1")
 

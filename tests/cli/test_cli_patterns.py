@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from acqplan.plan import Plan
-from acqplan.recipe import from_toml
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import from_toml
 
 FIXED = ("--size", "16x16", "--designer", "uniform", "--reconstructor", "zero-filled", "--steps", 1, "--threads", 1)
 

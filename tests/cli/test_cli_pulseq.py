@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from acqplan.plan import Plan
+from acqplan.plan.plan import Plan
 
 pytest.importorskip("pypulseq")
 

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("ismrmrd")
 from ismrmrd_files import acquisition, header, oversampled, write
 
-from acqplan.plan import Plan
+from acqplan.plan.plan import Plan
 
 PLACE = {"read_dir": (1, 0, 0), "phase_dir": (0, 1, 0), "slice_dir": (0, 0, 1)}
 

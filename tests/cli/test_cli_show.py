@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from acqplan.cli.pattern_picture import picture
-from acqplan.plan import Plan
-from acqplan.recipe import from_toml
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import from_toml
 from acqplan.report.figures import error_gain, pattern_colours, png
 
 

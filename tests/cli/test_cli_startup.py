@@ -56,6 +56,6 @@ def test_a_bug_keeps_its_traceback(run, monkeypatch):
     def broken(role):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("acqplan.registry.kinds", broken)
+    monkeypatch.setattr("acqplan.core.registry.kinds", broken)
     with pytest.raises(ZeroDivisionError):
         run("formats")

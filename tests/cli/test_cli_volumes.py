@@ -12,13 +12,13 @@ import torch
 from cli_images import blobs
 from nibabel.eulerangles import euler2mat
 
-from acqplan.acquisition import Geometry
-from acqplan.arrays import fft_centred
 from acqplan.cli import main
-from acqplan.coils import simulated_maps
-from acqplan.plan import Plan
-from acqplan.raw import ismrmrd_writer
-from acqplan.raw.scan import RawScan
+from acqplan.core.math.transforms import fft_centred
+from acqplan.modalities.mri.coils import simulated_maps
+from acqplan.modalities.mri.raw import ismrmrd_writer
+from acqplan.modalities.mri.raw.scan import RawScan
+from acqplan.plan.plan import Plan
+from acqplan.sensing.acquisition import Geometry
 
 SHAPE = (24, 20, 5)  # of the file
 LPS_OF_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])

@@ -12,17 +12,17 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from acqplan import registry
-from acqplan.budget import Budget
-from acqplan.constraints import SIDES, constraints_of, has_conjugates
+from acqplan.core import registry
+from acqplan.core.errors import BudgetError
+from acqplan.core.seeding import numpy_generator
 from acqplan.designers.base import Designer, DesignProblem
-from acqplan.errors import BudgetError
-from acqplan.pattern import Pattern
-from acqplan.recipe import PatternSettings, option_names
-from acqplan.seeding import numpy_generator
-from acqplan.sensing.base import SensingModel
-from acqplan.sensing.cartesian_mri import CartesianMRI
-from acqplan.sensing.hadamard_dmd import HadamardDMD
+from acqplan.modalities.dmd.sensing import HadamardDMD
+from acqplan.modalities.mri.constraints import SIDES, constraints_of, has_conjugates
+from acqplan.modalities.mri.sensing import CartesianMRI
+from acqplan.plan.recipe import PatternSettings, option_names
+from acqplan.sensing.budget import Budget
+from acqplan.sensing.model import SensingModel
+from acqplan.sensing.pattern import Pattern
 
 KINDS = [kind for kind in registry.kinds("designers") if kind != "from-plan"]  # which takes the pattern of a file
 PER_KIND = max(150, -(-1000 // len(KINDS)))

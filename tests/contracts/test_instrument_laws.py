@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 import torch
 
-from acqplan.acquisition import Acquisition
-from acqplan.budget import Budget
-from acqplan.errors import AcqplanError, AcquisitionError, InstrumentError, OutputError, PatternMismatch
-from acqplan.instruments.base import MANIFEST, Instrument, export, save_acquired
-from acqplan.instruments.lookup import for_acquired
-from acqplan.measurement import coefficients_of
-from acqplan.pattern import Pattern
-from acqplan.plan import Plan
-from acqplan.recipe import Recipe
-from acqplan.registry import find, kinds
-from acqplan.sensing.base import SensingModel
+from acqplan.core.errors import AcqplanError, AcquisitionError, InstrumentError, OutputError, PatternMismatch
+from acqplan.core.registry import find, kinds
+from acqplan.formats.base import MANIFEST, Instrument, export, save_acquired
+from acqplan.formats.lookup import for_acquired
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import Recipe
+from acqplan.sensing.acquisition import Acquisition
+from acqplan.sensing.budget import Budget
+from acqplan.sensing.measurement import coefficients_of
+from acqplan.sensing.model import SensingModel
+from acqplan.sensing.pattern import Pattern
 
 SENSING: dict[str, tuple[str, dict[str, Any]]] = {
     "lines": ("cartesian_mri", {"image_shape": (12, 10), "encoding": "lines"}),

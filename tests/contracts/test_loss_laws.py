@@ -6,9 +6,9 @@ import pytest
 import torch
 from test_reconstructor_laws import EVERYWHERE, make_counts, make_images, make_sensing
 
-from acqplan.losses.base import Loss, Target
-from acqplan.measurement import measured
-from acqplan.registry import find, kinds
+from acqplan.core.registry import find, kinds
+from acqplan.reconstructors.losses.base import Loss, Target
+from acqplan.sensing.measurement import measured
 
 EVERY_LOSS = pytest.mark.parametrize("kind", kinds("losses"))
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from acqplan import registry
-from acqplan.orders.base import IntArray, Order
-from acqplan.recipe import PatternSettings, option_names
-from acqplan.seeding import numpy_generator
-from acqplan.sensing.base import SensingModel
-from acqplan.sensing.cartesian_mri import CartesianMRI
-from acqplan.sensing.hadamard_dmd import HadamardDMD
+from acqplan.core import registry
+from acqplan.core.seeding import numpy_generator
+from acqplan.designers.orders.base import IntArray, Order
+from acqplan.modalities.dmd.sensing import HadamardDMD
+from acqplan.modalities.mri.sensing import CartesianMRI
+from acqplan.plan.recipe import PatternSettings, option_names
+from acqplan.sensing.model import SensingModel
 
 KINDS = list(registry.kinds("orders"))
 CATALOGUES: dict[str, list[SensingModel]] = {

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from acqplan.measurement import measured
+from acqplan.core.registry import find, kinds
 from acqplan.reconstructors.base import Reconstructor
-from acqplan.registry import find, kinds
-from acqplan.sensing.base import SensingModel
+from acqplan.sensing.measurement import measured
+from acqplan.sensing.model import SensingModel
 
 _BATCH = 3
 

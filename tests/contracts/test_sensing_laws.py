@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from acqplan import registry
-from acqplan.acquisition import Acquisition
-from acqplan.errors import AcquisitionError, RecipeError
-from acqplan.sensing.base import SensingModel
-from acqplan.sensing.cartesian_mri import CartesianMRI
-from acqplan.sensing.hadamard_dmd import HadamardDMD
+from acqplan.core import registry
+from acqplan.core.errors import AcquisitionError, RecipeError
+from acqplan.modalities.dmd.sensing import HadamardDMD
+from acqplan.modalities.mri.sensing import CartesianMRI
+from acqplan.sensing.acquisition import Acquisition
+from acqplan.sensing.model import SensingModel
 
 TOLERANCE = 1e-5  # relative, in float32
 

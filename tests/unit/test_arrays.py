@@ -8,7 +8,7 @@ import pytest
 import scipy.linalg
 import torch
 
-from acqplan.arrays import (
+from acqplan.core.math.transforms import (
     fft_centred,
     ifft_centred,
     is_power_of_two,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acqplan.budget import Budget, Light, parse_budget
-from acqplan.errors import BudgetError
+from acqplan.core.errors import BudgetError
+from acqplan.sensing.budget import Budget, Light, parse_budget
 
 
 @pytest.mark.parametrize(

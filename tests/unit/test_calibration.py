@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from acqplan.errors import AcquisitionError, RecipeError
-from acqplan.traces.calibration import fit_detector
-from acqplan.traces.detector import Detector
+from acqplan.core.errors import AcquisitionError, RecipeError
+from acqplan.modalities.dmd.traces.calibration import fit_detector
+from acqplan.modalities.dmd.traces.detector import Detector
 
 TRUE = Detector(gain_adu_per_e=2.5, offset_adu=100, read_noise_e=4, adc_bits=16)
 LEVELS = (400, 1600, 3200, 6400, 12800)

@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from acqplan import checkpoint
-from acqplan.errors import PlanFileError
+from acqplan.core.errors import PlanFileError
+from acqplan.learning import checkpoint
 
 
 def equal(a: Any, b: Any) -> bool:

@@ -13,18 +13,18 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from acqplan.errors import RecipeError
-from acqplan.measurement import measured
+from acqplan.core.errors import RecipeError
+from acqplan.core.math.total_variation import divergence, gradient, magnitude, proximal_map, total_variation
+from acqplan.core.registry import find
+from acqplan.modalities.dmd.sensing import HadamardDMD
+from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.reconstructors.base import image_scale
 from acqplan.reconstructors.hqs import HQS
 from acqplan.reconstructors.objective import analyse, check_levels, detail_norm, misfit, shrink_details, synthesise
 from acqplan.reconstructors.tv import TV
 from acqplan.reconstructors.wavelet import Wavelet
-from acqplan.registry import find
-from acqplan.sensing.base import SensingModel
-from acqplan.sensing.cartesian_mri import CartesianMRI
-from acqplan.sensing.hadamard_dmd import HadamardDMD
-from acqplan.total_variation import divergence, gradient, magnitude, proximal_map, total_variation
+from acqplan.sensing.measurement import measured
+from acqplan.sensing.model import SensingModel
 
 Array = npt.NDArray[Any]
 needs_bart = pytest.mark.skipif(shutil.which("bart") is None, reason="BART isn't installed")

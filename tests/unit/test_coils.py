@@ -18,14 +18,21 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from acqplan.acquisition import Acquisition, Scan
-from acqplan.arrays import fft_centred
-from acqplan.coils import calibrated, calibrated_scan, espirit_maps, principal_coils, simulated_maps, virtual
-from acqplan.coils.calibration import calibration_data
-from acqplan.errors import AcquisitionError, RecipeError
-from acqplan.pattern import Pattern
-from acqplan.seeding import torch_generator
-from acqplan.sensing.cartesian_mri import CartesianMRI
+from acqplan.core.errors import AcquisitionError, RecipeError
+from acqplan.core.math.transforms import fft_centred
+from acqplan.core.seeding import torch_generator
+from acqplan.modalities.mri.coils import (
+    calibrated,
+    calibrated_scan,
+    espirit_maps,
+    principal_coils,
+    simulated_maps,
+    virtual,
+)
+from acqplan.modalities.mri.coils.calibration import calibration_data
+from acqplan.modalities.mri.sensing import CartesianMRI
+from acqplan.sensing.acquisition import Acquisition, Scan
+from acqplan.sensing.pattern import Pattern
 
 SHAPE = (48, 40)
 N_COILS = 4

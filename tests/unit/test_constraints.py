@@ -10,12 +10,16 @@ import h5py
 import numpy as np
 import pytest
 
-from acqplan.budget import Budget, parse_budget
-from acqplan.constraints import Constraints, conjugate_units, constraints_of, has_conjugates
+from acqplan.core.errors import AcqplanError, BudgetError, RecipeError
+from acqplan.core.seeding import numpy_generator
 from acqplan.designers.base import DesignProblem
 from acqplan.designers.uniform import Uniform
-from acqplan.errors import AcqplanError, BudgetError, RecipeError
-from acqplan.recipe import (
+from acqplan.learning.resolve import resolve
+from acqplan.learning.training import design
+from acqplan.modalities.dmd.sensing import HadamardDMD
+from acqplan.modalities.mri.constraints import Constraints, conjugate_units, constraints_of, has_conjugates
+from acqplan.modalities.mri.sensing import CartesianMRI
+from acqplan.plan.recipe import (
     BudgetSettings,
     Component,
     ImageSettings,
@@ -25,12 +29,8 @@ from acqplan.recipe import (
     from_toml,
     to_toml,
 )
-from acqplan.resolve import resolve
-from acqplan.seeding import numpy_generator
-from acqplan.sensing.cartesian_mri import CartesianMRI
-from acqplan.sensing.hadamard_dmd import HadamardDMD
-from acqplan.training import design
-from acqplan.unit_list import parse_units, units_text
+from acqplan.sensing.budget import Budget, parse_budget
+from acqplan.sensing.unit_list import parse_units, units_text
 
 LINES, POINTS, HADAMARD = CartesianMRI((16, 4), "lines"), CartesianMRI((16, 12), "points"), HadamardDMD((8, 16))
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from scipy.spatial import cKDTree
 
-from acqplan import registry
-from acqplan.budget import Budget
+from acqplan.core import registry
+from acqplan.core.errors import RecipeError
 from acqplan.designers.base import Designer, DesignProblem, FixedDesigner
 from acqplan.designers.csfm import Csfm
 from acqplan.designers.equispaced import best_shear
@@ -20,10 +20,10 @@ from acqplan.designers.loupe import Loupe
 from acqplan.designers.poisson_disc import PoissonDisc, discs, stretches, throw_darts
 from acqplan.designers.probability import apportion, draw_exactly, inclusion_probabilities, initial_logits, rescale
 from acqplan.designers.variable_density import VariableDensity, closeness, tuned_power
-from acqplan.errors import RecipeError
-from acqplan.sensing.base import SensingModel
-from acqplan.sensing.cartesian_mri import CartesianMRI
-from acqplan.sensing.hadamard_dmd import HadamardDMD
+from acqplan.modalities.dmd.sensing import HadamardDMD
+from acqplan.modalities.mri.sensing import CartesianMRI
+from acqplan.sensing.budget import Budget
+from acqplan.sensing.model import SensingModel
 
 LINES, POINTS, HADAMARD = CartesianMRI((64, 8), "lines"), CartesianMRI((32, 48), "points"), HadamardDMD((16, 32))
 MODELS = pytest.mark.parametrize("sensing", [LINES, POINTS, HADAMARD], ids=["lines", "points", "hadamard"])

@@ -8,15 +8,15 @@ import pytest
 import torch
 from scipy.linalg import hadamard
 
-from acqplan.acquisition import Acquisition
-from acqplan.errors import AcquisitionError, RecipeError
-from acqplan.measurement import coefficients_of, measure
-from acqplan.noise.poisson import PoissonGaussian
-from acqplan.pattern import Pattern
+from acqplan.core.errors import AcquisitionError, RecipeError
+from acqplan.modalities.dmd.display_schemes import SCHEMES, best_reference_repeats
+from acqplan.modalities.dmd.noise import PoissonGaussian
+from acqplan.modalities.dmd.scheme_choice import pixel_variance, recommend_scheme
+from acqplan.modalities.dmd.sensing import HadamardDMD
 from acqplan.reconstructors.unrolled import Unrolled
-from acqplan.sensing.display_schemes import SCHEMES, best_reference_repeats
-from acqplan.sensing.hadamard_dmd import HadamardDMD
-from acqplan.sensing.scheme_choice import pixel_variance, recommend_scheme
+from acqplan.sensing.acquisition import Acquisition
+from acqplan.sensing.measurement import coefficients_of, measure
+from acqplan.sensing.pattern import Pattern
 
 ROWS, COLUMNS = 4, 8
 N = ROWS * COLUMNS

@@ -12,19 +12,19 @@ import pytest
 import tifffile
 import torch
 
-from acqplan.budget import Budget
-from acqplan.errors import InstrumentError
-from acqplan.instruments.base import export
-from acqplan.instruments.dmd_devices import DEVICES, alp_frames, alp_row_bytes, find_device
-from acqplan.instruments.dmd_frames import Placement, unpacked
-from acqplan.instruments.dmd_tiff import DmdTiff
-from acqplan.instruments.numpy_files import NumpyFiles
-from acqplan.noise.poisson import PoissonGaussian
-from acqplan.pattern import Pattern
-from acqplan.plan import Plan
-from acqplan.recipe import Recipe
+from acqplan.core.errors import InstrumentError
+from acqplan.formats.base import export
+from acqplan.formats.numpy_files import NumpyFiles
+from acqplan.modalities.dmd.formats.dmd_devices import DEVICES, alp_frames, alp_row_bytes, find_device
+from acqplan.modalities.dmd.formats.dmd_frames import Placement, unpacked
+from acqplan.modalities.dmd.formats.dmd_tiff import DmdTiff
+from acqplan.modalities.dmd.noise import PoissonGaussian
+from acqplan.modalities.dmd.sensing import HadamardDMD
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import Recipe
 from acqplan.reconstructors.zero_filled import ZeroFilled
-from acqplan.sensing.hadamard_dmd import HadamardDMD
+from acqplan.sensing.budget import Budget
+from acqplan.sensing.pattern import Pattern
 
 ORDER = [7, 0, 31, 7, 12, 0]
 

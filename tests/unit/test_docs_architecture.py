@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acqplan import registry
-from acqplan.errors import PlanFileError
-from acqplan.plan import Plan
+from acqplan.core import registry
+from acqplan.core.errors import PlanFileError
+from acqplan.plan.plan import Plan
 
 PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
 
@@ -23,8 +23,8 @@ import sys
 import numpy as np
 import acqplan
 from acqplan.cli import main
-from acqplan.measurement import coefficients_of
-from acqplan.recipe import BudgetSettings, Component, ImageSettings, TrainingSettings
+from acqplan.sensing.measurement import coefficients_of
+from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, TrainingSettings
 
 recipe = acqplan.Recipe(
     "mri",

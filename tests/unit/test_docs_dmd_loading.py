@@ -13,16 +13,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from acqplan.budget import Budget
-from acqplan.instruments.base import export
-from acqplan.instruments.dlpc900_image import composite_of
-from acqplan.noise.poisson import PoissonGaussian
-from acqplan.pattern import Pattern
-from acqplan.plan import Plan
-from acqplan.recipe import Recipe
+from acqplan.core.registry import find
+from acqplan.formats.base import export
+from acqplan.modalities.dmd.formats.dlpc900_image import composite_of
+from acqplan.modalities.dmd.noise import PoissonGaussian
+from acqplan.modalities.dmd.sensing import HadamardDMD
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import Recipe
 from acqplan.reconstructors.zero_filled import ZeroFilled
-from acqplan.registry import find
-from acqplan.sensing.hadamard_dmd import HadamardDMD
+from acqplan.sensing.budget import Budget
+from acqplan.sensing.pattern import Pattern
 
 PAGE = Path(__file__).parents[2] / "docs" / "dmd-loading.md"
 WIDTH, HEIGHT = 40, 20
@@ -221,7 +221,7 @@ def test_spas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_command_of_the_page_is_one(tmp_path: Path) -> None:
     """Options named on the page exist."""
-    from acqplan.recipe import option_names
+    from acqplan.plan.recipe import option_names
 
     for line in PAGE.read_text(encoding="utf-8").splitlines():
         if line.startswith("acqplan export"):

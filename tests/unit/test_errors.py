@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from acqplan import errors
-from acqplan.errors import AcqplanError
+from acqplan.core import errors
+from acqplan.core.errors import AcqplanError
 
 CLASSES = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if cls.__module__ == errors.__name__]
 

@@ -10,11 +10,11 @@ import pytest
 from test_hyper import THREE, make_hyper
 from test_plan import make_plan
 
-from acqplan.acquisition import Acquisition
-from acqplan.errors import PatternMismatch, RecipeError
-from acqplan.exploration import Candidate, Explorer, choose, consistent, distances, features
-from acqplan.plan import Plan
-from acqplan.recipe import Component
+from acqplan.core.errors import PatternMismatch, RecipeError
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import Component
+from acqplan.sensing.acquisition import Acquisition
+from acqplan.workflow.exploration import Candidate, Explorer, choose, consistent, distances, features
 
 
 def knob_plan(losses: tuple[str, ...] = THREE) -> Plan:
@@ -48,7 +48,7 @@ def test_chi2_of_the_truth_is_one_per_degree_of_freedom(case: str) -> None:
     for seed in range(60):
         acquisition = plan.simulate(image, seed=seed)
         explorer.acquisition = acquisition
-        from acqplan.measurement import coefficients_of
+        from acqplan.sensing.measurement import coefficients_of
 
         explorer._coefficients, explorer._counts = coefficients_of(acquisition, plan.pattern, plan.sensing)
         exact = np.asarray(image, dtype=np.complex64 if plan.sensing.is_complex else np.float32)

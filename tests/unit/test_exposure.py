@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from acqplan.budget import Budget
-from acqplan.errors import BudgetError, RecipeError
-from acqplan.exposure import exposure
-from acqplan.pattern import Pattern
-from acqplan.plan import Plan
-from acqplan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings, from_toml, to_toml
+from acqplan.core.errors import BudgetError, RecipeError
+from acqplan.learning.resolve import resolve
+from acqplan.learning.training import design
+from acqplan.modalities.dmd.display_schemes import SCHEMES
+from acqplan.modalities.dmd.exposure import exposure
+from acqplan.modalities.dmd.sensing import HadamardDMD
+from acqplan.modalities.mri.sensing import CartesianMRI
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings, from_toml, to_toml
 from acqplan.report import facts
-from acqplan.resolve import resolve
-from acqplan.sensing.cartesian_mri import CartesianMRI
-from acqplan.sensing.display_schemes import SCHEMES
-from acqplan.sensing.hadamard_dmd import HadamardDMD
-from acqplan.training import design
+from acqplan.sensing.budget import Budget
+from acqplan.sensing.pattern import Pattern
 
 SIDE, N = 16, 256
 SMALL = {"stages": 1, "channels": 2, "depth": 0, "start_iterations": 1}

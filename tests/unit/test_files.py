@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from acqplan.errors import AcqplanError, OutputError
-from acqplan.files import atomic_file, atomic_folder, check_writable
+from acqplan.core.errors import AcqplanError, OutputError
+from acqplan.core.files import atomic_file, atomic_folder, check_writable
 
 
 def write_file(path: Path, text: str, *, overwrite: bool = False) -> None:

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from test_training import make_recipe, scans  # noqa: F401  # the fixture
 
-from acqplan import registry
-from acqplan.budget import Budget
+from acqplan.core import registry
+from acqplan.core.errors import AcqplanError, PlanFileError, RecipeError
 from acqplan.designers.base import DesignProblem
-from acqplan.errors import AcqplanError, PlanFileError, RecipeError
-from acqplan.pattern import Pattern
-from acqplan.plan import Plan
-from acqplan.recipe import BudgetSettings, Component, Recipe
-from acqplan.sensing.cartesian_mri import CartesianMRI
-from acqplan.training import design
+from acqplan.learning.training import design
+from acqplan.modalities.mri.sensing import CartesianMRI
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import BudgetSettings, Component, Recipe
+from acqplan.sensing.budget import Budget
+from acqplan.sensing.pattern import Pattern
 
 
 @pytest.fixture(scope="module")

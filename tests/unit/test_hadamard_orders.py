@@ -10,12 +10,12 @@ import pytest
 from scipy import ndimage
 from scipy.linalg import hadamard
 
-from acqplan import registry
-from acqplan.budget import Budget
+from acqplan.core import registry
+from acqplan.core.errors import RecipeError
 from acqplan.designers.base import DesignProblem
-from acqplan.errors import RecipeError
-from acqplan.sensing import hadamard_orders
-from acqplan.sensing.hadamard_dmd import HadamardDMD
+from acqplan.modalities.dmd import hadamard_orders
+from acqplan.modalities.dmd.sensing import HadamardDMD
+from acqplan.sensing.budget import Budget
 
 SHAPES = [(4, 4), (8, 8), (16, 16), (4, 8), (16, 2)]
 

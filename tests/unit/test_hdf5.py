@@ -8,9 +8,9 @@ import h5py
 import numpy as np
 import pytest
 
-from acqplan.errors import OutputError
-from acqplan.files import atomic_file
-from acqplan.hdf5 import hdf5_file, set_text, text_of
+from acqplan.core.errors import OutputError
+from acqplan.core.files import atomic_file
+from acqplan.core.hdf5 import hdf5_file, set_text, text_of
 
 
 def test_a_file_is_what_was_put_in(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import pytest
 import torch
 from test_reconstructor_laws import make_counts, make_images, make_sensing
 
-from acqplan.errors import RecipeError
-from acqplan.measurement import measured
+from acqplan.core.errors import RecipeError
+from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.reconstructors.cascade import Cascade
 from acqplan.reconstructors.hyper import Hyper
-from acqplan.sensing.cartesian_mri import CartesianMRI
+from acqplan.sensing.measurement import measured
 
 THREE = ("data-consistency", "wavelet", "tv")
 

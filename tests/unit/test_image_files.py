@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import tifffile
 
-from acqplan.acquisition import Geometry
-from acqplan.errors import OutputError
-from acqplan.image_files.base import Result
-from acqplan.image_files.orientation import placed
-from acqplan.image_files.write import FORMATS, check_output, default_part, format_of, part_of, write_images
+from acqplan.core.errors import OutputError
+from acqplan.formats.image_files.base import Result
+from acqplan.formats.image_files.orientation import placed
+from acqplan.formats.image_files.write import FORMATS, check_output, default_part, format_of, part_of, write_images
+from acqplan.sensing.acquisition import Geometry
 
 STAMP = {"plan_id": "ab" * 32, "pattern_digest": "cd" * 32, "software": "acqplan 0"}
 NAMES = {"ismrmrd": "r.mrd", "dicom": "slices"}
@@ -45,7 +45,7 @@ def test_a_failure_leaves_nothing(kind, tmp_path, monkeypatch):
     def fails(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("acqplan.files._sync", fails)
+    monkeypatch.setattr("acqplan.core.files._sync", fails)
     with pytest.raises(OutputError, match="No space left"):
         write_images(result(n=1), path, kind)
     assert list(tmp_path.iterdir()) == []

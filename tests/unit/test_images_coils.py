@@ -12,13 +12,13 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from acqplan.arrays import fft_centred
-from acqplan.coils import simulated_maps
-from acqplan.errors import ImageError
+from acqplan.core.errors import ImageError
+from acqplan.core.math.transforms import fft_centred
+from acqplan.core.seeding import torch_generator
 from acqplan.images import ImageStack, Split, TrainingImages, fit, load, load_stacks, prepare
 from acqplan.images.prepare import COMBINED
 from acqplan.images.readers.base import RawImages, root_sum_of_squares
-from acqplan.seeding import torch_generator
+from acqplan.modalities.mri.coils import simulated_maps
 
 N_COILS, SIDE, SIZE = 5, 48, (32, 32)
 Complex = npt.NDArray[np.complex64]

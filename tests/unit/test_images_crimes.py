@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from acqplan.arrays import fft_centred, ifft_centred
+from acqplan.core.math.transforms import fft_centred, ifft_centred
 from acqplan.images import crimes, load_stacks
-from acqplan.images.phase import smooth_phase
+from acqplan.modalities.mri.phase import smooth_phase
 
 SHAPE = (128, 112)
 

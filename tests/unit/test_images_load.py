@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from acqplan.errors import ImageError
+from acqplan.core.errors import ImageError
 from acqplan.images import load_stacks, samples
 
 RNG = np.random.default_rng(0)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from acqplan.acquisition import Geometry
-from acqplan.errors import ImageError
+from acqplan.core.errors import ImageError
+from acqplan.core.seeding import torch_generator
 from acqplan.images import ImageStack, Split, TrainingImages, prepare
-from acqplan.images.phase import constant_phase, smooth_phase
-from acqplan.seeding import torch_generator
+from acqplan.modalities.mri.phase import constant_phase, smooth_phase
+from acqplan.sensing.acquisition import Geometry
 
 
 def blobs(rng: np.random.Generator, n: int, shape: tuple[int, int], n_blobs: int = 12) -> np.ndarray:

@@ -18,7 +18,7 @@ from ismrmrd_files import acquisition, header, kspace_of, oversampled, write
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
-from acqplan.errors import ImageError
+from acqplan.core.errors import ImageError
 from acqplan.images import load_stacks, readers
 
 ROWS, COLUMNS, COILS = 16, 12, 3

@@ -12,8 +12,8 @@ import tifffile
 import torch
 from PIL import Image
 
-from acqplan.arrays import fft_centred
-from acqplan.errors import ImageError
+from acqplan.core.errors import ImageError
+from acqplan.core.math.transforms import fft_centred
 from acqplan.images import readers
 
 RNG = np.random.default_rng(0)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from acqplan.acquisition import Geometry
-from acqplan.errors import ImageError, RecipeError
+from acqplan.core.errors import ImageError, RecipeError
 from acqplan.images import ImageStack, fit
 from acqplan.images.resample import bin_pixels, crop_kspace, pad_to_aspect, tile_corners
+from acqplan.sensing.acquisition import Geometry
 
 AFFINE = np.array([[0.0, -1.5, 0.2, 30.0], [-2.0, 0.1, 0.0, 40.0], [0.0, 0.0, 3.0, -9.0], [0, 0, 0, 1]])
 

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
+from acqplan.core.seeding import torch_generator
 from acqplan.images import SAMPLES, load_stacks, prepare, samples, split
-from acqplan.seeding import torch_generator
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acqplan.acquisition import Geometry
-from acqplan.errors import ImageError, RecipeError
+from acqplan.core.errors import ImageError, RecipeError
 from acqplan.images import ImageStack, Split, split
+from acqplan.sensing.acquisition import Geometry
 
 RNG = np.random.default_rng(0)
 

@@ -13,19 +13,19 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from acqplan.acquisition import Acquisition, Geometry
-from acqplan.budget import Budget
-from acqplan.errors import AcquisitionError, InstrumentError, OutputError, PatternMismatch, RecipeError
-from acqplan.instruments.base import Instrument, export, save_acquired
-from acqplan.instruments.dmd_tiff import DmdTiff
-from acqplan.instruments.hdf5_files import Hdf5Files
-from acqplan.instruments.lookup import for_acquired
-from acqplan.instruments.numpy_files import NumpyFiles
-from acqplan.instruments.table import Table
-from acqplan.pattern import Pattern
-from acqplan.plan import Plan
-from acqplan.recipe import Recipe
-from acqplan.registry import find, kinds
+from acqplan.core.errors import AcquisitionError, InstrumentError, OutputError, PatternMismatch, RecipeError
+from acqplan.core.registry import find, kinds
+from acqplan.formats.base import Instrument, export, save_acquired
+from acqplan.formats.hdf5_files import Hdf5Files
+from acqplan.formats.lookup import for_acquired
+from acqplan.formats.numpy_files import NumpyFiles
+from acqplan.formats.table import Table
+from acqplan.modalities.dmd.formats.dmd_tiff import DmdTiff
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import Recipe
+from acqplan.sensing.acquisition import Acquisition, Geometry
+from acqplan.sensing.budget import Budget
+from acqplan.sensing.pattern import Pattern
 
 LINES = ("cartesian_mri", {"image_shape": (6, 4), "encoding": "lines"})
 POINTS = ("cartesian_mri", {"image_shape": (6, 4), "encoding": "points"})
@@ -407,7 +407,7 @@ def test_missing_files_and_folders(dmd: Plan, tmp_path: Path) -> None:
 
 
 def test_zip_that_claims_too_much_is_refused(dmd: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("acqplan.instruments.numpy_files.MAX_BYTES", 100)
+    monkeypatch.setattr("acqplan.formats.numpy_files.MAX_BYTES", 100)
     np.savez(tmp_path / "r.npz", readings=np.zeros((6, 2)))
     with pytest.raises(AcquisitionError, match="too large"):
         NumpyFiles().read_acquired(tmp_path / "r.npz", dmd)

@@ -12,18 +12,18 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from acqplan.acquisition import Acquisition
-from acqplan.arrays import fft_centred
-from acqplan.budget import Budget
-from acqplan.errors import AcquisitionError, InstrumentError, OutputError, PatternMismatch
-from acqplan.instruments.bart import Bart
-from acqplan.instruments.base import export, save_acquired
-from acqplan.noise.gaussian import ComplexGaussian
-from acqplan.pattern import Pattern
-from acqplan.plan import Plan
-from acqplan.recipe import Recipe
+from acqplan.core.errors import AcquisitionError, InstrumentError, OutputError, PatternMismatch
+from acqplan.core.math.transforms import fft_centred
+from acqplan.formats.base import export, save_acquired
+from acqplan.modalities.mri.formats.bart import Bart
+from acqplan.modalities.mri.noise import ComplexGaussian
+from acqplan.modalities.mri.sensing import CartesianMRI
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import Recipe
 from acqplan.reconstructors.zero_filled import ZeroFilled
-from acqplan.sensing.cartesian_mri import CartesianMRI
+from acqplan.sensing.acquisition import Acquisition
+from acqplan.sensing.budget import Budget
+from acqplan.sensing.pattern import Pattern
 
 ROWS, COLUMNS, COILS = 12, 8, 3  # multiples of 4: older versions of pics are off by a sign or a pixel otherwise
 Complex = npt.NDArray[np.complex64]

@@ -12,18 +12,18 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from acqplan.budget import Budget
-from acqplan.errors import InstrumentError
-from acqplan.instruments.base import export
-from acqplan.instruments.dlpc900 import Dlpc900, entries, lut
-from acqplan.instruments.dlpc900_chart import chart, chart_plane
-from acqplan.instruments.dlpc900_image import COMPRESSIONS, blob, composite_of, decoded, encoded
-from acqplan.noise.poisson import PoissonGaussian
-from acqplan.pattern import Pattern
-from acqplan.plan import Plan
-from acqplan.recipe import Recipe
+from acqplan.core.errors import InstrumentError
+from acqplan.formats.base import export
+from acqplan.modalities.dmd.formats.dlpc900 import Dlpc900, entries, lut
+from acqplan.modalities.dmd.formats.dlpc900_chart import chart, chart_plane
+from acqplan.modalities.dmd.formats.dlpc900_image import COMPRESSIONS, blob, composite_of, decoded, encoded
+from acqplan.modalities.dmd.noise import PoissonGaussian
+from acqplan.modalities.dmd.sensing import HadamardDMD
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import Recipe
 from acqplan.reconstructors.zero_filled import ZeroFilled
-from acqplan.sensing.hadamard_dmd import HadamardDMD
+from acqplan.sensing.budget import Budget
+from acqplan.sensing.pattern import Pattern
 
 WIDTH, HEIGHT, N = 26, 18, 30
 

@@ -15,17 +15,17 @@ import tifffile
 import torch
 from PIL import Image
 
-from acqplan.budget import Budget
-from acqplan.errors import InstrumentError
-from acqplan.instruments import dmd_pages
-from acqplan.instruments.base import export
-from acqplan.instruments.dmd_tiff import DmdTiff
-from acqplan.noise.poisson import PoissonGaussian
-from acqplan.pattern import Pattern
-from acqplan.plan import Plan
-from acqplan.recipe import Recipe
+from acqplan.core.errors import InstrumentError
+from acqplan.formats.base import export
+from acqplan.modalities.dmd.formats import dmd_pages
+from acqplan.modalities.dmd.formats.dmd_tiff import DmdTiff
+from acqplan.modalities.dmd.noise import PoissonGaussian
+from acqplan.modalities.dmd.sensing import HadamardDMD
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import Recipe
 from acqplan.reconstructors.zero_filled import ZeroFilled
-from acqplan.sensing.hadamard_dmd import HadamardDMD
+from acqplan.sensing.budget import Budget
+from acqplan.sensing.pattern import Pattern
 
 ROWS, COLUMNS = 4, 8
 ORDER = [7, 0, 31, 7, 12]
@@ -219,15 +219,15 @@ _EXPORT_1024_FRAMES = """
 import re, sys
 from pathlib import Path
 import numpy as np, torch
-from acqplan.budget import Budget
-from acqplan.instruments.base import export
-from acqplan.instruments.dmd_tiff import DmdTiff
-from acqplan.noise.poisson import PoissonGaussian
-from acqplan.pattern import Pattern
-from acqplan.plan import Plan
-from acqplan.recipe import Recipe
+from acqplan.sensing.budget import Budget
+from acqplan.formats.base import export
+from acqplan.modalities.dmd.formats.dmd_tiff import DmdTiff
+from acqplan.modalities.dmd.noise import PoissonGaussian
+from acqplan.sensing.pattern import Pattern
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import Recipe
 from acqplan.reconstructors.zero_filled import ZeroFilled
-from acqplan.sensing.hadamard_dmd import HadamardDMD
+from acqplan.modalities.dmd.sensing import HadamardDMD
 
 sensing = HadamardDMD((64, 64))
 pattern = Pattern(np.random.default_rng(0).permutation(4096)[:512], 4096)

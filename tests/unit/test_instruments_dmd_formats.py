@@ -15,21 +15,21 @@ import tifffile
 import torch
 from PIL import Image
 
-from acqplan.budget import Budget
-from acqplan.errors import InstrumentError
-from acqplan.instruments.alp import Alp
-from acqplan.instruments.base import MANIFEST, export
-from acqplan.instruments.dmd_format import DmdFormat
-from acqplan.instruments.micromanager import MicroManager
-from acqplan.instruments.png import PngFrames
-from acqplan.instruments.spas import Spas
-from acqplan.noise.poisson import PoissonGaussian
-from acqplan.pattern import Pattern
-from acqplan.plan import Plan
-from acqplan.recipe import Recipe, option_names
+from acqplan.core.errors import InstrumentError
+from acqplan.core.registry import find, kinds
+from acqplan.formats.base import MANIFEST, export
+from acqplan.modalities.dmd.formats.alp import Alp
+from acqplan.modalities.dmd.formats.dmd_format import DmdFormat
+from acqplan.modalities.dmd.formats.micromanager import MicroManager
+from acqplan.modalities.dmd.formats.png import PngFrames
+from acqplan.modalities.dmd.formats.spas import Spas
+from acqplan.modalities.dmd.noise import PoissonGaussian
+from acqplan.modalities.dmd.sensing import HadamardDMD
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import Recipe, option_names
 from acqplan.reconstructors.zero_filled import ZeroFilled
-from acqplan.registry import find, kinds
-from acqplan.sensing.hadamard_dmd import HadamardDMD
+from acqplan.sensing.budget import Budget
+from acqplan.sensing.pattern import Pattern
 
 ORDER = [7, 0, 15, 7, 12]
 DMD_KINDS = [kind for kind, cls in kinds("instruments").items() if issubclass(cls, DmdFormat)]
@@ -332,15 +332,15 @@ _EXPORT = """
 import re, sys
 from pathlib import Path
 import numpy as np
-from acqplan.budget import Budget
-from acqplan.instruments.base import export
-from acqplan.noise.poisson import PoissonGaussian
-from acqplan.pattern import Pattern
-from acqplan.plan import Plan
-from acqplan.recipe import Recipe
+from acqplan.sensing.budget import Budget
+from acqplan.formats.base import export
+from acqplan.modalities.dmd.noise import PoissonGaussian
+from acqplan.sensing.pattern import Pattern
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import Recipe
 from acqplan.reconstructors.zero_filled import ZeroFilled
-from acqplan.registry import find
-from acqplan.sensing.hadamard_dmd import HadamardDMD
+from acqplan.core.registry import find
+from acqplan.modalities.dmd.sensing import HadamardDMD
 
 peaks = []
 for n in (64, 640):

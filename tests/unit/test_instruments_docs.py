@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from acqplan.budget import Budget
-from acqplan.instruments.base import export
-from acqplan.pattern import Pattern
-from acqplan.plan import Plan
-from acqplan.recipe import Recipe
-from acqplan.registry import find, kinds
+from acqplan.core.registry import find, kinds
+from acqplan.formats.base import export
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import Recipe
+from acqplan.sensing.budget import Budget
+from acqplan.sensing.pattern import Pattern
 
 FORMATS = Path(__file__).parents[2] / "docs" / "formats.md"
 SENSING: dict[str, tuple[str, dict[str, Any]]] = {

@@ -18,15 +18,15 @@ import ismrmrd
 from ismrmrd_files import acquisition, coil_images, header, images_of, kspace_of, oversampled, write
 from test_instrument_laws import make_acquisition, make_plan
 
-from acqplan.acquisition import Acquisition, Geometry
-from acqplan.errors import AcquisitionError, InstrumentError
-from acqplan.instruments.base import export, save_acquired
-from acqplan.instruments.ismrmrd import FILE, Ismrmrd
-from acqplan.instruments.raw_scans import raw_of
-from acqplan.raw import ismrmrd_writer
-from acqplan.raw.ismrmrd_reader import read
-from acqplan.registry import find
-from acqplan.verification import verify
+from acqplan.core.errors import AcquisitionError, InstrumentError
+from acqplan.core.registry import find
+from acqplan.formats.base import export, save_acquired
+from acqplan.modalities.mri.formats.ismrmrd import FILE, Ismrmrd
+from acqplan.modalities.mri.formats.raw_scans import raw_of
+from acqplan.modalities.mri.raw import ismrmrd_writer
+from acqplan.modalities.mri.raw.ismrmrd_reader import read
+from acqplan.plan.verification import verify
+from acqplan.sensing.acquisition import Acquisition, Geometry
 
 RECON = "ismrmrd_recon_cartesian_2d"
 

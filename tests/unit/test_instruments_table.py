@@ -9,16 +9,16 @@ import h5py
 import numpy as np
 import pytest
 
-from acqplan.budget import Budget
-from acqplan.errors import InstrumentError
-from acqplan.instruments.base import Instrument, export
-from acqplan.instruments.hdf5_files import Hdf5Files
-from acqplan.instruments.numpy_files import NumpyFiles
-from acqplan.instruments.table import Table
-from acqplan.pattern import Pattern
-from acqplan.plan import Plan
-from acqplan.recipe import Recipe
-from acqplan.registry import find
+from acqplan.core.errors import InstrumentError
+from acqplan.core.registry import find
+from acqplan.formats.base import Instrument, export
+from acqplan.formats.hdf5_files import Hdf5Files
+from acqplan.formats.numpy_files import NumpyFiles
+from acqplan.formats.table import Table
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import Recipe
+from acqplan.sensing.budget import Budget
+from acqplan.sensing.pattern import Pattern
 
 LINES = ("cartesian_mri", {"image_shape": (6, 4), "encoding": "lines"})
 POINTS = ("cartesian_mri", {"image_shape": (6, 4), "encoding": "points"})

@@ -8,18 +8,18 @@ import pytest
 import torch
 from test_reconstructor_laws import make_counts, make_images, make_sensing
 
-from acqplan.losses.base import Target
-from acqplan.losses.data_consistency import DataConsistency
-from acqplan.losses.held_back import HeldBack
-from acqplan.losses.mse import MeanSquaredError
-from acqplan.losses.ssim import StructuralDissimilarity
-from acqplan.losses.tv import TotalVariation
-from acqplan.losses.wavelet import WaveletNorm
-from acqplan.measurement import measured
-from acqplan.metrics import ssim
+from acqplan.core.math.metrics import ssim
+from acqplan.modalities.dmd.sensing import HadamardDMD
+from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.reconstructors.hqs import HQS
-from acqplan.sensing.cartesian_mri import CartesianMRI
-from acqplan.sensing.hadamard_dmd import HadamardDMD
+from acqplan.reconstructors.losses.base import Target
+from acqplan.reconstructors.losses.data_consistency import DataConsistency
+from acqplan.reconstructors.losses.held_back import HeldBack
+from acqplan.reconstructors.losses.mse import MeanSquaredError
+from acqplan.reconstructors.losses.ssim import StructuralDissimilarity
+from acqplan.reconstructors.losses.tv import TotalVariation
+from acqplan.reconstructors.losses.wavelet import WaveletNorm
+from acqplan.sensing.measurement import measured
 
 SENSING: dict[str, Any] = {
     "lines": CartesianMRI((16, 24), "lines"),

@@ -7,15 +7,15 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from acqplan.acquisition import Acquisition
-from acqplan.errors import AcquisitionError
-from acqplan.measurement import coefficients_of, measure, measured
-from acqplan.noise.gaussian import ComplexGaussian
-from acqplan.noise.poisson import PoissonGaussian
-from acqplan.pattern import Pattern
-from acqplan.sensing.base import SensingModel
-from acqplan.sensing.cartesian_mri import CartesianMRI
-from acqplan.sensing.hadamard_dmd import HadamardDMD
+from acqplan.core.errors import AcquisitionError
+from acqplan.modalities.dmd.noise import PoissonGaussian
+from acqplan.modalities.dmd.sensing import HadamardDMD
+from acqplan.modalities.mri.noise import ComplexGaussian
+from acqplan.modalities.mri.sensing import CartesianMRI
+from acqplan.sensing.acquisition import Acquisition
+from acqplan.sensing.measurement import coefficients_of, measure, measured
+from acqplan.sensing.model import SensingModel
+from acqplan.sensing.pattern import Pattern
 
 SENSING: list[SensingModel] = [CartesianMRI((8, 6), "points"), CartesianMRI((8, 6), "lines"), HadamardDMD((4, 8))]
 IDS = ["points", "lines", "hadamard"]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from acqplan.metrics import nrmse, psnr, ssim
+from acqplan.core.math.metrics import nrmse, psnr, ssim
 
 Array = npt.NDArray[Any]
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from acqplan import registry
-from acqplan.errors import RecipeError
-from acqplan.noise.base import NoiseModel
-from acqplan.noise.gaussian import ComplexGaussian
-from acqplan.noise.poisson import PoissonGaussian
+from acqplan.core import registry
+from acqplan.core.errors import RecipeError
+from acqplan.modalities.dmd.noise import PoissonGaussian
+from acqplan.modalities.mri.noise import ComplexGaussian
+from acqplan.sensing.noise import NoiseModel
 
 N_DRAWS = 40_000
 MODELS: list[NoiseModel] = [

@@ -8,23 +8,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acqplan import registry
-from acqplan.budget import Budget
-from acqplan.errors import InstrumentError, RecipeError
-from acqplan.instruments.base import export
-from acqplan.noise.gaussian import ComplexGaussian
-from acqplan.orders.trains import dealt_to_trains
-from acqplan.pattern import Pattern
-from acqplan.plan import Plan
-from acqplan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings, from_toml, to_toml
+from acqplan.core import registry
+from acqplan.core.errors import InstrumentError, RecipeError
+from acqplan.core.seeding import numpy_generator
+from acqplan.designers.orders.trains import dealt_to_trains
+from acqplan.formats.base import export
+from acqplan.learning.resolve import resolve
+from acqplan.learning.training import design
+from acqplan.modalities.mri.noise import ComplexGaussian
+from acqplan.modalities.mri.sensing import CartesianMRI
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings, from_toml, to_toml
 from acqplan.reconstructors.zero_filled import ZeroFilled
 from acqplan.report import figures
 from acqplan.report.plan_page import plan_page
-from acqplan.resolve import resolve
-from acqplan.seeding import numpy_generator
-from acqplan.sensing.base import SensingModel
-from acqplan.sensing.cartesian_mri import CartesianMRI
-from acqplan.training import design
+from acqplan.sensing.budget import Budget
+from acqplan.sensing.model import SensingModel
+from acqplan.sensing.pattern import Pattern
 
 LINES = CartesianMRI((8, 2), "lines")
 POINTS = CartesianMRI((4, 4), "points")

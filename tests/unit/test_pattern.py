@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acqplan.pattern import Pattern
+from acqplan.sensing.pattern import Pattern
 
 
 def test_counts_and_mask_are_derived_from_the_order() -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from acqplan import registry
-from acqplan.plan import Plan
+from acqplan.core import registry
+from acqplan.plan.plan import Plan
 
 FOLDER = Path(__file__).parents[2] / "patterns"
 PLANS = sorted(FOLDER.glob("*/*.acqplan"))

@@ -13,17 +13,17 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from acqplan import plan_file
-from acqplan.acquisition import Acquisition, Geometry
-from acqplan.budget import Budget
-from acqplan.errors import AcquisitionError, OutputError, PatternMismatch, PlanFileError
-from acqplan.noise.gaussian import ComplexGaussian
-from acqplan.pattern import Pattern
-from acqplan.plan import Plan
-from acqplan.plan_file import PlanContent, canonical_json
-from acqplan.recipe import BudgetSettings, Component, ImageSettings, Recipe
-from acqplan.registry import find
-from acqplan.sensing.base import SensingModel
+from acqplan.core.errors import AcquisitionError, OutputError, PatternMismatch, PlanFileError
+from acqplan.core.registry import find
+from acqplan.modalities.mri.noise import ComplexGaussian
+from acqplan.plan.file import PlanContent, canonical_json
+from acqplan.plan.plan import Plan
+from acqplan.plan.plan import file as plan_file
+from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, Recipe
+from acqplan.sensing.acquisition import Acquisition, Geometry
+from acqplan.sensing.budget import Budget
+from acqplan.sensing.model import SensingModel
+from acqplan.sensing.pattern import Pattern
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "lines": ("cartesian_mri", {"image_shape": [9, 7], "encoding": "lines"}),

@@ -21,9 +21,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acqplan import plan_file
-from acqplan.errors import OutputError, PlanFileError
-from acqplan.plan_file import TEXTS, PlanContent, canonical_json
+from acqplan.core.errors import OutputError, PlanFileError
+from acqplan.plan.file import TEXTS, PlanContent, canonical_json
+from acqplan.plan import file as plan_file
 
 
 def make_content(seed: int = 0) -> PlanContent:
@@ -380,8 +380,8 @@ _LIMITED = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from acqplan import plan_file
-from acqplan.errors import OutputError
+from acqplan.plan import file as plan_file
+from acqplan.core.errors import OutputError
 folder = Path(sys.argv[1])
 content = plan_file.read(folder / "some.acqplan")
 content.weights["large"] = np.zeros(1_000_000, np.float32)
@@ -411,7 +411,7 @@ _SAVING = """
 import itertools, sys
 from pathlib import Path
 import numpy as np
-from acqplan import plan_file
+from acqplan.plan import file as plan_file
 path = Path(sys.argv[1])
 content = plan_file.read(path)
 for i in itertools.count():

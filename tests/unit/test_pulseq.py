@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 from test_instrument_laws import make_plan
 
-from acqplan.budget import Budget
-from acqplan.errors import AcqplanError, InstrumentError
-from acqplan.instruments.base import export
-from acqplan.instruments.pulseq import Pulseq
-from acqplan.pattern import Pattern
-from acqplan.plan import Plan
-from acqplan.pulse_sequence.limits import GAMMA_HZ_PER_T, PRESETS
-from acqplan.pulse_sequence.seq_file import read_sequence
-from acqplan.recipe import Recipe
-from acqplan.registry import find
+from acqplan.core.errors import AcqplanError, InstrumentError
+from acqplan.core.registry import find
+from acqplan.formats.base import export
+from acqplan.modalities.mri.formats.pulseq import Pulseq
+from acqplan.modalities.mri.pulse_sequence.limits import GAMMA_HZ_PER_T, PRESETS
+from acqplan.modalities.mri.pulse_sequence.seq_file import read_sequence
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import Recipe
+from acqplan.sensing.budget import Budget
+from acqplan.sensing.pattern import Pattern
 
 pypulseq = pytest.importorskip("pypulseq")
 

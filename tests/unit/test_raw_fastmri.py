@@ -17,12 +17,12 @@ from ismrmrd_files import header as ismrmrd_header
 from ismrmrd_files import kspace_of, oversampled
 from test_instrument_laws import make_acquisition, make_plan
 
-from acqplan.errors import AcquisitionError, InstrumentError
-from acqplan.instruments.base import save_acquired
-from acqplan.instruments.fastmri import FastMRI
-from acqplan.instruments.lookup import for_acquired
-from acqplan.raw.fastmri import read, recognises
-from acqplan.verification import verify
+from acqplan.core.errors import AcquisitionError, InstrumentError
+from acqplan.formats.base import save_acquired
+from acqplan.formats.lookup import for_acquired
+from acqplan.modalities.mri.formats.fastmri import FastMRI
+from acqplan.modalities.mri.raw.fastmri import read, recognises
+from acqplan.plan.verification import verify
 
 ROWS, COLUMNS, COILS = 12, 10, 3
 

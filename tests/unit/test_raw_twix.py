@@ -20,12 +20,12 @@ from test_images_raw import smooth
 from test_instrument_laws import make_plan
 from twixtools.mdb import Mdb_local
 
-from acqplan.errors import AcquisitionError, ImageError
+from acqplan.core.errors import AcquisitionError, ImageError
+from acqplan.formats.lookup import for_acquired
 from acqplan.images import readers
-from acqplan.instruments.lookup import for_acquired
-from acqplan.instruments.twix import Twix
-from acqplan.raw.twix import read, recognises
-from acqplan.verification import verify
+from acqplan.modalities.mri.formats.twix import Twix
+from acqplan.modalities.mri.raw.twix import read, recognises
+from acqplan.plan.verification import verify
 
 ROWS, COLUMNS, COILS = 12, 10, 2
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from acqplan.errors import RecipeError
-from acqplan.recipe import (
+from acqplan.core.errors import RecipeError
+from acqplan.plan.recipe import (
     BudgetSettings,
     Component,
     ImageSettings,

@@ -9,19 +9,19 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from acqplan.errors import RecipeError
-from acqplan.measurement import measured
-from acqplan.metrics import psnr
+from acqplan.core.errors import RecipeError
+from acqplan.core.math.metrics import psnr
+from acqplan.core.registry import find
+from acqplan.modalities.dmd.sensing import HadamardDMD
+from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.reconstructors.base import from_channels, image_scale, to_channels
 from acqplan.reconstructors.data_consistency import conjugate_gradient, enforce_data, solve
 from acqplan.reconstructors.unet import UNet
 from acqplan.reconstructors.unrolled import Unrolled
 from acqplan.reconstructors.wavelet import Wavelet
 from acqplan.reconstructors.zero_filled import ZeroFilled
-from acqplan.registry import find
-from acqplan.sensing.base import SensingModel
-from acqplan.sensing.cartesian_mri import CartesianMRI
-from acqplan.sensing.hadamard_dmd import HadamardDMD
+from acqplan.sensing.measurement import measured
+from acqplan.sensing.model import SensingModel
 
 UNITARY: list[SensingModel] = [CartesianMRI((9, 7), "lines"), CartesianMRI((8, 6), "points"), HadamardDMD((4, 8))]
 EVERY_UNITARY = pytest.mark.parametrize("sensing", UNITARY, ids=["lines", "points", "hadamard"])

@@ -10,14 +10,14 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from acqplan import registry
-from acqplan.budget import Budget
+from acqplan.core import registry
+from acqplan.core.errors import RecipeError
 from acqplan.designers.base import DesignProblem
 from acqplan.designers.learned_repeats import LearnedRepeats
 from acqplan.designers.repeats import allot
 from acqplan.designers.water_filling import UniformRepeats, WaterFilling
-from acqplan.errors import RecipeError
-from acqplan.sensing.hadamard_dmd import HadamardDMD
+from acqplan.modalities.dmd.sensing import HadamardDMD
+from acqplan.sensing.budget import Budget
 
 FloatArray = npt.NDArray[np.float64]
 

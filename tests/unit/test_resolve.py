@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from acqplan import registry
-from acqplan.errors import RecipeError
-from acqplan.recipe import BudgetSettings, Component, ImageSettings, Recipe, from_toml, option_names, to_toml
-from acqplan.resolve import resolve
-from acqplan.seeding import numpy_generator
+from acqplan.core import registry
+from acqplan.core.errors import RecipeError
+from acqplan.core.seeding import numpy_generator
+from acqplan.learning.resolve import resolve
+from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, Recipe, from_toml, option_names, to_toml
 
 SIDE = 32
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from acqplan.schedule import Schedule
+from acqplan.learning.schedule import Schedule
 
 
 def test_the_rate_warms_up_stays_and_falls() -> None:

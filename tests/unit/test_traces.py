@@ -12,19 +12,19 @@ import numpy as np
 import pytest
 import scipy.io
 
-from acqplan.budget import Budget
-from acqplan.errors import AcqplanError, AcquisitionError, PatternMismatch, RecipeError
-from acqplan.instruments.lookup import for_acquired
-from acqplan.instruments.trace import Trace
-from acqplan.measurement import coefficients_of
-from acqplan.pattern import Pattern
-from acqplan.plan import Plan
-from acqplan.recipe import Recipe
-from acqplan.registry import find
-from acqplan.traces.cutting import by_rate, by_trigger, rising_edges
-from acqplan.traces.detector import Detector
-from acqplan.traces.files import Table, read_table, write_table
-from acqplan.traces.settings import TraceSettings, frame_numbers, layout
+from acqplan.core.errors import AcqplanError, AcquisitionError, PatternMismatch, RecipeError
+from acqplan.core.registry import find
+from acqplan.formats.lookup import for_acquired
+from acqplan.modalities.dmd.formats.trace import Trace
+from acqplan.modalities.dmd.traces.cutting import by_rate, by_trigger, rising_edges
+from acqplan.modalities.dmd.traces.detector import Detector
+from acqplan.modalities.dmd.traces.files import Table, read_table, write_table
+from acqplan.modalities.dmd.traces.settings import TraceSettings, frame_numbers, layout
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import Recipe
+from acqplan.sensing.budget import Budget
+from acqplan.sensing.measurement import coefficients_of
+from acqplan.sensing.pattern import Pattern
 
 N = 24
 FRAMES = 2 * N
@@ -350,7 +350,7 @@ def test_truncated_and_hostile_matlab_files(plan: Plan, values: Any, tmp_path: P
 
 
 def test_a_zip_bomb_in_a_matlab_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("acqplan.traces.files.MAX_BYTES", 1 << 20)
+    monkeypatch.setattr("acqplan.modalities.dmd.traces.files.MAX_BYTES", 1 << 20)
     scipy.io.savemat(tmp_path / "t.mat", {"pmt": np.zeros(1 << 18)}, do_compression=True)
     with pytest.raises(AcquisitionError, match="unpacks to too much"):
         read_table(tmp_path / "t.mat")

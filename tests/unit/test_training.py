@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import torch
 
-from acqplan import checkpoint, training
-from acqplan.errors import ImageError, PlanFileError, RecipeError
-from acqplan.losses.base import Target
-from acqplan.losses.mse import MeanSquaredError
-from acqplan.plan import Plan
-from acqplan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings
-from acqplan.registry import find, kinds
-from acqplan.training import Progress, design
+from acqplan.core.errors import ImageError, PlanFileError, RecipeError
+from acqplan.core.registry import find, kinds
+from acqplan.learning import checkpoint, training
+from acqplan.learning.training import Progress, design
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings
+from acqplan.reconstructors.losses.base import Target
+from acqplan.reconstructors.losses.mse import MeanSquaredError
 
 SUBJECTS, SLICES, SIDE = 5, 3, 20
 STEPS, JOINT = 8, 4
@@ -391,7 +391,7 @@ def test_the_resolved_recipe_leaves_nothing_open(plan: Plan) -> None:
     assert recipe.budget.calibration is not None
     assert plan.sensing.calibration_units(recipe.budget.calibration).tolist() == plan.pattern.calibration.tolist()
     assert recipe.training.threads == 1
-    assert not find("designers", "learned").__module__.startswith("acqplan.plan")  # designers aren't in plans
+    assert not find("designers", "learned").__module__.startswith("acqplan.plan.plan")  # designers aren't in plans
     assert "designer" not in {name.split(".")[0] for name in plan.reconstructor.state_dict()}
 
 

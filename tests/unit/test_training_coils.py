@@ -12,19 +12,19 @@ import pytest
 import torch
 from test_training import Interrupt, Stop, make_recipe, scans
 
-from acqplan.coils import simulated_maps
-from acqplan.errors import RecipeError
-from acqplan.evaluation import Scene, evaluate, simulated
+from acqplan.core.errors import RecipeError
+from acqplan.core.seeding import torch_generator
 from acqplan.images import load_stacks
-from acqplan.noise.gaussian import ComplexGaussian
-from acqplan.plan import Plan
-from acqplan.recipe import Recipe, to_toml
+from acqplan.learning.evaluation import Scene, evaluate, simulated
+from acqplan.learning.resolve import evaluation_images, resolve
+from acqplan.learning.training import design
+from acqplan.modalities.mri.coils import simulated_maps
+from acqplan.modalities.mri.noise import ComplexGaussian
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import Recipe, to_toml
 from acqplan.reconstructors.zero_filled import ZeroFilled
 from acqplan.report import facts
-from acqplan.report.comparison import compare_plans
-from acqplan.resolve import evaluation_images, resolve
-from acqplan.seeding import torch_generator
-from acqplan.training import design
+from acqplan.workflow.comparison import compare_plans
 
 __all__ = ["scans"]  # the images are those of the other tests of training
 with_sigpy = pytest.mark.skipif(importlib.util.find_spec("sigpy") is None, reason="needs sigpy")

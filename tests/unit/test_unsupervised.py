@@ -10,15 +10,15 @@ import pytest
 import torch
 from test_training import interrupt, make_recipe, scans  # noqa: F401  # the fixture
 
-from acqplan import training
-from acqplan.criterion import Criterion, hiding_probability
-from acqplan.errors import RecipeError
-from acqplan.losses.base import Target
-from acqplan.recipe import Recipe
+from acqplan.core.errors import RecipeError
+from acqplan.learning import training
+from acqplan.learning.criterion import Criterion, hiding_probability
+from acqplan.learning.resolve import Problem, resolve
+from acqplan.learning.training import design
+from acqplan.modalities.mri.sensing import CartesianMRI
+from acqplan.plan.recipe import Recipe
 from acqplan.reconstructors.base import Reconstructor
-from acqplan.resolve import Problem, resolve
-from acqplan.sensing.cartesian_mri import CartesianMRI
-from acqplan.training import design
+from acqplan.reconstructors.losses.base import Target
 
 UNSUPERVISED = {"data-consistency": 1.0, "wavelet": 0.002, "tv": 0.005}
 

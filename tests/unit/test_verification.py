@@ -7,9 +7,9 @@ import pytest
 import torch
 from test_plan import make_plan
 
-from acqplan.acquisition import Acquisition, Scan
-from acqplan.errors import AcquisitionError, PatternMismatch
-from acqplan.verification import refuse_errors, verify
+from acqplan.core.errors import AcquisitionError, PatternMismatch
+from acqplan.plan.verification import refuse_errors, verify
+from acqplan.sensing.acquisition import Acquisition, Scan
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from acqplan.acquisition import Acquisition, Scan
-from acqplan.budget import Budget
-from acqplan.pattern import Pattern
-from acqplan.plan import Plan
-from acqplan.recipe import Recipe
-from acqplan.registry import find
-from acqplan.verification import verify
+from acqplan.core.registry import find
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import Recipe
+from acqplan.plan.verification import verify
+from acqplan.sensing.acquisition import Acquisition, Scan
+from acqplan.sensing.budget import Budget
+from acqplan.sensing.pattern import Pattern
 
 SIDE = 16
 

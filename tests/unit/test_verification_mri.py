@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from acqplan.acquisition import Acquisition, Geometry, Scan
-from acqplan.arrays import ifft_centred
-from acqplan.budget import Budget
-from acqplan.noise.gaussian import ComplexGaussian
-from acqplan.pattern import Pattern
-from acqplan.plan import Plan
-from acqplan.recipe import Recipe
+from acqplan.core.math.transforms import ifft_centred
+from acqplan.modalities.mri import checks as mri
+from acqplan.modalities.mri.noise import ComplexGaussian
+from acqplan.modalities.mri.sensing import CartesianMRI
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import Recipe
+from acqplan.plan.verification import verify
+from acqplan.plan.verification.checks import CHECKS
 from acqplan.reconstructors.zero_filled import ZeroFilled
-from acqplan.sensing.cartesian_mri import CartesianMRI
-from acqplan.verification import mri, verify
-from acqplan.verification.checks import CHECKS
+from acqplan.sensing.acquisition import Acquisition, Geometry, Scan
+from acqplan.sensing.budget import Budget
+from acqplan.sensing.pattern import Pattern
 
 SIDE, STD = 48, 0.01
 

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from test_verification_dmd import SIDE, make_image, make_plan
 
-from acqplan.acquisition import Scan
-from acqplan.errors import InstrumentError, RecipeError
+from acqplan.core.errors import InstrumentError, RecipeError
+from acqplan.core.registry import find, kinds
+from acqplan.formats.base import export
+from acqplan.formats.lookup import for_acquired
 from acqplan.images import ImageRecord
-from acqplan.instruments.base import export
-from acqplan.instruments.dmd_format import DmdFormat
-from acqplan.instruments.lookup import for_acquired
-from acqplan.plan import Plan
-from acqplan.registry import find, kinds
-from acqplan.traces.detector import Detector
-from acqplan.traces.files import Table, write_table
-from acqplan.verification import Finding, verify
-from acqplan.virtual_microscope import Microscope, Recorded, record_trace
+from acqplan.modalities.dmd.formats.dmd_format import DmdFormat
+from acqplan.modalities.dmd.microscope import Microscope, Recorded, record_trace
+from acqplan.modalities.dmd.traces.detector import Detector
+from acqplan.modalities.dmd.traces.files import Table, write_table
+from acqplan.plan.plan import Plan
+from acqplan.plan.verification import Finding, verify
+from acqplan.sensing.acquisition import Scan
 
 DETECTOR = Detector(gain_adu_per_e=0.02, offset_adu=120, read_noise_e=20, dark_current_e_per_s=1e6, adc_bits=16)
 FORMATS = [kind for kind, cls in kinds("instruments").items() if issubclass(cls, DmdFormat)]

@@ -10,17 +10,17 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from acqplan.budget import Budget
-from acqplan.errors import AcquisitionError
-from acqplan.instruments.base import export
-from acqplan.instruments.lookup import for_acquired
-from acqplan.instruments.pulseq import Pulseq
-from acqplan.pattern import Pattern
-from acqplan.plan import Plan
-from acqplan.raw import ismrmrd_writer
-from acqplan.recipe import Recipe
-from acqplan.registry import find
-from acqplan.verification import verify
+from acqplan.core.errors import AcquisitionError
+from acqplan.core.registry import find
+from acqplan.formats.base import export
+from acqplan.formats.lookup import for_acquired
+from acqplan.modalities.mri.formats.pulseq import Pulseq
+from acqplan.modalities.mri.raw import ismrmrd_writer
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import Recipe
+from acqplan.plan.verification import verify
+from acqplan.sensing.budget import Budget
+from acqplan.sensing.pattern import Pattern
 
 pytest.importorskip("pypulseq")
 pytest.importorskip("ismrmrd")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from acqplan.wavelets import inverse_wavelet_transform, wavelet_transform
+from acqplan.core.math.wavelets import inverse_wavelet_transform, wavelet_transform
 
 SHAPES = pytest.mark.parametrize(("shape", "levels"), [((16, 16), 1), ((16, 32), 2), ((24, 8), 3), ((8, 8), 3)])
 DTYPES = pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from acqplan.errors import ImageError
-from acqplan.images.readers import bart_cfl, dicom, fastmri, ismrmrd, nifti, numpy_array, png, tiff, twix
+from acqplan.core.errors import ImageError
+from acqplan.images.readers import dicom, nifti, numpy_array, png, tiff
 from acqplan.images.readers.base import HEAD_BYTES, RawImages, Reader
+from acqplan.modalities.mri.image_readers import bart_cfl, fastmri, ismrmrd, twix
 
 READERS: tuple[Reader, ...] = (nifti, numpy_array, tiff, png, dicom, ismrmrd, fastmri, bart_cfl, twix)
 

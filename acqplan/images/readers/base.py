@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from acqplan.acquisition import Geometry
-from acqplan.errors import ImageError
+from acqplan.core.errors import ImageError
+from acqplan.sensing.acquisition import Geometry
 
 HEAD_BYTES = 512  # enough for every magic number that is recognised, NIfTI's at byte 344 included
 

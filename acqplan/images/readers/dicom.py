@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from acqplan.acquisition import Geometry
-from acqplan.errors import ImageError
+from acqplan.core.errors import ImageError
 from acqplan.images.readers.base import RawImages, as_stack, unreadable
-from acqplan.raw.extra import library
+from acqplan.modalities.mri.raw.extra import library
+from acqplan.sensing.acquisition import Geometry
 
 _SAME_PLACE_MM = 0.01
 

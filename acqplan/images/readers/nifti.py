@@ -11,9 +11,9 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
-from acqplan.acquisition import Geometry
-from acqplan.errors import ImageError
+from acqplan.core.errors import ImageError
 from acqplan.images.readers.base import HEAD_BYTES, RawImages, unreadable
+from acqplan.sensing.acquisition import Geometry
 
 _GZIP = b"\x1f\x8b"
 _orientations: Any = nib.orientations  # has no types

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from acqplan.errors import ImageError
+from acqplan.core.errors import ImageError
 from acqplan.images.readers.base import RawImages, as_stack, unreadable
 
 _NPY = b"\x93NUMPY"

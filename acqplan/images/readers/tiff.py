@@ -13,7 +13,7 @@ import numpy.typing as npt
 import tifffile
 from PIL import Image, ImageSequence
 
-from acqplan.errors import ImageError
+from acqplan.core.errors import ImageError
 from acqplan.images.readers.base import RawImages, grey, unreadable
 
 _MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")

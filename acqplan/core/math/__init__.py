@@ -1,0 +1,1 @@
+"""Pure functions: transforms, wavelets, total variation, measures of images."""

@@ -1,0 +1,111 @@
+"""Plain NumPy arrays: for scripts, and for instruments that are programmed in Python."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from acqplan.core.errors import AcquisitionError, InstrumentError
+from acqplan.core.registry import register
+from acqplan.formats.acquired import (
+    ARRAYS,
+    FRESH_COPY,
+    MAX_BYTES,
+    OTHER_FILE,
+    TEXTS,
+    acquisition_from,
+    fields_of,
+    first_bytes,
+    is_npy,
+    load_npy,
+)
+from acqplan.formats.base import EXPORT_AGAIN, Exported, Instrument, exported, pattern_from, read_manifest, readable
+from acqplan.plan.plan import Plan
+from acqplan.sensing.acquisition import Acquisition
+
+_ZIP_MAGIC = b"PK\x03\x04"
+
+
+@register("instruments", "numpy")
+class NumpyFiles(Instrument):
+    """``order.npy`` int32[n], and derived from it ``counts.npy`` int32 and ``mask.npy`` bool, in the catalogue's grid.
+
+    Acquired: ``.npz`` with readings, pattern digest, order, coil maps and geometry; or the bare readings
+    as ``.npy``, which can't say which pattern they were acquired with.
+    """
+
+    summary = "NumPy arrays: mask, counts and order for scripts; acquired data as .npz or .npy."
+    modalities = ("cartesian_mri", "hadamard_dmd")
+    acquired_suffixes = (".npz", ".npy")
+
+    def check(self, plan: Plan) -> list[str]:
+        return []
+
+    def write(self, plan: Plan, folder: Path) -> dict[str, Any]:
+        grid = plan.sensing.grid_shape
+        np.save(folder / "order.npy", plan.pattern.order)
+        np.save(folder / "counts.npy", plan.pattern.counts.reshape(grid))
+        np.save(folder / "mask.npy", plan.pattern.mask.reshape(grid))
+        return {"grid_shape": list(grid)}
+
+    def read(self, folder: Path) -> Exported:
+        manifest = read_manifest(folder, self.kind)
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        for name in ("order", "counts", "mask"):
+            path = folder / f"{name}.npy"
+            with readable(path, InstrumentError, EXPORT_AGAIN):
+                arrays[name] = np.load(path, allow_pickle=False)
+        pattern = pattern_from(arrays["order"], manifest, folder / "order.npy")
+        for name, derived in (("counts", pattern.counts), ("mask", pattern.mask)):
+            if not np.array_equal(arrays[name].ravel(), derived):
+                raise InstrumentError(f"{folder / name}.npy contradicts order.npy.", EXPORT_AGAIN)
+        return exported(pattern, manifest, folder, {"grid_shape": manifest.get("grid_shape")})
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        try:
+            if is_npy(first_bytes(path, 8)):
+                return True
+            with zipfile.ZipFile(path) as archive:
+                return "readings.npy" in archive.namelist()
+        except (AcquisitionError, OSError, zipfile.BadZipFile):
+            return False
+
+    def write_acquired(self, acquisition: Acquisition, plan: Plan, path: Path) -> None:
+        if path.suffix.lower() == ".npy":
+            with path.open("wb") as stream:
+                np.save(stream, acquisition.readings, allow_pickle=False)
+            return
+        arrays, texts = fields_of(acquisition, plan)
+        members: dict[str, Any] = {**arrays, **{name: np.array(text) for name, text in texts.items()}}
+        with path.open("wb") as stream:
+            np.savez(stream, **members)
+
+    def read_acquired(self, path: Path, plan: Plan) -> Acquisition:
+        head = first_bytes(path, 8)
+        if is_npy(head):
+            return acquisition_from({"readings": load_npy(path)}, {}, path, plan)
+        if not head.startswith(_ZIP_MAGIC):
+            raise AcquisitionError(f"{path} is neither .npy nor .npz.", OTHER_FILE)
+        with readable(path, AcquisitionError, FRESH_COPY):
+            arrays = _load_npz(path)
+        texts = {}
+        for name in TEXTS:
+            if name in arrays:
+                if arrays[name].dtype.kind != "U" or arrays[name].ndim:
+                    raise AcquisitionError(f"{path} holds a {name} that is no text.", FRESH_COPY)
+                texts[name] = str(arrays.pop(name))
+        return acquisition_from(arrays, texts, path, plan)
+
+
+def _load_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """The known arrays of a ``.npz``; others in it are left alone."""
+    with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
+            raise ValueError("it claims to be too large")
+    with np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name] for name in (*ARRAYS, *TEXTS) if name in stored}

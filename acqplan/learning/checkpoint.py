@@ -1,0 +1,75 @@
+"""Where an interrupted training goes on: nested tables of numbers and texts in one HDF5 file, no pickle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+
+from acqplan.core.errors import PlanFileError
+from acqplan.core.files import atomic_file
+from acqplan.core.hdf5 import hdf5_file, set_text, text_of
+
+FORMAT = "acqplan-checkpoint"
+Tree = Mapping[str, Any]
+
+
+def save(tree: Tree, path: Path) -> None:
+    """Write atomically. Leaves are tensors, arrays, numbers or texts; None is left out."""
+    with atomic_file(path, overwrite=True) as temporary, hdf5_file(temporary) as file:
+        set_text(file, "format", FORMAT)
+        _write(file, tree)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read back what `save` wrote: arrays as tensors, numbers and texts as they were.
+
+    Raises
+    ------
+    PlanFileError
+        Missing, no checkpoint, or damaged.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            if "format" not in file.attrs or text_of(file, "format") != FORMAT:
+                raise PlanFileError(f"{path} is no checkpoint of acqplan.", "Start again without --resume.")
+            tree = _read(file)
+            del tree["format"]
+            return tree
+    except FileNotFoundError as error:
+        raise PlanFileError(f"There is no checkpoint {path}.", "Start without --resume.") from error
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        raise PlanFileError(f"The checkpoint {path} is damaged.", "Start again without --resume.") from error
+
+
+def _write(group: h5py.Group, tree: Tree) -> None:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            _write(group.create_group(name), value)
+        elif isinstance(value, torch.Tensor | np.ndarray):
+            array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
+            group.create_dataset(name, data=array)
+        elif isinstance(value, str):
+            set_text(group, name, value)
+        elif value is not None:
+            group.attrs[name] = value
+
+
+def _read(group: h5py.Group) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for name, value in group.attrs.items():
+        if isinstance(value, bytes):
+            tree[name] = value.decode()
+        else:
+            tree[name] = value.item() if isinstance(value, np.generic) else value
+    for name in group:
+        item = group[name]
+        if isinstance(item, h5py.Group):
+            tree[name] = _read(item)
+        else:
+            tree[name] = torch.from_numpy(np.array(item[()]))
+    return tree

@@ -1,0 +1,133 @@
+"""Evidence: simulate held-out images with a plan's frozen pattern and measure what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from acqplan.core.math.metrics import nrmse, psnr, ssim
+from acqplan.core.seeding import stream_seed, torch_generator
+from acqplan.images import ImageRecord
+from acqplan.reconstructors.base import Reconstructor
+from acqplan.reconstructors.zero_filled import ZeroFilled
+from acqplan.sensing.measurement import measure
+from acqplan.sensing.model import SensingModel
+from acqplan.sensing.noise import NoiseModel
+from acqplan.sensing.pattern import Pattern
+
+METRICS = ("psnr_db", "ssim", "nrmse")
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What is acquired and how: the parts of a plan that don't depend on its network."""
+
+    sensing: SensingModel
+    pattern: Pattern
+    noise: NoiseModel
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Metrics per image and reconstructor.
+
+    ``rows``: subject, index, data_range, and per reconstructor a table of `METRICS`. ``images``: the same
+    reconstructors' images[n, H, W], in the units of prepared images, not part of `summary`.
+    """
+
+    rows: list[dict[str, Any]]
+    images: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+    @property
+    def means(self) -> dict[str, dict[str, float]]:
+        """Mean over the images, per reconstructor and metric."""
+        names = [name for name, value in self.rows[0].items() if isinstance(value, dict)]
+        return {
+            name: {metric: float(np.mean([row[name][metric] for row in self.rows])) for metric in METRICS}
+            for name in names
+        }
+
+    @property
+    def per_subject(self) -> dict[str, dict[str, dict[str, float]]]:
+        """`means` of each subject on its own."""
+        subjects = sorted({row["subject"] for row in self.rows})
+        return {s: Evaluation([row for row in self.rows if row["subject"] == s]).means for s in subjects}
+
+    def summary(self) -> dict[str, Any]:
+        """JSON-ready: per image, per subject, and means."""
+        return {"images": self.rows, "subjects": self.per_subject, "mean": self.means}
+
+
+def sensing_of(records: Sequence[ImageRecord], sensing: SensingModel) -> SensingModel:
+    """The model with each image's own coil maps, where they have some."""
+    maps = [record.coil_maps for record in records if record.coil_maps is not None]
+    return sensing.with_coil_maps(torch.from_numpy(np.stack(maps))) if maps else sensing
+
+
+def simulated(records: Sequence[ImageRecord], scene: Scene, *, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """(images[n, H, W] in detector units, measured coefficients[n, K, …]) of prepared images, with their coil maps."""
+    images = torch.from_numpy(np.stack([record.array for record in records])) * scene.noise.image_scale
+    counts = torch.from_numpy(scene.pattern.counts.astype(np.float32))[None]
+    generator = torch_generator(seed, "evaluate")
+    return images, measure(images, counts, sensing_of(records, scene.sensing), scene.noise, generator)
+
+
+def evaluate(
+    scene: Scene,
+    reconstructors: dict[str, Reconstructor],
+    records: Sequence[ImageRecord],
+    *,
+    seed: int = 0,
+    batch_size: int = 8,
+) -> Evaluation:
+    """Simulate each image once and reconstruct it with every reconstructor, and zero-filled besides.
+
+    All reconstructors see the same noise. PSNR and SSIM use each record's ``data_range``.
+    """
+    everyone: dict[str, Reconstructor] = {**reconstructors, "zero_filled": ZeroFilled()}
+    scale = scene.noise.image_scale
+    counts = torch.from_numpy(scene.pattern.counts.astype(np.float32))[None]
+    parts: dict[str, list[torch.Tensor]] = {name: [] for name in everyone}
+    with torch.inference_mode():
+        for some, coefficients in _measured(records, scene, seed, batch_size):
+            sensing = sensing_of(some, scene.sensing)
+            for name, reconstructor in everyone.items():
+                parts[name].append(reconstructor(coefficients, counts, sensing))
+    images = {name: torch.cat(each).numpy() / scale for name, each in parts.items()}
+    rows = []
+    for i, record in enumerate(records):
+        row: dict[str, Any] = {
+            "subject": record.subject,
+            "index": record.index,
+            "data_range": float(record.data_range),
+        }
+        for name in everyone:
+            row[name] = measures(images[name][i], record.array, float(record.data_range))
+        rows.append(row)
+    return Evaluation(rows, images)
+
+
+def _measured(
+    records: Sequence[ImageRecord], scene: Scene, seed: int, batch_size: int
+) -> Iterator[tuple[Sequence[ImageRecord], torch.Tensor]]:
+    """Batches of images and what was measured of them; of several coils made one after another: they are large."""
+    batches = [records[i : i + batch_size] for i in range(0, len(records), batch_size)]
+    if records[0].coil_maps is None:
+        yield from zip(batches, simulated(records, scene, seed=seed)[1].split(batch_size), strict=True)
+        return
+    for i, some in enumerate(batches):
+        yield some, simulated(some, scene, seed=stream_seed(seed, f"batch {i}"))[1]
+
+
+def measures(image: npt.NDArray[Any], truth: npt.NDArray[Any], data_range: float) -> dict[str, float]:
+    """The `METRICS` of one image."""
+    return {
+        "psnr_db": psnr(image, truth, data_range),
+        "ssim": ssim(image, truth, data_range),
+        "nrmse": nrmse(image, truth),
+    }

@@ -1,0 +1,1 @@
+"""One folder for each instrument: everything that only it knows."""

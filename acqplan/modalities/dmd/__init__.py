@@ -1,0 +1,1 @@
+"""Single-pixel imaging: Hadamard patterns of a digital micromirror device (DMD)."""

@@ -1,0 +1,1 @@
+"""DMD: file formats."""

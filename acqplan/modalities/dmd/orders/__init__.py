@@ -1,0 +1,1 @@
+"""DMD: orders of acquisition."""

@@ -1,0 +1,1 @@
+"""MRI: Fourier encoding of lines or points."""

@@ -1,0 +1,25 @@
+"""Receive coils: their sensitivities from the calibration region, fewer virtual ones, and simulated ones.
+
+    scan = calibrated_scan(scan, plan)                        # a scan whose acquisitions have coil maps
+    maps = simulated_maps(8, (128, 128), generator)           # complex64[8, 128, 128]
+
+Sensitivities S are relative: Σ|S|² = 1 at every position, so that a `CartesianMRI` with them is an isometry, and noise
+of the readings is noise of the image. Which part of a phase that all coils share is the image's is a convention: here
+the first principal coil, the combination that receives most of the calibration data, has a real, positive sensitivity.
+"""
+
+from acqplan.modalities.mri.coils.calibration import calibrated, calibrated_scan
+from acqplan.modalities.mri.coils.compression import PrincipalCoils, principal_coils, virtual
+from acqplan.modalities.mri.coils.espirit import MIN_WIDTH, espirit_maps
+from acqplan.modalities.mri.coils.simulated import simulated_maps
+
+__all__ = [
+    "MIN_WIDTH",
+    "PrincipalCoils",
+    "calibrated",
+    "calibrated_scan",
+    "espirit_maps",
+    "principal_coils",
+    "simulated_maps",
+    "virtual",
+]

@@ -1,0 +1,1 @@
+"""MRI: file formats."""

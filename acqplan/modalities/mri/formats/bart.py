@@ -1,0 +1,205 @@
+"""BART's .cfl/.hdr pairs: patterns for ``bart pics -p``, and Cartesian k-space.
+
+A ``.hdr`` is text with the sizes of up to 16 axes, a ``.cfl`` the complex64 values, little-endian, first
+axis fastest. BART's axes are 0 readout, 1 ky, 2 kz, 3 coil:
+
+=========  ===================================  =========================
+encoding   image axes                           BART sizes
+=========  ===================================  =========================
+lines      (ky rows, readout columns)           columns, rows, 1, coils
+points     (ky, kz), readout transformed        1, ky, kz, coils
+=========  ===================================  =========================
+
+Transforms agree with ``bart fft -u`` at any size. ``bart pics`` of versions before mid-2024 (measured: 0.8.00)
+shifts images with an odd side by one pixel, and changes their sign where exactly one side leaves a
+remainder of 2 when divided by 4 (https://github.com/mrirecon/bart/pull/328).
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from acqplan.core.errors import AcqplanError, AcquisitionError, InstrumentError, PatternMismatch
+from acqplan.core.registry import register
+from acqplan.formats.acquired import FRESH_COPY, MAX_BYTES, acquisition_from
+from acqplan.formats.base import EXPORT_AGAIN, Exported, Instrument, exported, read_manifest, readable
+from acqplan.formats.pattern_table import read_table, write_table
+from acqplan.modalities.mri.formats.raw_scans import scan_of
+from acqplan.modalities.mri.raw import cfl
+from acqplan.modalities.mri.raw.cfl import MAX_DIMS, read_array, sizes_text
+from acqplan.modalities.mri.sensing import CartesianMRI
+from acqplan.plan.plan import Plan
+from acqplan.sensing.acquisition import Acquisition, Scan
+from acqplan.sensing.pattern import Pattern
+
+_SMALLEST = float(np.finfo(np.float32).tiny)
+
+Complex = npt.NDArray[np.complex64]
+
+
+@register("instruments", "bart")
+class Bart(Instrument):
+    """``pattern.cfl``/``.hdr`` of 0 and 1 in the size of the k-space, and the order, which a mask can't hold.
+
+    Acquired: k-space on the full grid, ``name.cfl`` and ``name.hdr``, zero where nothing was measured
+    (repeats averaged); with several coils also their sensitivities, ``name_maps.cfl`` and ``.hdr``.
+
+    The files can't carry a digest, so the positions that hold anything but zero must be exactly those
+    that the plan measures. A position that is zero in all coils and samples counts as not measured:
+    noise makes that impossible, and where a noise-free simulation reads exactly zero, the smallest
+    normal float32 is written instead.
+    """
+
+    summary = "BART .cfl/.hdr: pattern for pics -p, order as CSV; acquired Cartesian k-space and coil maps."
+    modalities = ("cartesian_mri",)
+    acquired_suffixes = (".cfl",)
+
+    def check(self, plan: Plan) -> list[str]:
+        return []
+
+    def write(self, plan: Plan, folder: Path) -> dict[str, Any]:
+        sensing = _cartesian(plan, InstrumentError)
+        values = _to_bart(_mask(plan.pattern, sensing)[None].astype(np.complex64), sensing)
+        _write_cfl(folder / "pattern.cfl", values)
+        write_table(plan, folder / "order.csv")
+        return {"dimensions": list(values.shape)}
+
+    def read(self, folder: Path) -> Exported:
+        manifest = read_manifest(folder, self.kind)
+        pattern, plan_id = read_table(folder / "order.csv")
+        path = folder / "pattern.cfl"
+        with readable(folder / "manifest.json", InstrumentError, EXPORT_AGAIN):
+            arguments = {name: value for name, value in manifest["sensing"].items() if name != "kind"}
+            sensing = CartesianMRI(**arguments)
+        played = _from_bart(read_array(path, InstrumentError, EXPORT_AGAIN), sensing, path, InstrumentError)[0]
+        if pattern.n_units != sensing.n_units or not np.array_equal(played, _mask(pattern, sensing)):
+            raise InstrumentError(f"{path} doesn't play the positions of order.csv.", EXPORT_AGAIN)
+        if plan_id != manifest["plan_id"]:
+            raise InstrumentError(f"{folder / 'order.csv'} belongs to another plan than its manifest.", EXPORT_AGAIN)
+        return exported(pattern, manifest, path, {"dimensions": manifest.get("dimensions")})
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        return path.suffix.lower() == ".cfl" and path.is_file() and path.with_suffix(".hdr").is_file()
+
+    def companions(self, path: Path) -> list[Path]:
+        maps = _maps_path(path)
+        return [path.with_suffix(".hdr"), maps, maps.with_suffix(".hdr")]
+
+    def write_acquired(self, acquisition: Acquisition, plan: Plan, path: Path) -> None:
+        sensing = _cartesian(plan, InstrumentError)
+        order = plan.pattern.order if acquisition.order is None else acquisition.order
+        readings = torch.as_tensor(np.array(acquisition.readings, dtype=np.complex64))
+        index = torch.as_tensor(order.astype(np.int64))
+        counts = torch.bincount(index, minlength=sensing.n_units).clamp(min=1)
+        units = torch.zeros((sensing.n_units, *readings.shape[1:]), dtype=torch.complex64).index_add_(
+            0, index, readings
+        )
+        units /= counts.reshape(-1, *(1,) * (units.ndim - 1))
+        silent = index[(units[index] == 0).flatten(1).all(1)]
+        units[silent] = _SMALLEST
+        _write_cfl(path, _to_bart(sensing.to_grid(units[None])[0].numpy(), sensing))
+        if acquisition.coil_maps is not None:
+            _write_cfl(_maps_path(path), _to_bart(acquisition.coil_maps, sensing))
+
+    def read_acquired(self, path: Path, plan: Plan) -> Acquisition:
+        sensing = _cartesian(plan, AcquisitionError)
+        kspace = _from_bart(read_array(path, AcquisitionError, FRESH_COPY, MAX_BYTES), sensing, path, AcquisitionError)
+        maps_path = _maps_path(path)
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        if maps_path.exists() or maps_path.with_suffix(".hdr").exists():
+            maps = read_array(maps_path, AcquisitionError, FRESH_COPY, MAX_BYTES)
+            arrays["coil_maps"] = _from_bart(maps, sensing, maps_path, AcquisitionError)
+            if len(arrays["coil_maps"]) != len(kspace):
+                raise AcquisitionError(
+                    f"{maps_path} has {len(arrays['coil_maps'])} coils, {path.name} has {len(kspace)}.",
+                    "Compute the maps from this k-space.",
+                )
+        units = sensing.from_grid(torch.as_tensor(kspace)[None])[0]
+        _check_positions((units != 0).flatten(1).any(1).numpy(), plan, path)
+        arrays["readings"] = units.numpy()[plan.pattern.order]
+        arrays["order"] = plan.pattern.order
+        return acquisition_from(arrays, {}, path, plan)
+
+    def read_scan(self, path: Path, plan: Plan) -> Scan:
+        """A whole scan: slices (axis 13) of lines, or points with their readout still in k-space.
+
+        What is zero in every coil and sample wasn't measured; the order is taken to be the plan's.
+        """
+        sensing = _cartesian(plan, AcquisitionError)
+        try:
+            sizes = cfl.header_sizes(path.with_suffix(".hdr"))
+        except (OSError, ValueError, IndexError):
+            return super().read_scan(path, plan)  # says what is wrong
+        if sizes[cfl.SLICE if sensing.encoding == "lines" else 0] == 1:
+            return super().read_scan(path, plan)
+        return scan_of(cfl.read(path), plan)
+
+
+def _check_positions(measured: npt.NDArray[np.bool_], plan: Plan, path: Path) -> None:
+    """Raise `PatternMismatch` unless measured[K], what holds anything but zero, is what the plan measures.
+
+    Values that are NaN count as measured; they are refused for what they are later.
+    """
+    if not measured.any():
+        raise AcquisitionError(f"{path} holds nothing but zeros.", FRESH_COPY)
+    extra = int((measured & ~plan.pattern.mask).sum())
+    missing = int((plan.pattern.mask & ~measured).sum())
+    if extra or missing:
+        unit = plan.sensing.unit_name
+        raise PatternMismatch(
+            f"{path} holds {int(measured.sum())} measured {unit}s, of which {extra} aren't in the plan's pattern; "
+            f"{missing} of the {int(plan.pattern.mask.sum())} {unit}s of the pattern hold only zeros.",
+            "Pass the plan that it was acquired with; set to zero what the plan doesn't measure.",
+        )
+
+
+def _cartesian(plan: Plan, error: type[AcqplanError]) -> CartesianMRI:
+    if not isinstance(plan.sensing, CartesianMRI):
+        raise error(f"BART files can't hold readings of a {plan.sensing.kind} plan.", "See acqplan formats.")
+    return plan.sensing
+
+
+def _mask(pattern: Pattern, sensing: CartesianMRI) -> npt.NDArray[np.bool_]:
+    """bool[*image_shape]: which samples of the k-space are measured; a line is repeated along its readout."""
+    mask = pattern.mask if sensing.encoding == "points" else pattern.mask[:, None]
+    return np.broadcast_to(mask.reshape(sensing.image_shape[0], -1), sensing.image_shape)
+
+
+def _maps_path(path: Path) -> Path:
+    return path.with_name(f"{path.stem}_maps.cfl")
+
+
+def _to_bart(grid: Complex, sensing: CartesianMRI) -> Complex:
+    """[coils, rows, columns] -> BART's (readout, ky, kz, coil)."""
+    if sensing.encoding == "lines":
+        return grid.transpose(2, 1, 0)[:, :, None, :]
+    return grid.transpose(1, 2, 0)[None]
+
+
+def _from_bart(values: Complex, sensing: CartesianMRI, path: Path, error: type[AcqplanError]) -> Complex:
+    """BART's (readout, ky, kz, coil, 1, …) -> [coils, rows, columns]."""
+    rows, columns = sensing.image_shape
+    expected = (columns, rows, 1) if sensing.encoding == "lines" else (1, rows, columns)
+    if values.shape[:3] != expected or math.prod(values.shape[4:]) != 1:
+        raise error(
+            f"{path} has the sizes {sizes_text(values.shape)}, expected {sizes_text(expected)}xcoils "
+            "(readout, ky, kz, coil).",
+            "Bring it to the plan's size, one slice and one set of maps, with bart extract, slice or transpose.",
+        )
+    plain = values.reshape(values.shape[:4])
+    return plain[:, :, 0].transpose(2, 1, 0) if sensing.encoding == "lines" else plain[0].transpose(2, 0, 1)
+
+
+def _write_cfl(path: Path, values: Complex) -> None:
+    """Write ``path`` (.cfl) and then its .hdr: without a header the values can't be misread."""
+    with path.open("wb") as stream:
+        stream.write(np.asarray(values, dtype="<c8").tobytes(order="F"))
+    sizes = [*values.shape, *[1] * (MAX_DIMS - values.ndim)]
+    path.with_suffix(".hdr").write_text(f"# Dimensions\n{' '.join(map(str, sizes))}\n", encoding="ascii", newline="\n")

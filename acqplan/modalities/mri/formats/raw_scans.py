@@ -1,0 +1,263 @@
+"""From a scanner's raw scan to the acquisitions of a plan, and back: what all formats of raw data share.
+
+=========  ======================================  =====================================================
+encoding   raw scan                                acquisitions
+=========  ======================================  =====================================================
+lines      2D, any number of slices                one for each slice, readings [n, coils, readout]
+points     3D, both axes phase-encoded             one for each position along the readout, which is
+                                                   inverse-transformed once; readings [n, coils]
+=========  ======================================  =====================================================
+"""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from acqplan.core.errors import AcqplanError, AcquisitionError
+from acqplan.core.math.transforms import ifft_centred
+from acqplan.modalities.mri.raw.scan import IMAGE_AXES, Lines, RawScan
+from acqplan.modalities.mri.sensing import NO_POINTS_IN_2D, CartesianMRI
+from acqplan.plan.plan import Plan
+from acqplan.sensing.acquisition import Acquisition, Geometry, Scan
+
+OTHER_PLAN = "Pass the plan that it was acquired with."
+
+_BLOCK = 256  # readouts transformed at once
+
+
+def cartesian(plan: Plan, error: type[AcqplanError]) -> CartesianMRI:
+    """The plan's sensing model; ``error`` if it isn't MRI."""
+    if not isinstance(plan.sensing, CartesianMRI):
+        raise error(f"Raw MRI data can't hold readings of a {plan.sensing.kind} plan.", "See acqplan formats.")
+    return plan.sensing
+
+
+def scan_of(raw: RawScan, plan: Plan) -> Scan:
+    """The acquisitions of a raw scan, as the plan's encoding divides it.
+
+    Repetitions and averages of a position are repeats of one unit.
+
+    Raises
+    ------
+    AcquisitionError
+        2D data for a plan of points or 3D data for a plan of lines, another matrix than the plan's, a slice without
+        readouts, or a pattern digest that is none.
+    """
+    sensing = cartesian(plan, AcquisitionError)
+    _check_matrix(raw, sensing)
+    digest = raw.texts.get("pattern_digest")
+    if digest is not None and not re.fullmatch(r"[0-9a-f]{64}", digest):
+        raise AcquisitionError(
+            f"{raw.source} holds a pattern digest that is none: {digest[:80]!r}.", "Get a fresh copy of it."
+        )
+    facts: dict[str, Any] = {"matrix": list(raw.matrix), "channels": raw.n_coils}
+    if raw.field_of_view_mm is not None:
+        facts["field_of_view_mm"] = list(raw.field_of_view_mm)
+    if raw.noise_std is not None:
+        facts["noise_std"] = raw.noise_std
+    if raw.saturated:
+        facts["saturated"] = list(raw.saturated)
+    facts |= {name: raw.parameters[name] for name in ("TR_ms", "TE_ms", "flip_angle_deg") if name in raw.parameters}
+    if not raw.states_order:
+        raw = _in_order(raw, plan)
+    images = _Slices(raw, digest) if sensing.encoding == "lines" else _Slabs(raw, digest)
+    return Scan(images, raw.source, raw.volume_geometry(sensing.encoding), facts)
+
+
+def single(scan: Scan) -> Acquisition:
+    """The only acquisition of a scan; `AcquisitionError` if it has several."""
+    if len(scan.acquisitions) != 1:
+        raise AcquisitionError(
+            f"{scan.source} holds {len(scan.acquisitions)} images; one is expected.", "Reconstruct it as a volume."
+        )
+    return scan.acquisitions[0]
+
+
+def raw_of(acquisition: Acquisition, plan: Plan) -> RawScan:
+    """The raw scan of one acquisition: one slice of lines, or points with a readout of one sample.
+
+    The data are kept as they are; ``average`` counts how often a position was measured before.
+    """
+    sensing = cartesian(plan, AcquisitionError)
+    order = plan.pattern.order if acquisition.order is None else acquisition.order
+    readings = np.asarray(acquisition.readings, np.complex64)
+    lines = readings if sensing.encoding == "lines" else readings[..., None]
+    ky, kz = positions_of(order, sensing)
+    texts = {"plan_id": plan.plan_id, "source": acquisition.source}
+    if acquisition.pattern_digest is not None:
+        texts["pattern_digest"] = acquisition.pattern_digest
+    geometry = acquisition.geometry
+    if geometry is not None:
+        back = np.argsort(IMAGE_AXES[sensing.encoding])
+        geometry = Geometry(geometry.affine[:, [*back, 3]])
+    n = len(order)
+    return RawScan(
+        lines=lines,
+        ky=ky,
+        kz=kz,
+        slice=np.zeros(n, np.int32),
+        repetition=np.zeros(n, np.int32),
+        average=repeats(order),
+        is_calibration=np.isin(order, plan.pattern.calibration),
+        is_imaging=np.ones(n, bool),
+        matrix=matrix_of(sensing, 1),
+        source=acquisition.source,
+        geometry=geometry,
+        texts=texts,
+        parameters={"acceleration": plan.sensing.n_units / plan.pattern.n_readings},
+        coil_maps=acquisition.coil_maps,
+    )
+
+
+def matrix_of(sensing: CartesianMRI, n_readout: int) -> tuple[int, int, int]:
+    """(readout, ky, kz) of the plan's grid; ``n_readout`` samples of a 3D scan's readout."""
+    rows, columns = sensing.image_shape
+    return (columns, rows, 1) if sensing.encoding == "lines" else (n_readout, rows, columns)
+
+
+def positions_of(
+    order: npt.NDArray[np.int32], sensing: CartesianMRI
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """(ky, kz) of units."""
+    if sensing.encoding == "lines":
+        return order.astype(np.int32), np.zeros(len(order), np.int32)
+    ky, kz = np.divmod(order, sensing.image_shape[1])
+    return ky.astype(np.int32), kz.astype(np.int32)
+
+
+def units_of(raw: RawScan, of: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    """int32: units of the readouts ``of``; ky of lines, ky × (number of kz) + kz of points."""
+    units: npt.NDArray[np.int32] = (raw.ky[of].astype(np.int64) * raw.matrix[2] + raw.kz[of]).astype(np.int32)
+    return units
+
+
+def repeats(order: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """int32: how often each reading's unit was measured before."""
+    sorting = np.argsort(order, kind="stable")
+    starts = np.flatnonzero(np.diff(order[sorting], prepend=-1))
+    found = np.empty(len(order), np.int32)
+    found[sorting] = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
+    return found
+
+
+def _check_matrix(raw: RawScan, sensing: CartesianMRI) -> None:
+    planned = matrix_of(sensing, raw.matrix[0])
+    if sensing.encoding == "points" and not raw.is_3d and sensing.image_shape[1] > 1:
+        raise AcquisitionError(
+            f"{raw.source} is a 2D scan; the plan measures ky–kz points of a 3D scan. {NO_POINTS_IN_2D}", OTHER_PLAN
+        )
+    if sensing.encoding == "lines" and raw.is_3d:
+        raise AcquisitionError(
+            f"{raw.source} is a 3D scan of {raw.matrix[2]} partitions; the plan measures the lines of 2D slices.",
+            OTHER_PLAN,
+        )
+    if raw.matrix != planned:
+        have, want = ("x".join(map(str, matrix)) for matrix in (raw.matrix, planned))
+        raise AcquisitionError(
+            f"{raw.source} has a matrix of {have} (readout, ky, kz), the plan is for {want}.", OTHER_PLAN
+        )
+    if sensing.encoding == "points" and raw.n_slices > 1:
+        raise AcquisitionError(
+            f"{raw.source} holds {raw.n_slices} slabs of a 3D scan; one is expected.", "Save each slab to a file."
+        )
+
+
+def _in_order(raw: RawScan, plan: Plan) -> RawScan:
+    """The lines of a file that doesn't state their order, in the plan's; what the plan doesn't measure comes last."""
+    units = units_of(raw, np.arange(len(raw.lines)))
+    rank = np.full(plan.sensing.n_units, plan.pattern.n_readings)
+    first, position = np.unique(plan.pattern.order, return_index=True)
+    rank[first] = position
+    order = np.lexsort((rank[units], raw.slice))
+    per_line = ("lines", "ky", "kz", "slice", "repetition", "average", "is_calibration", "is_imaging")
+    return replace(raw, **{name: getattr(raw, name)[order] for name in per_line}, states_order=True)
+
+
+class _Images(Sequence[Acquisition]):
+    """Acquisitions made when they are asked for."""
+
+    def __init__(self, raw: RawScan, digest: str | None, encoding: str) -> None:
+        self.raw, self.digest = raw, digest
+        self.geometry = raw.volume_geometry(encoding)
+        self.record = {name: raw.texts[name] for name in ("plan_id", "source") if name in raw.texts}
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def readings(self, i: int) -> tuple[npt.NDArray[np.complex64], npt.NDArray[np.int32]]:
+        """(readings, units) of image ``i``."""
+
+    @overload
+    def __getitem__(self, index: int) -> Acquisition: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Acquisition]: ...
+    def __getitem__(self, index: int | slice) -> Acquisition | Sequence[Acquisition]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        i = index + len(self) if index < 0 else index
+        if not 0 <= i < len(self):
+            raise IndexError(index)
+        readings, units = self.readings(i)
+        geometry = None
+        if self.geometry is not None:
+            affine = self.geometry.affine.copy()
+            affine[:, 3] = affine @ [0, 0, i, 1]
+            geometry = Geometry(affine)
+        source = self.raw.source if len(self) == 1 else f"{self.raw.source}, image {i}"
+        maps = self.raw.coil_maps if len(self) == 1 else None
+        return Acquisition(readings, self.digest, source, units, maps, geometry, dict(self.record))
+
+
+class _Slices(_Images):
+    """The slices of a 2D scan."""
+
+    def __init__(self, raw: RawScan, digest: str | None) -> None:
+        super().__init__(raw, digest, "lines")
+        self.lines = [raw.lines_of(i) for i in range(raw.n_slices)]
+        empty = [i for i, lines in enumerate(self.lines) if not lines.size]
+        if empty or not self.lines:
+            raise AcquisitionError(f"{raw.source} has no imaging readouts in slice {empty[:1] or 0}.", OTHER_PLAN)
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def readings(self, i: int) -> tuple[npt.NDArray[np.complex64], npt.NDArray[np.int32]]:
+        return self.raw.lines[self.lines[i]], units_of(self.raw, self.lines[i])
+
+
+class _Slabs(_Images):
+    """The positions along the readout of a 3D scan; the readout is inverse-transformed once, at the first use."""
+
+    def __init__(self, raw: RawScan, digest: str | None) -> None:
+        super().__init__(raw, digest, "points")
+        self.lines = np.flatnonzero(raw.is_imaging)
+        self.units = units_of(raw, self.lines)
+        self.transformed: Lines | None = None
+        if not self.lines.size:
+            raise AcquisitionError(f"{raw.source} has no imaging readouts.", OTHER_PLAN)
+
+    def __len__(self) -> int:
+        return self.raw.matrix[0]
+
+    def readings(self, i: int) -> tuple[npt.NDArray[np.complex64], npt.NDArray[np.int32]]:
+        if self.transformed is None:
+            self.transformed = _along_readout(self.raw.lines, self.lines)
+        return np.ascontiguousarray(self.transformed[..., i]), self.units
+
+
+def _along_readout(lines: Lines, used: npt.NDArray[np.int64]) -> Lines:
+    """Centred orthonormal inverse FFT of lines[used] along the readout."""
+    transformed = np.empty((used.size, *lines.shape[1:]), np.complex64)
+    for start in range(0, used.size, _BLOCK):
+        some = torch.from_numpy(lines[used[start : start + _BLOCK]])
+        transformed[start : start + _BLOCK] = ifft_centred(some, (-1,)).numpy() if some.shape[-1] > 1 else some.numpy()
+    return transformed

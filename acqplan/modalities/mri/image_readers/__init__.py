@@ -1,0 +1,1 @@
+"""MRI: images of fully sampled raw data."""

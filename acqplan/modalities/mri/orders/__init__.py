@@ -1,0 +1,1 @@
+"""MRI: orders of acquisition."""

@@ -1,0 +1,77 @@
+"""HDF5 files from strangers: nothing outside the file is followed, nothing absurd is allocated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from acqplan.core.errors import AcquisitionError
+
+FRESH_COPY = "Get a fresh copy of it, or acquire it again."
+_MAGIC = b"\x89HDF\r\n\x1a\n"
+
+
+@contextmanager
+def opened(path: Path, what: str) -> Iterator[h5py.File]:
+    """The file, open; whatever HDF5 raises on a damaged one becomes an `AcquisitionError`. ``what`` it should be."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(len(_MAGIC))
+    except OSError as error:
+        raise AcquisitionError(f"{path} can't be opened: {error.strerror}.", "Check the name.") from error
+    if not head:
+        raise AcquisitionError(f"{path} is empty.", FRESH_COPY)
+    if head != _MAGIC:
+        raise AcquisitionError(f"{path} is no HDF5 file, so no {what}.", "Pass a file of that format.")
+    try:
+        file = h5py.File(path, "r")
+    except Exception as error:
+        raise damaged(path, what, error) from error
+    try:
+        yield file
+    except AcquisitionError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, IndexError, MemoryError) as error:
+        raise damaged(path, what, error) from error
+    finally:
+        file.close()
+
+
+def damaged(path: Path, what: str, error: Exception) -> AcquisitionError:
+    """The error for a file that is cut short or damaged."""
+    cause = " ".join(str(error).split())[:160].rstrip(". ") or type(error).__name__
+    return AcquisitionError(f"{path} can't be read as {what}: {cause}.", FRESH_COPY)
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether the file starts as an HDF5 file does."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(_MAGIC)) == _MAGIC
+    except OSError:
+        return False
+
+
+def names(group: h5py.Group) -> set[str]:
+    """The names in a group that are in the file itself: no soft and no external links."""
+    return {name for name in group if isinstance(group.get(name, getlink=True), h5py.HardLink)}
+
+
+def group_of(file: h5py.Group, name: str) -> h5py.Group | None:
+    """A group in the file itself, or None."""
+    found = file[name] if name in names(file) else None
+    return found if isinstance(found, h5py.Group) else None
+
+
+def dataset_of(group: h5py.Group, name: str) -> h5py.Dataset | None:
+    """A plain dataset in the file itself, or None; `ValueError` if its data lie outside the file."""
+    found: Any = group[name] if name in names(group) else None
+    if not isinstance(found, h5py.Dataset):
+        return None
+    if found.is_virtual or found.external:
+        raise ValueError(f"{name} isn't stored in the file")
+    return found

@@ -1,0 +1,169 @@
+"""Cartesian MRI: k-space lines of a 2D slice, or ky–kz points of a 3D scan."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from acqplan.core.errors import AcquisitionError, RecipeError
+from acqplan.core.math.transforms import fft_centred, ifft_centred
+from acqplan.core.registry import register
+from acqplan.sensing.acquisition import Acquisition
+from acqplan.sensing.model import SensingModel
+
+ENCODINGS = ("lines", "points")
+NO_POINTS_IN_2D = (
+    "A 2D scan of slices encodes one axis by phase (ky) and samples the other in every readout, so it measures whole "
+    "lines; points need two phase-encoded axes (ky and kz), which only a 3D scan has."
+)
+"""Why a pattern of points isn't one for slices, for messages."""
+
+
+@register("sensing", "cartesian_mri")
+class CartesianMRI(SensingModel):
+    """Fourier encoding with coil sensitivities: coefficient = F(Sᵢ · image), centred and orthonormal.
+
+    Parameters
+    ----------
+    image_shape
+        (rows, columns). ``lines``: (ky, readout). ``points``: (ky, kz); the readout of the 3D scan
+        is perpendicular to the image, kept whole, and already inverse-transformed.
+    encoding
+        ``lines``: a unit is a ky line, its reading complex64[coils, columns].
+        ``points``: a unit is a ky–kz position (both axes phase-encoded), its reading complex64[coils].
+    coil_maps
+        complex64[C, *image_shape] sensitivities Sᵢ; [B, C, *image_shape] for each image of a batch its own, which
+        then has to have B images; or None for one uniform coil. Per-scan calibration: not part of `spec`. With
+        Σᵢ|Sᵢ|² = 1 the model is an isometry.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int] | list[int],
+        encoding: str = "points",
+        coil_maps: torch.Tensor | npt.NDArray[np.complex64] | None = None,
+    ) -> None:
+        super().__init__()
+        if encoding not in ENCODINGS:
+            raise RecipeError(f"There is no MRI encoding {encoding!r}.", f"Choose one of: {', '.join(ENCODINGS)}.")
+        rows, columns = (int(side) for side in image_shape)
+        if rows < 2 or columns < 2:
+            raise RecipeError(f"An image of {rows}x{columns} is too small.", "Give at least 2x2.")
+        self.image_shape = (rows, columns)
+        self.encoding = encoding
+        self.is_complex = True
+        if isinstance(coil_maps, np.ndarray):
+            coil_maps = torch.from_numpy(coil_maps.astype(np.complex64))  # a copy: the caller's may change
+        maps = None if coil_maps is None else coil_maps.to(torch.complex64)
+        if maps is not None and (maps.ndim not in (3, 4) or tuple(maps.shape[-2:]) != self.image_shape):
+            raise AcquisitionError(
+                f"The coil maps have shape {tuple(maps.shape)}, expected (coils, {rows}, {columns}).",
+                "Give one map per coil at the size of the image.",
+            )
+        self.coil_maps: torch.Tensor | None
+        self.register_buffer("coil_maps", maps, persistent=False)
+        # For `gram`: index 0 is position zero, which saves shifting every coil's image and k-space.
+        shifted = None if maps is None else torch.fft.ifftshift(maps, dim=(-2, -1))
+        self._shifted_maps: torch.Tensor | None
+        self._shifted_conjugates: torch.Tensor | None
+        self.register_buffer("_shifted_maps", shifted, persistent=False)
+        self.register_buffer(
+            "_shifted_conjugates", None if shifted is None else shifted.conj().resolve_conj(), persistent=False
+        )
+        n_coils = 1 if maps is None else maps.shape[-3]
+        self.unit_name = "line" if encoding == "lines" else "point"
+        self.grid_shape = (rows,) if encoding == "lines" else (rows, columns)
+        self.reading_shape = (n_coils, columns) if encoding == "lines" else (n_coils,)
+        self.coefficient_shape = self.reading_shape
+        self.is_unitary = maps is None
+        self.is_isometry = maps is None or _is_normalised(maps)
+
+    @property
+    def gain_bound(self) -> torch.Tensor:
+        if self.coil_maps is None:
+            return torch.ones(())
+        bound: torch.Tensor = self.coil_maps.abs().square().sum(-3).amax((-2, -1))
+        return bound if bound.ndim == 0 else bound[:, None, None]
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        coil_images = image[:, None]
+        if self.coil_maps is not None:
+            coil_images = coil_images * self.coil_maps
+        kspace = fft_centred(coil_images, (-2, -1))
+        return self.from_grid(kspace)
+
+    def decode(self, readings: torch.Tensor) -> torch.Tensor:
+        return readings
+
+    def adjoint(self, coefficients: torch.Tensor) -> torch.Tensor:
+        coil_images = ifft_centred(self.to_grid(coefficients), (-2, -1))
+        if self.coil_maps is None:
+            return coil_images[:, 0]
+        return (coil_images * self.coil_maps.conj()).sum(1)
+
+    def gram(self, image: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        if self._shifted_maps is None or self._shifted_conjugates is None:
+            return super().gram(image, weights)
+        weights = weights.reshape(weights.shape[0], 1, *self.grid_shape)
+        weights = weights[..., None] if self.encoding == "lines" else weights
+        weights = torch.fft.ifftshift(weights, dim=(-2, -1))
+        shifted = torch.fft.ifftshift(image, dim=(-2, -1))
+        kspace = torch.fft.fft2(shifted[:, None] * self._shifted_maps)
+        coil_images = torch.fft.ifft2(kspace * weights if torch.is_grad_enabled() else kspace.mul_(weights))
+        maps = "chw" if self._shifted_conjugates.ndim == 3 else "bchw"
+        combined = torch.einsum(f"bchw,{maps}->bhw", coil_images, self._shifted_conjugates)
+        result: torch.Tensor = torch.fft.fftshift(combined, dim=(-2, -1))
+        return result
+
+    def to_grid(self, coefficients: torch.Tensor) -> torch.Tensor:
+        """[B, K, *reading_shape] -> k-space[B, C, rows, columns]."""
+        if self.encoding == "lines":
+            return coefficients.movedim(1, 2)
+        grid: torch.Tensor = coefficients.movedim(1, 2).unflatten(-1, self.image_shape)
+        return grid
+
+    def from_grid(self, kspace: torch.Tensor) -> torch.Tensor:
+        """k-space[B, C, rows, columns] -> [B, K, *reading_shape]."""
+        if self.encoding == "lines":
+            return kspace.movedim(1, 2)
+        return kspace.flatten(2).movedim(1, 2)
+
+    def coordinates(self) -> npt.NDArray[np.float64]:
+        axes = [(np.arange(n) - n // 2) / (n / 2) for n in self.grid_shape]
+        return np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=-1)
+
+    def distance(self) -> npt.NDArray[np.float64]:
+        return np.asarray(np.linalg.norm(self.coordinates(), axis=-1))
+
+    def calibration_units(self, width: int) -> npt.NDArray[np.int32]:
+        if width < 0 or width > min(self.grid_shape):
+            raise RecipeError(
+                f"A calibration width of {width} doesn't fit a catalogue of {'x'.join(map(str, self.grid_shape))}.",
+                f"Give a width from 0 to {min(self.grid_shape)}.",
+            )
+        inside = np.ones(self.grid_shape, dtype=bool)
+        for axis, n in enumerate(self.grid_shape):
+            index = np.arange(n) - (n // 2 - width // 2)
+            shape = [1] * len(self.grid_shape)
+            shape[axis] = n
+            inside &= ((index >= 0) & (index < width)).reshape(shape)
+        return np.flatnonzero(inside).astype(np.int32)
+
+    def calibrated(self, acquisition: Acquisition) -> Self:
+        if acquisition.coil_maps is None:
+            return self
+        return type(self)(self.image_shape, self.encoding, acquisition.coil_maps)
+
+    def with_coil_maps(self, coil_maps: torch.Tensor | None) -> Self:
+        return type(self)(self.image_shape, self.encoding, coil_maps)
+
+    def spec(self) -> dict[str, Any]:
+        return {"image_shape": list(self.image_shape), "encoding": self.encoding}
+
+
+def _is_normalised(maps: torch.Tensor) -> bool:
+    energy = maps.abs().square().sum(-3)
+    return bool(torch.allclose(energy, torch.ones((), device=energy.device), atol=1e-4))

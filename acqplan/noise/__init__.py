@@ -1,1 +1,0 @@
-"""Detector noise, where it acts in the world: on the readings, before they are decoded."""

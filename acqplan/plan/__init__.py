@@ -1,0 +1,1 @@
+"""What is planned: the recipe, the plan, its file, and what acquired data are held against."""

@@ -1,0 +1,149 @@
+"""What every instrument's data can be checked for: which units, in which order, and readings that can be right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from acqplan.core.errors import AcquisitionError
+from acqplan.plan.plan import MISSING_AT_MOST, Plan
+from acqplan.plan.verification.base import UNSTATED, Finding, gathered, named
+from acqplan.sensing.acquisition import Acquisition, Scan
+from acqplan.sensing.pattern import IntArray
+
+
+def pattern(plan: Plan, scan: Scan) -> Iterator[Finding]:
+    """Another pattern, or none stated; units missing, not planned, or measured more or less often than planned."""
+    return gathered(scan, _once_an_order(lambda acquisition: list(_of_one(plan, acquisition))))
+
+
+def _once_an_order(check: Callable[[Acquisition], list[Finding]]) -> Callable[[Acquisition], list[Finding]]:
+    """``check``, not repeated for acquisitions that share one order in memory, as the images of a volume do."""
+    known: list[tuple[object, tuple[object, ...], list[Finding]]] = []
+
+    def checked(acquisition: Acquisition) -> list[Finding]:
+        order, stated = acquisition.order, (acquisition.pattern_digest, acquisition.states_pattern)
+        if not (known and known[0][0] is order and known[0][1] == stated):
+            known[:] = [(order, stated, check(acquisition))]
+        return known[0][2]
+
+    return checked
+
+
+def _of_one(plan: Plan, acquisition: Acquisition) -> Iterator[Finding]:
+    order = acquisition.order
+    if not acquisition.states_pattern:
+        yield Finding(
+            "error",
+            UNSTATED,
+            "doesn't say which pattern it was acquired with.",
+            "If you are sure that it was this plan's, pass --assume-plan.",
+        )
+    name = plan.sensing.unit_name
+    mask, planned = plan.pattern.mask, plan.pattern.counts
+    if order is not None:
+        extra = _extra(order, plan)
+        missing_share = 1 - np.intersect1d(order, np.flatnonzero(mask)).size / int(mask.sum())
+        if extra.size and missing_share <= MISSING_AT_MOST:
+            yield Finding(
+                "error",
+                "extra",
+                f"holds {extra.size} {name}s that the plan doesn't measure, besides the plan's own.",
+                "Take the planned ones alone with --use-planned, or pass the plan that it was acquired with.",
+            )
+            return
+    try:
+        plan.check_acquisition(acquisition, assume_plan=True)
+    except AcquisitionError as error:
+        yield Finding("error", "pattern", error.problem.removeprefix(f"{acquisition.source} "), error.remedy)
+        return
+    if order is None:
+        return
+    counts = np.bincount(order, minlength=planned.size)
+    missing, repeated = np.flatnonzero((counts == 0) & (planned > 0)), np.flatnonzero(counts > planned)
+    if missing.size:
+        yield Finding(
+            "warning",
+            "missing",
+            f"lacks {missing.size} of the {int((planned > 0).sum())} planned {name}s: {named(missing.tolist())}.",
+            "They are reconstructed as not measured.",
+        )
+    fewer = np.flatnonzero((counts > 0) & (counts < planned))
+    if fewer.size:
+        yield Finding(
+            "note",
+            "fewer repeats",
+            f"measured {fewer.size} {name}s less often than planned: {named(fewer.tolist())}.",
+            "Their readings are noisier.",
+        )
+    if repeated.size:
+        yield Finding(
+            "note",
+            "repeated",
+            f"measured {repeated.size} {name}s more often than planned: {named(repeated.tolist())}.",
+            "Repeats are averaged.",
+        )
+
+
+def _extra(order: IntArray, plan: Plan) -> IntArray:
+    """int32: units of an order that the plan's pattern doesn't hold, each once."""
+    units = np.unique(order)
+    mask = plan.pattern.mask
+    known = (units >= 0) & (units < mask.size)
+    known[known] = mask[units[known]]
+    found: IntArray = units[~known]
+    return found
+
+
+def readings(plan: Plan, scan: Scan) -> Iterator[Finding]:
+    """Readings of another number or shape than planned, not finite, or zero everywhere."""
+    yield from gathered(scan, lambda acquisition: _of_readings(plan, acquisition))
+    is_zero = [not each.readings.any() for each in scan.acquisitions]
+    if all(is_zero):
+        yield Finding("error", "empty", f"{scan.source} is zero everywhere.", "Check that the detector was connected.")
+    elif any(is_zero):
+        zero = [i for i, is_one in enumerate(is_zero) if is_one]
+        yield Finding("note", "empty", f"{scan.source} is zero everywhere in {len(zero)} images: {named(zero)}.")
+
+
+def _of_readings(plan: Plan, acquisition: Acquisition) -> Iterator[Finding]:
+    values = acquisition.readings
+    n = plan.pattern.n_readings if acquisition.order is None else acquisition.order.size
+    expected = plan.sensing.reading_shape
+    if plan.sensing.is_complex:  # as many coils as there are: the first axis of a reading
+        expected = (values.shape[1] if values.ndim > 1 else 1, *expected[1:])
+    if values.shape != (n, *expected):
+        yield Finding(
+            "error",
+            "shape",
+            f"holds readings of shape {values.shape}, the plan's pattern gives {(n, *expected)}.",
+            "Pass the plan that it was acquired with.",
+        )
+        return
+    bad = int((~np.isfinite(values).reshape(len(values), -1).all(1)).sum())
+    if bad:
+        yield Finding(
+            "error", "not finite", f"has {bad} readings with NaN or infinite values.", "Repair or re-acquire them."
+        )
+
+
+def order(plan: Plan, scan: Scan) -> Iterator[Finding]:
+    """The planned units in another order than planned."""
+    planned = _once(plan.pattern.order)
+
+    def check(acquisition: Acquisition) -> list[Finding]:
+        if acquisition.order is None or _extra(acquisition.order, plan).size:
+            return []
+        acquired = _once(acquisition.order)
+        if np.array_equal(acquired, planned[np.isin(planned, acquired)]):
+            return []
+        return [Finding("note", "order", "was acquired in another order than planned.")]
+
+    return gathered(scan, _once_an_order(check))
+
+
+def _once(order: IntArray) -> IntArray:
+    """Each unit where it comes first."""
+    units: IntArray = order[np.sort(np.unique(order, return_index=True)[1])]
+    return units

@@ -1,0 +1,92 @@
+"""From images or acquired readings to the coefficients that a reconstructor takes: one door for both."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from acqplan.core.errors import AcquisitionError
+from acqplan.sensing.acquisition import Acquisition
+from acqplan.sensing.model import SensingModel
+from acqplan.sensing.noise import NoiseModel
+from acqplan.sensing.pattern import Pattern
+
+
+def measured(coefficients: torch.Tensor, counts: torch.Tensor, sensing: SensingModel) -> torch.Tensor:
+    """Keep what was measured: coefficients[B, K, …] × min(counts, 1), with +0 elsewhere.
+
+    A product with a 0/1 mask alone leaves −0.0, whose sign tells the truth's; adding zero removes it.
+    """
+    return coefficients * sensing.per_unit(counts.clamp(max=1)) + 0.0
+
+
+def measure(
+    images: torch.Tensor,
+    counts: torch.Tensor,
+    sensing: SensingModel,
+    noise: NoiseModel,
+    generator: torch.Generator,
+) -> torch.Tensor:
+    """Simulate: images[B, *image_shape], counts[B or 1, K] -> measured coefficients[B, K, …].
+
+    Noise acts on the detector's readings; repeats are averaged. Differentiable in ``counts`` through
+    what is kept, not through the noise level. Of a sensing model with a reference unit, ``counts`` measure it.
+    """
+    readings = sensing(images)
+    repeats = counts.detach().reshape(*counts.shape, *(1,) * len(sensing.reading_shape))
+    noisy = noise.sample(readings, generator=generator, counts=repeats)
+    return measured(sensing.decode(noisy), counts, sensing)
+
+
+def coefficients_of(
+    acquisition: Acquisition, pattern: Pattern, sensing: SensingModel
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Acquired readings -> (coefficients[1, K, …], counts[1, K]); repeats are averaged.
+
+    Units are those of the acquisition's own ``order`` where it has one, else of the pattern's: what wasn't acquired
+    has the count 0.
+
+    Raises
+    ------
+    AcquisitionError
+        Wrong number or shape of readings, a dtype that can't be right, values that aren't finite, or no reading of the
+        unit that decodes all the others.
+    """
+    readings = acquisition.readings
+    order = pattern.order if acquisition.order is None else acquisition.order
+    expected = (order.size, *sensing.reading_shape)
+    if tuple(readings.shape) != expected:
+        of_coils = sensing.is_complex and readings.ndim == len(expected) and readings.shape[::2] == expected[::2]
+        raise AcquisitionError(
+            f"{acquisition.source} holds readings of shape {tuple(readings.shape)}, "
+            f"the plan's pattern gives {expected}.",
+            "If these are several coils, the file has to hold their coil maps."
+            if of_coils
+            else "Pass the plan that it was acquired with.",
+        )
+    if readings.dtype.kind not in ("c" if sensing.is_complex else "fiu"):
+        wanted = "complex" if sensing.is_complex else "real"
+        raise AcquisitionError(
+            f"{acquisition.source} holds readings of type {readings.dtype}, expected {wanted} numbers.",
+            "Check which instrument the file comes from.",
+        )
+    with np.errstate(over="ignore"):  # beyond float32 becomes infinite, and is refused below
+        values = torch.from_numpy(readings.astype(np.complex64 if sensing.is_complex else np.float32))
+    if not torch.isfinite(torch.view_as_real(values) if values.is_complex() else values).all():
+        bad = int((~torch.isfinite(values.abs())).reshape(values.shape[0], -1).any(1).sum())
+        raise AcquisitionError(
+            f"{acquisition.source} has {bad} readings with NaN or infinite values.",
+            "Repair or re-acquire them.",
+        )
+    reference = sensing.reference_unit
+    if reference is not None and not (order == reference).any():
+        raise AcquisitionError(
+            f"{acquisition.source} has no reading of {sensing.unit_name} {reference}, which decodes all the others.",
+            "Acquire again; this reading can't be missing.",
+        )
+    counts = torch.from_numpy(np.bincount(order, minlength=sensing.n_units).astype(np.float32))
+    summed = torch.zeros((sensing.n_units, *sensing.reading_shape), dtype=sensing.reading_dtype)
+    summed.index_add_(0, torch.from_numpy(order.astype(np.int64)), values)
+    repeats = counts.clamp(min=1).reshape(-1, *(1,) * len(sensing.reading_shape))
+    coefficients = sensing.decode((summed / repeats)[None])
+    return measured(coefficients, counts[None], sensing), counts[None]

@@ -1,0 +1,1 @@
+"""What a person does with a plan, one module for each thing."""

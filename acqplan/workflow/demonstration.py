@@ -1,0 +1,281 @@
+"""The whole loop on real samples: design, export, acquire with a virtual instrument, reconstruct, compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from acqplan.core import registry
+from acqplan.core.files import atomic_file
+from acqplan.core.seeding import torch_generator
+from acqplan.formats.base import Instrument, export, save_acquired
+from acqplan.images import ImageRecord
+from acqplan.learning.evaluation import Scene, evaluate, measures
+from acqplan.learning.resolve import Problem, build_designer, build_reconstructor, resolve
+from acqplan.learning.training import Progress, design
+from acqplan.plan.plan import Plan
+from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings
+from acqplan.reconstructors.base import Reconstructor
+from acqplan.reconstructors.wavelet import Wavelet
+from acqplan.reconstructors.zero_filled import ZeroFilled
+from acqplan.sensing.acquisition import Acquisition
+from acqplan.workflow.virtual_instrument import acquire_virtually
+
+WAVELET_WEIGHTS = (0.001, 0.002, 0.004, 0.008, 0.016)
+DENSITY_POWERS = (1.5, 2.0, 2.5, 3.0, 4.0, 6.0)
+
+Listener = Callable[[str, Progress | None], None]
+"""Called with what is being done, and with each step of training."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is demonstrated for one modality.
+
+    Parameters
+    ----------
+    sample, size, budget, noise, sensing
+        Of the recipe.
+    trained
+        Designers whose patterns get the same network, trained for as long as the learned plan.
+    untrained
+        (designer, reconstructor) of patterns without training.
+    instrument, settings
+        Format and its settings that the learned plan is exported as.
+    acquired
+        File name of the acquired data.
+    share
+        Of the whole demonstration's time.
+    """
+
+    title: str
+    sample: str
+    size: tuple[int, int]
+    budget: str
+    noise: Component
+    sensing: Component | None
+    trained: tuple[str, ...]
+    untrained: tuple[tuple[str, str], ...]
+    instrument: str
+    settings: dict[str, Any]
+    acquired: str
+    share: float
+
+
+SETUPS = {
+    "mri": Setup(
+        title="MRI: points of a 3D scan's ky–kz plane",
+        sample="sample:brain",
+        size=(128, 128),
+        budget="4x",
+        noise=Component("complex_gaussian", {"std": 0.005}),
+        sensing=Component("cartesian_mri", {"encoding": "points"}),
+        trained=("poisson-disc", "variable-density"),
+        untrained=(("variable-density", "wavelet"), ("low-pass", "zero-filled")),
+        instrument="bart",
+        settings={},
+        acquired="acquired.cfl",
+        share=0.55,
+    ),
+    "dmd": Setup(
+        title="DMD microscope: Hadamard frames for a single-pixel detector",
+        sample="sample:cells",
+        size=(64, 64),
+        budget="12.5%",
+        noise=Component("poisson_gaussian", {"photons": 200.0}),
+        sensing=None,
+        trained=("low-sequency", "half-half", "variance-ordered", "variable-density"),
+        untrained=(("uniform", "zero-filled"),),
+        instrument="dmd-tiff",
+        settings={"device": "1920x1080"},
+        acquired="trace.csv",
+        share=0.45,
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Contestant:
+    """One pattern with one reconstructor: its plan, what it reaches on all held-out images, and one of them.
+
+    ``means`` and ``image_measures`` are tables of `evaluation.METRICS`; ``image``[H, W] is in the units of the
+    prepared images. ``plan`` holds the pattern; of zero-filled contestants its network isn't used.
+    """
+
+    designer: str
+    reconstructor: str
+    plan: Plan
+    means: dict[str, float]
+    image: npt.NDArray[Any]
+    image_measures: dict[str, float]
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether the pattern was learned."""
+        return bool(registry.find("designers", self.designer).is_learned)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the reconstructor was trained."""
+        return bool(registry.find("reconstructors", self.reconstructor).is_trained)
+
+
+@dataclass(frozen=True, eq=False)
+class Demonstration:
+    """One modality's loop, the learned plan first among the ``contestants``; ``files`` are relative to the folder."""
+
+    modality: str
+    setup: Setup
+    contestants: list[Contestant]
+    record: ImageRecord
+    n_train: int
+    n_test: int
+    warnings: list[str]
+    files: list[str] = field(default_factory=list)
+
+    @property
+    def learned(self) -> Contestant:
+        """The learned plan with its network."""
+        return self.contestants[0]
+
+
+def demonstrate(
+    modality: str,
+    folder: Path,
+    minutes: float,
+    *,
+    steps: int | None = None,
+    seed: int = 0,
+    threads: int = 0,
+    listener: Listener | None = None,
+) -> Demonstration:
+    """Run the loop of one modality; files go into ``folder``, earlier ones of a demonstration are replaced.
+
+    Parameters
+    ----------
+    minutes
+        Time to train all the networks together, the same for each: what learning a pattern costs is paid in steps.
+    steps
+        Steps of each training, instead of ``minutes``: the same result on every run.
+    """
+    setup = SETUPS[modality]
+    tell: Listener = listener or (lambda stage, progress: None)
+
+    def made(recipe: Recipe, what: str) -> Plan:
+        tell(what, None)
+        return design(recipe, progress=lambda progress: tell(what, progress))
+
+    training = TrainingSettings(minutes=minutes / (1 + len(setup.trained)), threads=threads)
+    if steps is not None:
+        training = TrainingSettings(steps=steps, threads=threads)
+    recipe = Recipe(
+        modality,
+        seed,
+        ImageSettings([setup.sample], list(setup.size)),
+        setup.sensing,
+        BudgetSettings(setup.budget),
+        setup.noise,
+        training=training,
+    )
+    learned = made(recipe, "learned pattern")
+    plans = [learned]
+    plans += [made(_baseline(recipe, kind), f"{kind} pattern") for kind in setup.trained]
+    plans += [made(_baseline(recipe, kind, network), f"{kind}, {network}") for kind, network in setup.untrained]
+    tell("exporting, acquiring, reconstructing", None)
+    images = resolve(learned.recipe).images
+    record = images.test[len(images.test) // 2]
+    files, acquisition = _through_files(learned, setup, record, folder / modality, seed)
+    contestants = [
+        contestant
+        for plan in plans
+        for contestant in _contestants(plan, record, acquisition if plan is learned else None, seed)
+    ]
+    # Zero-filled ones of fixed patterns stand once, after all others.
+    contestants.sort(key=lambda each: (not each.is_trained, each.reconstructor == "zero-filled"))
+    return Demonstration(
+        modality, setup, contestants, record, len(images.train), len(images.test), list(images.warnings), files
+    )
+
+
+def _baseline(recipe: Recipe, designer: str, reconstructor: str | None = None) -> Recipe:
+    """The learned plan's recipe with another designer, tuned, and with another reconstructor if one is given."""
+    recipe = replace(recipe, designer=Component(designer))
+    if designer in ("poisson-disc", "variable-density"):
+        recipe = _with_tuned_density(recipe)
+    if reconstructor is None:
+        return recipe
+    recipe = replace(recipe, reconstructor=Component(reconstructor))
+    return _with_tuned_wavelet(recipe) if reconstructor == "wavelet" else recipe
+
+
+def _with_tuned_density(recipe: Recipe) -> Recipe:
+    """The power of `DENSITY_POWERS` that suits the untrained network (its sparse start) best on validation images."""
+    problem = resolve(recipe)
+    start: dict[str, Reconstructor] = {"start": build_reconstructor(problem)}
+    candidates = [
+        replace(recipe, designer=Component(recipe.designer.kind, {"power": power})) for power in DENSITY_POWERS
+    ]
+    return max(candidates, key=lambda each: _validation_psnr(replace(problem, recipe=each), start)["start"])
+
+
+def _with_tuned_wavelet(recipe: Recipe) -> Recipe:
+    """The weight of `WAVELET_WEIGHTS` that is best on validation images."""
+    psnr = _validation_psnr(resolve(recipe), {str(weight): Wavelet(weight) for weight in WAVELET_WEIGHTS})
+    best = max(WAVELET_WEIGHTS, key=lambda weight: psnr[str(weight)])
+    return replace(recipe, reconstructor=Component("wavelet", {"weight": best}))
+
+
+def _validation_psnr(problem: Problem, reconstructors: dict[str, Reconstructor]) -> dict[str, float]:
+    pattern = build_designer(problem).freeze(torch_generator(problem.recipe.seed, "designer"))
+    scene = Scene(problem.sensing, pattern, problem.noise)
+    means = evaluate(scene, reconstructors, problem.images.validation).means
+    return {name: means[name]["psnr_db"] for name in reconstructors}
+
+
+def _through_files(
+    plan: Plan, setup: Setup, record: ImageRecord, folder: Path, seed: int
+) -> tuple[list[str], Acquisition]:
+    """Save the plan, export it, acquire by playing the files, and read the acquired data back."""
+    plan_path, exported, acquired = folder / "learned.acqplan", folder / setup.instrument, folder / setup.acquired
+    plan.save(plan_path, overwrite=True)
+    loaded = Plan.load(plan_path)
+    instrument: Instrument = registry.find("instruments", setup.instrument)(**setup.settings)
+    export(loaded, instrument, exported, overwrite=True)
+    acquisition = acquire_virtually(loaded, instrument, exported, record, seed=seed)
+    save_acquired(instrument, acquisition, loaded, acquired, overwrite=True)
+    with atomic_file(folder / "truth.npy", overwrite=True) as temporary, temporary.open("wb") as stream:
+        np.save(stream, record.array * plan.noise.image_scale, allow_pickle=False)
+    files = sorted(
+        str(path.relative_to(folder.parent))
+        for path in (plan_path, folder / "truth.npy", *acquired.parent.glob(f"{acquired.stem}*"), *exported.iterdir())
+    )
+    return files, replace(instrument.read_acquired(acquired, loaded), geometry=record.geometry)
+
+
+def _contestants(plan: Plan, record: ImageRecord, acquisition: Acquisition | None, seed: int) -> list[Contestant]:
+    """The plan as it is, and zero-filled if it has a network."""
+    scale = plan.noise.image_scale
+    if acquisition is None:
+        acquisition = plan.simulate(record.array * scale, seed=seed, geometry=record.geometry)
+    means = plan.evidence["held_out"]["mean"]
+    made = []
+    for name, part in (("plan", plan), ("zero_filled", replace(plan, reconstructor=ZeroFilled()))):
+        if name == "zero_filled" and not type(plan.reconstructor).is_trained:
+            continue
+        image = part.reconstruct(acquisition) / scale
+        made.append(
+            Contestant(
+                plan.recipe.designer.kind,
+                part.reconstructor.kind,
+                plan,
+                means[name],
+                image,
+                measures(image, record.array, record.data_range),
+            )
+        )
+    return made
