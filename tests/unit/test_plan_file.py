@@ -22,8 +22,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acqplan.core.errors import OutputError, PlanFileError
-from acqplan.plan.file import TEXTS, PlanContent, canonical_json
 from acqplan.plan import file as plan_file
+from acqplan.plan.file import TEXTS, PlanContent, canonical_json
 
 
 def make_content(seed: int = 0) -> PlanContent:
