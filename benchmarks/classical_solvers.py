@@ -34,16 +34,17 @@ import torch
 from acqplan.core.math.metrics import psnr
 from acqplan.core.math.total_variation import divergence, gradient, magnitude, total_variation
 from acqplan.core.math.wavelets import inverse_wavelet_transform, wavelet_transform
-from acqplan.designers.base import DesignProblem
+from acqplan.designers.designer import DesignProblem
 from acqplan.designers.variable_density import VariableDensity
 from acqplan.images.load import load_stacks
 from acqplan.images.resample import fit
 from acqplan.modalities.mri.noise import ComplexGaussian
 from acqplan.modalities.mri.phase import smooth_phase, with_phase
 from acqplan.modalities.mri.sensing import CartesianMRI
-from acqplan.reconstructors.base import image_scale
+from acqplan.reconstructors.classical import misfit
 from acqplan.reconstructors.hqs import HQS
-from acqplan.reconstructors.objective import detail_norm, misfit
+from acqplan.reconstructors.reconstructor import image_scale
+from acqplan.reconstructors.sparsity import detail_norm
 from acqplan.reconstructors.tv import TV
 from acqplan.reconstructors.wavelet import Wavelet
 from acqplan.sensing.budget import Budget

@@ -25,7 +25,7 @@ from acqplan.learning.evaluation import Scene, simulated
 from acqplan.learning.resolve import Problem, resolve
 from acqplan.learning.training import design
 from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings
-from acqplan.reconstructors.base import Reconstructor
+from acqplan.reconstructors.reconstructor import Reconstructor
 
 PAGE = Path(__file__).parents[1] / "docs" / "reconstructors.md"
 MARKS = ("<!-- measured: begin -->", "<!-- measured: end -->")

@@ -22,12 +22,9 @@ from acqplan.learning.evaluation import Scene, simulated
 from acqplan.learning.resolve import resolve
 from acqplan.learning.training import design
 from acqplan.plan.recipe import Component
-from acqplan.reconstructors.base import Reconstructor
 from acqplan.reconstructors.hqs import HQS
-from acqplan.reconstructors.losses.base import Target
-from acqplan.reconstructors.losses.data_consistency import DataConsistency
-from acqplan.reconstructors.losses.tv import TotalVariation
-from acqplan.reconstructors.losses.wavelet import WaveletNorm
+from acqplan.reconstructors.losses import DataConsistency, Target, TotalVariation, WaveletNorm
+from acqplan.reconstructors.reconstructor import Reconstructor
 
 LOSSES: dict[str, dict[str, float] | None] = {
     "without the truth": None,

@@ -12,7 +12,7 @@ from acqplan.cli.arguments import examples
 from acqplan.core.errors import RecipeError
 
 if TYPE_CHECKING:
-    from acqplan.reconstructors.base import Reconstructor
+    from acqplan.reconstructors.reconstructor import Reconstructor
 
 LIST_EXAMPLES = examples(*(f"acqplan list {role}" for role in ("designers", "reconstructors", "losses", "orders")))
 
@@ -91,7 +91,7 @@ def _details(role: str, cls: Any) -> dict[str, Any]:
         return {"plans": [_MODALITY_NAMES.get(name, name) for name in cls.modalities]}
     if role != "reconstructors":
         return {}
-    from acqplan.reconstructors.base import KnobReconstructor
+    from acqplan.reconstructors.reconstructor import KnobReconstructor
 
     made = cls(is_complex=True) if cls.is_trained else cls()
     return {

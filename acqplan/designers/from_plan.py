@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from acqplan.core.errors import RecipeError
 from acqplan.core.registry import register
-from acqplan.designers.base import DesignProblem, FixedDesigner
+from acqplan.designers.designer import DesignProblem, FixedDesigner
 from acqplan.plan import file as plan_file
 from acqplan.sensing.pattern import Pattern
 

@@ -12,8 +12,8 @@ from torch import nn
 
 from acqplan.core.registry import register
 from acqplan.core.seeding import numpy_generator
-from acqplan.designers.base import Designer, DesignProblem
 from acqplan.designers.blue_noise import blue_noise
+from acqplan.designers.designer import Designer, DesignProblem
 from acqplan.designers.options import count_option, number_option
 from acqplan.sensing.pattern import Pattern
 

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from acqplan.core.errors import RecipeError
 from acqplan.core.registry import register
-from acqplan.designers.base import Designer, DesignProblem
+from acqplan.designers.designer import Designer, DesignProblem
 from acqplan.designers.options import count_option, number_option
 from acqplan.designers.repeats import allot, candidates_of, noise_variance
 from acqplan.sensing.pattern import Pattern

@@ -8,7 +8,7 @@ from torch import nn
 
 from acqplan.core.registry import register
 from acqplan.core.seeding import torch_generator
-from acqplan.designers.base import Designer, DesignProblem
+from acqplan.designers.designer import Designer, DesignProblem
 from acqplan.designers.options import number_option
 from acqplan.designers.probability import LOGIT_SLOPE, initial_logits, rescale
 from acqplan.sensing.pattern import Pattern

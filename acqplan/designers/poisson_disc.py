@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acqplan.core.registry import register
-from acqplan.designers.base import DesignProblem, FixedDesigner
+from acqplan.designers.designer import DesignProblem, FixedDesigner
 from acqplan.designers.options import number_option
 from acqplan.designers.probability import inclusion_probabilities
 from acqplan.designers.variable_density import closeness, tuned_power

@@ -13,7 +13,7 @@ import heapq
 import numpy as np
 import numpy.typing as npt
 
-from acqplan.designers.base import DesignProblem
+from acqplan.designers.designer import DesignProblem
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

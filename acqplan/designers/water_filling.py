@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acqplan.core.registry import register
-from acqplan.designers.base import DesignProblem, FixedDesigner
+from acqplan.designers.designer import DesignProblem, FixedDesigner
 from acqplan.designers.options import count_option
 from acqplan.designers.repeats import allot, candidates_of, noise_variance
 

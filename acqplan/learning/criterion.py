@@ -9,8 +9,8 @@ import torch
 from torch.nn import functional
 
 from acqplan.core import registry
-from acqplan.reconstructors.base import KnobReconstructor, Reconstructor
-from acqplan.reconstructors.losses.base import Loss, Target
+from acqplan.reconstructors.losses import Target, loss_named
+from acqplan.reconstructors.reconstructor import KnobReconstructor, Reconstructor
 
 HELD_BACK = "held-back"
 _NEIGHBOURS = 9  # units along each axis
@@ -55,7 +55,7 @@ class Criterion:
         total = torch.zeros((), device=image.device)
         for kind, weight in self.weights.items():
             if weight:
-                total = total + weight * _loss(kind)(image, target).mean()
+                total = total + weight * loss_named(kind)(image, target).mean()
         return total
 
     def _over_settings(
@@ -66,10 +66,10 @@ class Criterion:
         image = network.at(shown, target.counts, target.sensing, drawn)
         each = torch.zeros(shown.shape[0], device=image.device)
         for kind, share in network.loss_weights(drawn).items():
-            loss = _loss(kind)
+            loss = loss_named(kind)
             each = each + self.weights[kind] * share * loss(image, target) / loss.typical
         with torch.no_grad():
-            chosen = network.chosen_for_training(_loss("data-consistency")(image, target)).float()
+            chosen = network.chosen_for_training(loss_named("data-consistency")(image, target)).float()
         return (chosen * each).sum() / chosen.sum().clamp(min=1)
 
     def _hidden(self, target: Target, generator: torch.Generator) -> torch.Tensor:
@@ -109,8 +109,3 @@ def _mean_around(values: torch.Tensor) -> torch.Tensor:
     """Mean of values[B, 1, *grid] over a neighbourhood of `_NEIGHBOURS` units along each axis, cut at the edges."""
     pool = functional.avg_pool1d if values.ndim == 3 else functional.avg_pool2d
     return pool(values, _NEIGHBOURS, stride=1, padding=_NEIGHBOURS // 2, count_include_pad=False)
-
-
-def _loss(kind: str) -> Loss:
-    made: Loss = registry.find("losses", kind)()
-    return made

@@ -13,7 +13,7 @@ import torch
 from acqplan.core.math.metrics import nrmse, psnr, ssim
 from acqplan.core.seeding import stream_seed, torch_generator
 from acqplan.images import ImageRecord
-from acqplan.reconstructors.base import Reconstructor
+from acqplan.reconstructors.reconstructor import Reconstructor
 from acqplan.reconstructors.zero_filled import ZeroFilled
 from acqplan.sensing.measurement import measure
 from acqplan.sensing.model import SensingModel

@@ -13,8 +13,8 @@ import torch
 from acqplan.core import registry
 from acqplan.core.errors import RecipeError
 from acqplan.core.seeding import stream_seed, torch_generator
-from acqplan.designers.base import Designer, DesignProblem
-from acqplan.designers.orders.base import Order
+from acqplan.designers.designer import Designer, DesignProblem
+from acqplan.designers.orders import Order
 from acqplan.images import ImageStack, TrainingImages, load_stacks, prepare, split
 from acqplan.images.split import Split
 from acqplan.learning.criterion import Criterion
@@ -30,8 +30,8 @@ from acqplan.modalities.mri.constraints import (
 )
 from acqplan.modalities.mri.sensing import NO_POINTS_IN_2D
 from acqplan.plan.recipe import MODALITIES, Component, Recipe, check_options, option_names
-from acqplan.reconstructors.base import Reconstructor
 from acqplan.reconstructors.data_consistency import start_penalty
+from acqplan.reconstructors.reconstructor import Reconstructor
 from acqplan.sensing.budget import Budget, Light, needs_images, parse_budget
 from acqplan.sensing.model import SensingModel
 from acqplan.sensing.noise import NoiseModel

@@ -17,7 +17,7 @@ from torch import nn
 
 from acqplan.core.errors import PlanFileError, RecipeError
 from acqplan.core.seeding import torch_generator
-from acqplan.designers.base import Designer
+from acqplan.designers.designer import Designer
 from acqplan.learning import checkpoint as checkpoints
 from acqplan.learning.evaluation import Scene, evaluate
 from acqplan.learning.measured_set import MeasuredSet
@@ -27,8 +27,8 @@ from acqplan.modalities.dmd.exposure import exposure, scheme_advice, typical_ele
 from acqplan.modalities.mri.coils import MIN_WIDTH
 from acqplan.plan.plan import Plan
 from acqplan.plan.recipe import Recipe, to_toml
-from acqplan.reconstructors.base import KnobReconstructor, Reconstructor
-from acqplan.reconstructors.losses.base import Target
+from acqplan.reconstructors.losses import Target
+from acqplan.reconstructors.reconstructor import KnobReconstructor, Reconstructor
 from acqplan.sensing.measurement import measure
 from acqplan.sensing.model import SensingModel
 from acqplan.sensing.pattern import Pattern

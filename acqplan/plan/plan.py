@@ -23,7 +23,7 @@ from acqplan.modalities.mri.coils import calibrated, calibrated_scan
 from acqplan.plan import file as plan_file
 from acqplan.plan.file import PlanContent, canonical_json
 from acqplan.plan.recipe import Recipe, from_toml, to_toml
-from acqplan.reconstructors.base import KnobReconstructor, Reconstructor
+from acqplan.reconstructors.reconstructor import KnobReconstructor, Reconstructor
 from acqplan.sensing.acquisition import Acquisition, Geometry, Scan
 from acqplan.sensing.budget import Budget
 from acqplan.sensing.measurement import coefficients_of

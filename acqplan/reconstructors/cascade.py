@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from acqplan.core.registry import register
-from acqplan.reconstructors.base import Preset
 from acqplan.reconstructors.cascaded_cnn import CascadedCNN
+from acqplan.reconstructors.reconstructor import Preset
 
 _PAPER = Preset(
     {"stages": 5, "channels": 64, "depth": 5, "gather": 1, "penalty": 1e-6, "learn_penalty": False},

@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn import functional
 
 from acqplan.core.errors import RecipeError
-from acqplan.reconstructors.base import Reconstructor, from_channels, image_scale, to_channels
 from acqplan.reconstructors.data_consistency import enforce_data, raw_of, start_penalty
+from acqplan.reconstructors.reconstructor import Reconstructor, from_channels, image_scale, to_channels
 from acqplan.sensing.model import SensingModel
 
 

@@ -9,18 +9,9 @@ import torch
 from acqplan.core.errors import RecipeError
 from acqplan.core.math.total_variation import proximal_map, total_variation
 from acqplan.core.registry import register
-from acqplan.reconstructors.base import Reconstructor, image_scale
-from acqplan.reconstructors.objective import (
-    Progress,
-    Solution,
-    analyse,
-    check_levels,
-    data_step,
-    detail_norm,
-    misfit,
-    shrink_details,
-    synthesise,
-)
+from acqplan.reconstructors.classical import Convergence, Solution, data_step, misfit
+from acqplan.reconstructors.reconstructor import Reconstructor, image_scale
+from acqplan.reconstructors.sparsity import analyse, check_levels, detail_norm, shrink_details, synthesise
 from acqplan.sensing.model import SensingModel
 
 _THRESHOLD = 0.05  # of the image's root mean square: what the z-steps shrink by
@@ -92,16 +83,16 @@ class HQS(Reconstructor):
         copies = copies or [_Copy(image)]
         rho = max(max(copy.weight for copy in copies) / (2 * _THRESHOLD), _LEAST_PENALTY)
         penalty = torch.tensor(rho * len(copies), device=image.device)
-        progress = Progress(image, self.tolerance)
+        convergence = Convergence(image, self.tolerance)
         for _ in range(self.iterations):
             centre = torch.stack([copy.pull() for copy in copies]).mean(0)
             image = data_step(centre, image, data, counts, penalty, sensing)
             objective = misfit(image, data, counts, sensing)
             for copy in copies:
                 objective = objective + copy.follow(image, rho)
-            if progress.record(image, objective):
+            if convergence.record(image, objective):
                 break
-        return progress.solution(scale)
+        return convergence.solution(scale)
 
     def _wavelet_copy(self, image: torch.Tensor) -> _Copy:
         return _WaveletCopy(image, self.wavelet_weight, self.levels)

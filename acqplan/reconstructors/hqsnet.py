@@ -7,8 +7,8 @@ from types import MappingProxyType
 from typing import Any
 
 from acqplan.core.registry import register
-from acqplan.reconstructors.base import Preset
 from acqplan.reconstructors.cascaded_cnn import CascadedCNN
+from acqplan.reconstructors.reconstructor import Preset
 
 _LOSS = {"data-consistency": 1.0, "wavelet": 0.002, "tv": 0.005}
 _PAPER = Preset(

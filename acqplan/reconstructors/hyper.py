@@ -13,9 +13,9 @@ from torch.nn import functional
 
 from acqplan.core.errors import RecipeError
 from acqplan.core.registry import register
-from acqplan.reconstructors.base import KnobReconstructor, Preset, from_channels, image_scale, to_channels
 from acqplan.reconstructors.cascaded_cnn import ResidualCNN, check_sizes
 from acqplan.reconstructors.data_consistency import enforce_data, raw_of, start_penalty
+from acqplan.reconstructors.reconstructor import KnobReconstructor, Preset, from_channels, image_scale, to_channels
 from acqplan.sensing.model import SensingModel
 
 _CONDITIONINGS = ("film", "weights")

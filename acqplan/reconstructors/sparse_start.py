@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from acqplan.reconstructors.base import image_scale, pad
+from acqplan.reconstructors.reconstructor import image_scale, pad
 from acqplan.sensing.model import SensingModel
 
 _LEVELS = 2

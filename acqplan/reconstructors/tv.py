@@ -9,8 +9,8 @@ import torch
 from acqplan.core.errors import RecipeError
 from acqplan.core.math.total_variation import divergence, gradient, magnitude, total_variation
 from acqplan.core.registry import register
-from acqplan.reconstructors.base import Reconstructor, image_scale
-from acqplan.reconstructors.objective import Progress, Solution, data_step, misfit
+from acqplan.reconstructors.classical import Convergence, Solution, data_step, misfit
+from acqplan.reconstructors.reconstructor import Reconstructor, image_scale
 from acqplan.sensing.model import SensingModel
 
 _NORM_SQUARED = 8.0  # upper bound of ‖gradient‖²
@@ -62,7 +62,7 @@ class TV(Reconstructor):
         dual = weight / _PRIMAL_REACH / math.sqrt(_NORM_SQUARED)
         penalty = torch.tensor(1 / (2 * primal), device=image.device)
         field, ahead = torch.zeros_like(gradient(image)), image
-        progress = Progress(image, self.tolerance)
+        convergence = Convergence(image, self.tolerance)
         for _ in range(self.iterations):
             field = field + dual / weight * gradient(ahead)
             field = field / magnitude(field).clamp(min=1)
@@ -71,6 +71,6 @@ class TV(Reconstructor):
             image = data_step(centre, previous, data, counts, penalty, sensing)
             ahead = 2 * image - previous
             objective = misfit(image, data, counts, sensing) + self.weight * total_variation(image).double()
-            if progress.record(image, objective):
+            if convergence.record(image, objective):
                 break
-        return progress.solution(scale)
+        return convergence.solution(scale)

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from acqplan.core.errors import RecipeError
 from acqplan.core.registry import register
-from acqplan.reconstructors.base import Reconstructor, from_channels, image_scale, to_channels
+from acqplan.reconstructors.reconstructor import Reconstructor, from_channels, image_scale, to_channels
 from acqplan.sensing.model import SensingModel
 
 

@@ -10,16 +10,9 @@ import torch
 from acqplan.core.errors import RecipeError
 from acqplan.core.math.wavelets import inverse_wavelet_transform, wavelet_transform
 from acqplan.core.registry import register
-from acqplan.reconstructors.base import Reconstructor, image_scale, pad
-from acqplan.reconstructors.objective import (
-    Progress,
-    Solution,
-    analyse,
-    check_levels,
-    detail_norm,
-    misfit,
-    shrink_details,
-)
+from acqplan.reconstructors.classical import Convergence, Solution, misfit
+from acqplan.reconstructors.reconstructor import Reconstructor, image_scale, pad
+from acqplan.reconstructors.sparsity import analyse, check_levels, detail_norm, shrink_details
 from acqplan.sensing.model import SensingModel
 
 
@@ -88,12 +81,12 @@ class Wavelet(Reconstructor):
         """Arguments as of `forward`; the image with the objective, on the unshifted grid, of every iteration."""
         scale = image_scale(sensing.adjoint(coefficients))
         scaled = _divided(coefficients, scale)
-        progress = Progress(sensing.adjoint(scaled), self.tolerance)
+        convergence = Convergence(sensing.adjoint(scaled), self.tolerance)
         for image in self._iterates(scaled, counts, sensing):
             sparsity = detail_norm(analyse(image, self.levels), self.levels)
-            if progress.record(image, misfit(image, scaled, counts, sensing) / 2 + self.weight * sparsity):
+            if convergence.record(image, misfit(image, scaled, counts, sensing) / 2 + self.weight * sparsity):
                 break
-        return progress.solution(scale)
+        return convergence.solution(scale)
 
     def _iterates(self, scaled: torch.Tensor, counts: torch.Tensor, sensing: SensingModel) -> Iterator[torch.Tensor]:
         check_levels(self.levels, sensing.image_shape)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from acqplan.core.registry import register
-from acqplan.reconstructors.base import Reconstructor
+from acqplan.reconstructors.reconstructor import Reconstructor
 from acqplan.sensing.model import SensingModel
 
 

@@ -20,7 +20,7 @@ from acqplan.learning.resolve import Problem, build_designer, build_reconstructo
 from acqplan.learning.training import Progress, design
 from acqplan.plan.plan import Plan
 from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings
-from acqplan.reconstructors.base import Reconstructor
+from acqplan.reconstructors.reconstructor import Reconstructor
 from acqplan.reconstructors.wavelet import Wavelet
 from acqplan.reconstructors.zero_filled import ZeroFilled
 from acqplan.sensing.acquisition import Acquisition

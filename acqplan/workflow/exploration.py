@@ -12,12 +12,11 @@ import numpy.typing as npt
 import torch
 from scipy import ndimage
 
-from acqplan.core import registry
 from acqplan.core.errors import RecipeError
 from acqplan.modalities.mri.coils import calibrated
 from acqplan.plan.plan import Plan
-from acqplan.reconstructors.base import KnobReconstructor
-from acqplan.reconstructors.losses.base import Loss, Target
+from acqplan.reconstructors.losses import Target, loss_named
+from acqplan.reconstructors.reconstructor import KnobReconstructor
 from acqplan.sensing.acquisition import Acquisition
 from acqplan.sensing.measurement import coefficients_of
 from acqplan.sensing.noise import NoiseModel
@@ -159,7 +158,7 @@ class Explorer:
             misfit = (predicted - acquired).abs().square()
             chi2 = float((misfit / variance).mean()) if bool((variance > 0).all()) else float("nan")
             target = Target(self._coefficients, self._counts, self._sensing)
-            loss = sum(weight * float(_loss(kind)(one, target)) for kind, weight in _OBJECTIVE.items())
+            loss = sum(weight * float(loss_named(kind)(one, target)) for kind, weight in _OBJECTIVE.items())
         return Candidate(knob, image, chi2, loss)
 
 
@@ -233,8 +232,3 @@ def _spread(chosen: list[int], between: Array) -> list[int]:
             if nearest[best] > nearest[chosen[place]] * (1 + 1e-9):
                 chosen[place], improved = best, True
     return chosen
-
-
-def _loss(kind: str) -> Loss:
-    made: Loss = registry.find("losses", kind)()
-    return made

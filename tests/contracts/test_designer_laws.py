@@ -15,7 +15,7 @@ import torch
 from acqplan.core import registry
 from acqplan.core.errors import BudgetError
 from acqplan.core.seeding import numpy_generator
-from acqplan.designers.base import Designer, DesignProblem
+from acqplan.designers.designer import Designer, DesignProblem
 from acqplan.modalities.dmd.sensing import HadamardDMD
 from acqplan.modalities.mri.constraints import SIDES, constraints_of, has_conjugates
 from acqplan.modalities.mri.sensing import CartesianMRI

@@ -7,7 +7,7 @@ import torch
 from test_reconstructor_laws import EVERYWHERE, make_counts, make_images, make_sensing
 
 from acqplan.core.registry import find, kinds
-from acqplan.reconstructors.losses.base import Loss, Target
+from acqplan.reconstructors.losses import Loss, Target
 from acqplan.sensing.measurement import measured
 
 EVERY_LOSS = pytest.mark.parametrize("kind", kinds("losses"))

@@ -12,7 +12,7 @@ import torch
 
 from acqplan.core import registry
 from acqplan.core.seeding import numpy_generator
-from acqplan.designers.orders.base import IntArray, Order
+from acqplan.designers.orders import IntArray, Order
 from acqplan.modalities.dmd.sensing import HadamardDMD
 from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.plan.recipe import PatternSettings, option_names

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from acqplan.core.registry import find, kinds
-from acqplan.reconstructors.base import Reconstructor
+from acqplan.reconstructors.reconstructor import Reconstructor
 from acqplan.sensing.measurement import measured
 from acqplan.sensing.model import SensingModel
 

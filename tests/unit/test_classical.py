@@ -18,9 +18,10 @@ from acqplan.core.math.total_variation import divergence, gradient, magnitude, p
 from acqplan.core.registry import find
 from acqplan.modalities.dmd.sensing import HadamardDMD
 from acqplan.modalities.mri.sensing import CartesianMRI
-from acqplan.reconstructors.base import image_scale
+from acqplan.reconstructors.classical import misfit
 from acqplan.reconstructors.hqs import HQS
-from acqplan.reconstructors.objective import analyse, check_levels, detail_norm, misfit, shrink_details, synthesise
+from acqplan.reconstructors.reconstructor import image_scale
+from acqplan.reconstructors.sparsity import analyse, check_levels, detail_norm, shrink_details, synthesise
 from acqplan.reconstructors.tv import TV
 from acqplan.reconstructors.wavelet import Wavelet
 from acqplan.sensing.measurement import measured

@@ -12,8 +12,8 @@ import pytest
 
 from acqplan.core.errors import AcqplanError, BudgetError, RecipeError
 from acqplan.core.seeding import numpy_generator
-from acqplan.designers.base import DesignProblem
-from acqplan.designers.uniform import Uniform
+from acqplan.designers.designer import DesignProblem
+from acqplan.designers.fixed import Uniform
 from acqplan.learning.resolve import resolve
 from acqplan.learning.training import design
 from acqplan.modalities.dmd.sensing import HadamardDMD

@@ -13,9 +13,9 @@ from scipy.spatial import cKDTree
 
 from acqplan.core import registry
 from acqplan.core.errors import RecipeError
-from acqplan.designers.base import Designer, DesignProblem, FixedDesigner
 from acqplan.designers.csfm import Csfm
-from acqplan.designers.equispaced import best_shear
+from acqplan.designers.designer import Designer, DesignProblem, FixedDesigner
+from acqplan.designers.fixed import best_shear
 from acqplan.designers.loupe import Loupe
 from acqplan.designers.poisson_disc import PoissonDisc, discs, stretches, throw_darts
 from acqplan.designers.probability import apportion, draw_exactly, inclusion_probabilities, initial_logits, rescale

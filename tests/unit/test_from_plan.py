@@ -11,7 +11,7 @@ from test_training import make_recipe, scans  # noqa: F401  # the fixture
 
 from acqplan.core import registry
 from acqplan.core.errors import AcqplanError, PlanFileError, RecipeError
-from acqplan.designers.base import DesignProblem
+from acqplan.designers.designer import DesignProblem
 from acqplan.learning.training import design
 from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.plan.plan import Plan

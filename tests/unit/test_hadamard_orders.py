@@ -12,7 +12,7 @@ from scipy.linalg import hadamard
 
 from acqplan.core import registry
 from acqplan.core.errors import RecipeError
-from acqplan.designers.base import DesignProblem
+from acqplan.designers.designer import DesignProblem
 from acqplan.modalities.dmd import hadamard_orders
 from acqplan.modalities.dmd.sensing import HadamardDMD
 from acqplan.sensing.budget import Budget

@@ -12,13 +12,15 @@ from acqplan.core.math.metrics import ssim
 from acqplan.modalities.dmd.sensing import HadamardDMD
 from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.reconstructors.hqs import HQS
-from acqplan.reconstructors.losses.base import Target
-from acqplan.reconstructors.losses.data_consistency import DataConsistency
-from acqplan.reconstructors.losses.held_back import HeldBack
-from acqplan.reconstructors.losses.mse import MeanSquaredError
-from acqplan.reconstructors.losses.ssim import StructuralDissimilarity
-from acqplan.reconstructors.losses.tv import TotalVariation
-from acqplan.reconstructors.losses.wavelet import WaveletNorm
+from acqplan.reconstructors.losses import (
+    DataConsistency,
+    HeldBack,
+    MeanSquaredError,
+    StructuralDissimilarity,
+    Target,
+    TotalVariation,
+    WaveletNorm,
+)
 from acqplan.sensing.measurement import measured
 
 SENSING: dict[str, Any] = {

@@ -11,11 +11,11 @@ import pytest
 from acqplan.core import registry
 from acqplan.core.errors import InstrumentError, RecipeError
 from acqplan.core.seeding import numpy_generator
-from acqplan.designers.orders.trains import dealt_to_trains
 from acqplan.formats.base import export
 from acqplan.learning.resolve import resolve
 from acqplan.learning.training import design
 from acqplan.modalities.mri.noise import ComplexGaussian
+from acqplan.modalities.mri.orders import dealt_to_trains
 from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.plan.plan import Plan
 from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings, from_toml, to_toml

@@ -16,9 +16,9 @@ import torch
 from acqplan.core.errors import AcquisitionError, OutputError, PatternMismatch, PlanFileError
 from acqplan.core.registry import find
 from acqplan.modalities.mri.noise import ComplexGaussian
+from acqplan.plan import file as plan_file
 from acqplan.plan.file import PlanContent, canonical_json
 from acqplan.plan.plan import Plan
-from acqplan.plan.plan import file as plan_file
 from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, Recipe
 from acqplan.sensing.acquisition import Acquisition, Geometry
 from acqplan.sensing.budget import Budget

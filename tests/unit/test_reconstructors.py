@@ -14,8 +14,8 @@ from acqplan.core.math.metrics import psnr
 from acqplan.core.registry import find
 from acqplan.modalities.dmd.sensing import HadamardDMD
 from acqplan.modalities.mri.sensing import CartesianMRI
-from acqplan.reconstructors.base import from_channels, image_scale, to_channels
 from acqplan.reconstructors.data_consistency import conjugate_gradient, enforce_data, solve
+from acqplan.reconstructors.reconstructor import from_channels, image_scale, to_channels
 from acqplan.reconstructors.unet import UNet
 from acqplan.reconstructors.unrolled import Unrolled
 from acqplan.reconstructors.wavelet import Wavelet

@@ -12,7 +12,7 @@ import torch
 
 from acqplan.core import registry
 from acqplan.core.errors import RecipeError
-from acqplan.designers.base import DesignProblem
+from acqplan.designers.designer import DesignProblem
 from acqplan.designers.learned_repeats import LearnedRepeats
 from acqplan.designers.repeats import allot
 from acqplan.designers.water_filling import UniformRepeats, WaterFilling

@@ -19,8 +19,7 @@ from acqplan.learning import checkpoint, training
 from acqplan.learning.training import Progress, design
 from acqplan.plan.plan import Plan
 from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings
-from acqplan.reconstructors.losses.base import Target
-from acqplan.reconstructors.losses.mse import MeanSquaredError
+from acqplan.reconstructors.losses import MeanSquaredError, Target
 
 SUBJECTS, SLICES, SIDE = 5, 3, 20
 STEPS, JOINT = 8, 4

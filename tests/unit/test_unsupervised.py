@@ -17,8 +17,8 @@ from acqplan.learning.resolve import Problem, resolve
 from acqplan.learning.training import design
 from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.plan.recipe import Recipe
-from acqplan.reconstructors.base import Reconstructor
-from acqplan.reconstructors.losses.base import Target
+from acqplan.reconstructors.losses import Target
+from acqplan.reconstructors.reconstructor import Reconstructor
 
 UNSUPERVISED = {"data-consistency": 1.0, "wavelet": 0.002, "tv": 0.005}
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from acqplan.core.errors import RecipeError
 from acqplan.core.registry import register
-from acqplan.designers.orders.base import IntArray, Order, ascending_by
+from acqplan.designers.orders import IntArray, Order, ascending_by
 from acqplan.modalities.dmd import hadamard_orders as ranks
 from acqplan.sensing.model import SensingModel
 

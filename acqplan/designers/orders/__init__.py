@@ -1,1 +1,0 @@
-"""Ways to order what a pattern measures in time: one order per file."""

@@ -1,1 +1,0 @@
-"""DMD: orders of acquisition."""

@@ -1,1 +1,0 @@
-"""MRI: orders of acquisition."""
