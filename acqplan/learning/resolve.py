@@ -17,7 +17,6 @@ from acqplan.designers.designer import Designer, DesignProblem
 from acqplan.designers.orders import Order
 from acqplan.images import ImageStack, TrainingImages, load_stacks, prepare, split
 from acqplan.images.split import Split
-from acqplan.learning.criterion import Criterion
 from acqplan.modalities.dmd.display_schemes import best_reference_repeats
 from acqplan.modalities.dmd.exposure import typical_electrons
 from acqplan.modalities.mri.coils import MIN_WIDTH
@@ -191,15 +190,6 @@ def build_reconstructor(problem: Problem) -> Reconstructor:
         torch.manual_seed(stream_seed(problem.recipe.seed, "weights"))
         reconstructor: Reconstructor = _call(cls, {**given, **component.options})
     return reconstructor
-
-
-def build_criterion(problem: Problem) -> Criterion:
-    """What training minimises."""
-    settings = problem.recipe.training
-    assert settings.loss is not None
-    calibration = torch.zeros(problem.sensing.n_units, dtype=torch.bool)
-    calibration[torch.from_numpy(problem.design.calibration.astype(np.int64))] = True
-    return Criterion(settings.loss, calibration, settings.hold_back)
 
 
 def _with_loss(recipe: Recipe) -> Recipe:

@@ -21,12 +21,22 @@ class Schedule:
     steps: int
     joint_steps: int
 
+    @classmethod
+    def of(cls, steps: int, joint_share: float) -> Schedule:
+        """``steps`` in all, of which about ``joint_share`` (0 to 1) train pattern and network together."""
+        return cls(steps, round(steps * joint_share))
+
+    @property
+    def fine_tuning_steps(self) -> int:
+        """Steps of the network alone."""
+        return self.steps - self.joint_steps
+
     def rate(self, step: int) -> float:
         """Learning rate of a step (from 0) over the full rate."""
         warm = min(1.0, (step + 1) / _WARM_UP_STEPS)
         if step < self.joint_steps:
             return warm
-        done = (step - self.joint_steps) / max(1, self.steps - self.joint_steps)
+        done = (step - self.joint_steps) / max(1, self.fine_tuning_steps)
         return warm * (_LAST_RATE + (1 - _LAST_RATE) * 0.5 * (1 + math.cos(math.pi * done)))
 
     def progress(self, step: int) -> float:

@@ -15,7 +15,7 @@ import torch
 
 from acqplan.core.errors import ImageError, PlanFileError, RecipeError
 from acqplan.core.registry import find, kinds
-from acqplan.learning import checkpoint, training
+from acqplan.learning import checkpoint, pace, training
 from acqplan.learning.training import Progress, design
 from acqplan.plan.plan import Plan
 from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings
@@ -150,8 +150,8 @@ class Clock:
 
 def test_minutes_become_steps_that_replay(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(training, "time", Clock())
-        timed = design(make_recipe(scans, minutes=0.03, steps=None))
+        patch.setattr(pace, "time", Clock())
+        timed = design(make_recipe(scans, minutes=0.03, steps=None), progress=lambda progress: None)
     settings = timed.recipe.training
     assert settings.minutes is None
     assert settings.steps is not None

@@ -12,9 +12,12 @@ from test_training import interrupt, make_recipe, scans  # noqa: F401  # the fix
 
 from acqplan.core.errors import RecipeError
 from acqplan.learning import training
-from acqplan.learning.criterion import Criterion, hiding_probability
-from acqplan.learning.resolve import Problem, resolve
+from acqplan.learning.batches import Batches
+from acqplan.learning.objective import Objective, hiding_probability
+from acqplan.learning.resolve import Problem, build_designer, resolve
+from acqplan.learning.state import TrainingState
 from acqplan.learning.training import design
+from acqplan.learning.undersampled import undersampled_scans
 from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.plan.recipe import Recipe
 from acqplan.reconstructors.losses import Target
@@ -36,7 +39,7 @@ def weights(recipe: Recipe) -> torch.Tensor:
 def change_truth(problem: Problem, *, is_measured: bool) -> None:
     """Add to the (un)measured coefficients of every training image, in place."""
     sensing = problem.sensing
-    mask = torch.from_numpy(training.build_designer(problem).freeze(torch.Generator()).mask)
+    mask = torch.from_numpy(build_designer(problem).freeze(torch.Generator()).mask)
     chosen = sensing.per_unit((mask == is_measured).float())
     random = torch.Generator().manual_seed(0)
     for record in problem.images.train:
@@ -55,9 +58,9 @@ def test_what_was_not_measured_changes_nothing(scans: Path, modality: str) -> No
         problem = resolve(unsupervised(scans, modality))
         if is_measured is not None:
             change_truth(problem, is_measured=is_measured)
-        run = training._Run(problem)
-        assert run.scans is not None
-        return torch.cat([run._scanned(run.scans).coefficients for _ in range(10)])
+        state = TrainingState(problem)
+        batches = Batches(problem, state.device, undersampled_scans(problem, state.designer))
+        return torch.cat([batches.draw(state).coefficients for _ in range(10)])
 
     original = seen(is_measured=None)
     size = float(original.abs().max())
@@ -87,13 +90,13 @@ def test_without_its_unmeasured_part_the_same_network_is_trained(
 
 def test_training_hands_no_truth_to_the_losses(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     seen: list[torch.Tensor | None] = []
-    original = Criterion.__call__
+    original = Objective.__call__
 
-    def watched(self: Criterion, network: Reconstructor, target: Target, generator: torch.Generator) -> torch.Tensor:
+    def watched(self: Objective, network: Reconstructor, target: Target, generator: torch.Generator) -> torch.Tensor:
         seen.append(target.truth)
         return original(self, network, target, generator)
 
-    monkeypatch.setattr(Criterion, "__call__", watched)
+    monkeypatch.setattr(Objective, "__call__", watched)
     design(unsupervised(scans))
     assert seen
     assert all(truth is None for truth in seen)
@@ -126,7 +129,7 @@ def test_hidden_units_are_measured_ones_outside_calibration_and_the_network_sees
             shown.append((coefficients, counts))
             return sensing.adjoint(coefficients)
 
-    Criterion({"held-back": 1.0}, calibration, 0.4)(Watcher(), Target(coefficients, counts, sensing), random)
+    Objective({"held-back": 1.0}, calibration, 0.4)(Watcher(), Target(coefficients, counts, sensing), random)
     given, given_counts = shown[0]
     hidden = (counts.expand(3, -1) > 0) & (given_counts == 0)
     assert int(hidden.sum()) > 0

@@ -1,4 +1,4 @@
-"""Under-sampled scans to train on where the truth mustn't be seen: each image measured once, and then forgotten."""
+"""Undersampled scans to train on where the truth mustn't be seen: each image measured once, and then forgotten."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from acqplan.core.seeding import torch_generator
+from acqplan.designers.designer import Designer
 from acqplan.images import ImageRecord
+from acqplan.learning.resolve import Problem
 from acqplan.sensing.measurement import measured
 from acqplan.sensing.model import SensingModel
 from acqplan.sensing.noise import NoiseModel
 from acqplan.sensing.pattern import Pattern
 
 
-class MeasuredSet:
+class UndersampledScans:
     """Coefficients of images as one scan each gives them: one pattern, one draw of the noise, no augmentation.
 
     Only the pattern's units of an image enter: the rest is dropped before noise is drawn, so that nothing of it,
@@ -58,3 +61,10 @@ class MeasuredSet:
         chosen = torch.randint(self._coefficients.shape[0], (batch_size,), generator=generator)
         maps = torch.stack([self._maps[int(i)] for i in chosen]) if self._maps else None
         return self._coefficients[chosen], self._counts, maps
+
+
+def undersampled_scans(problem: Problem, designer: Designer) -> UndersampledScans:
+    """One scan of each training image with the pattern of a designer that learns nothing."""
+    generators = [torch_generator(problem.recipe.seed, name) for name in ("designer", "scans")]
+    pattern, images = designer.freeze(generators[0]), problem.images
+    return UndersampledScans(images.train, pattern, problem.sensing, problem.noise, generators[1], images.maps_of)

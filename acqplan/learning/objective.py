@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch.nn import functional
 
 from acqplan.core import registry
+from acqplan.learning.resolve import Problem
 from acqplan.reconstructors.losses import Target, loss_named
 from acqplan.reconstructors.reconstructor import KnobReconstructor, Reconstructor
 
@@ -19,7 +21,7 @@ _RAREST = 0.25  # of the share
 
 
 @dataclass(frozen=True, eq=False)
-class Criterion:
+class Objective:
     """A weighted sum of losses.
 
     Parameters
@@ -85,10 +87,19 @@ class Criterion:
         return (drawn < probability).to(target.counts.device)
 
 
+def build_objective(problem: Problem) -> Objective:
+    """The recipe's losses, which never hide the calibration region."""
+    settings = problem.recipe.training
+    assert settings.loss is not None
+    calibration = torch.zeros(problem.sensing.n_units, dtype=torch.bool)
+    calibration[torch.from_numpy(problem.design.calibration.astype(np.int64))] = True
+    return Objective(settings.loss, calibration, settings.hold_back)
+
+
 def hiding_probability(
     counts: torch.Tensor, may_hide: torch.Tensor, grid_shape: tuple[int, ...], share: float
 ) -> torch.Tensor:
-    """float32[B, K] of counts[B, K] on a catalogue's grid (see `Criterion`); 0 where nothing is measured.
+    """float32[B, K] of counts[B, K] on a catalogue's grid (see `Objective`); 0 where nothing is measured.
 
     Its mean over the units that are measured and that bool[K] ``may_hide`` allows is about ``share``. Single ones are
     at most 0.9, and at least a quarter of the share: what is never hidden is never judged, and drifts. Where the

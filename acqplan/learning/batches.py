@@ -1,0 +1,52 @@
+"""What the network is shown in each step: simulated measurements, with the truth or without it."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+
+from acqplan.learning.resolve import Problem
+from acqplan.learning.state import TrainingState
+from acqplan.learning.undersampled import UndersampledScans
+from acqplan.reconstructors.losses import Target
+from acqplan.sensing.measurement import measure
+from acqplan.sensing.model import SensingModel
+
+
+class Batches:
+    """Batches of training images as the instrument would measure them, on ``device``.
+
+    Without ``scans`` images are drawn, augmented and measured anew in every step, with the pattern as it is then. With
+    ``scans``, nothing but these is known of the images.
+    """
+
+    def __init__(self, problem: Problem, device: torch.device, scans: UndersampledScans | None = None) -> None:
+        size = problem.recipe.training.batch_size
+        assert size is not None
+        self._problem, self._device, self._scans, self._size = problem, device, scans, size
+        self._sensing = copy.deepcopy(problem.sensing).to(device)
+
+    @property
+    def image_scale(self) -> float:
+        """Of the truth in a batch, over images in units of full scale."""
+        return self._problem.noise.image_scale
+
+    def on(self, device: torch.device) -> Batches:
+        """The same on another device."""
+        return Batches(self._problem, device, self._scans)
+
+    def draw(self, state: TrainingState, noise: torch.Generator | None = None) -> Target:
+        """The batch of this step; ``noise`` is on this device, by default the state's own stream."""
+        chosen = state.generators["batches"]
+        if self._scans is not None:
+            coefficients, counts, maps = self._scans.batch(self._size, chosen)
+            return Target(coefficients.to(self._device), counts.to(self._device), self._sensing_with(maps))
+        counts = state.counts()[None].to(self._device)
+        images, maps = self._problem.images.coil_batch(self._size, chosen)
+        images, sensing = images.to(self._device) * self.image_scale, self._sensing_with(maps)
+        coefficients = measure(images, counts, sensing, self._problem.noise, noise or state.generators["noise"])
+        return Target(coefficients, counts, sensing, images)
+
+    def _sensing_with(self, coil_maps: torch.Tensor | None) -> SensingModel:
+        return self._sensing if coil_maps is None else self._sensing.with_coil_maps(coil_maps.to(self._device))
