@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from acqplan.cli import console
 from acqplan.core.errors import AcqplanError, RecipeError
+from acqplan.core.optional import optional_import
 from acqplan.workflow.exploration import Explorer
 
 _WHITE = 65535
@@ -35,13 +36,9 @@ def serve(
     RecipeError
         The optional package isn't installed, or the address can't be listened at.
     """
-    try:
-        from nicegui import app, ui
-    except ImportError as error:
-        raise RecipeError(
-            "The page needs the package nicegui, which isn't installed.",
-            'Install it with: pip install "acqplan[page]".',
-        ) from error
+    optional_import("nicegui", "page", "The page needs the package", error=RecipeError)
+    from nicegui import app, ui
+
     from acqplan.cli.explore_view import View
 
     check_address(host, port)

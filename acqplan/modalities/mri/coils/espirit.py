@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from acqplan.core.errors import AcquisitionError
+from acqplan.core.optional import optional_import
 from acqplan.modalities.mri.coils.compression import principal_coils
 
 MIN_WIDTH = 8
@@ -85,14 +86,14 @@ def _eigenvectors(
     grid[:, top : top + width, left : left + width] = square
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of numba and of what sigpy divides
-        try:
-            from sigpy.mri.app import EspiritCalib
-        except ImportError as error:
-            raise AcquisitionError(
-                "Coil maps have to be estimated, and sigpy, which does it, isn't installed.",
-                'Install it: pip install "acqplan[mri]", or give the coil maps with the data.',
-            ) from error
-        app = EspiritCalib(
+        sigpy_app = optional_import(
+            "sigpy.mri.app",
+            "mri",
+            "Coil maps have to be estimated with the package",
+            error=AcquisitionError,
+            otherwise=", or give the coil maps with the data",
+        )
+        app = sigpy_app.EspiritCalib(
             grid,
             calib_width=width,
             thresh=_THRESHOLD,

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acqplan.core.errors import InstrumentError
+from acqplan.core.optional import optional_import
 from acqplan.modalities.mri.pulse_sequence.gradient_echo import Protocol, Timing, Trapezoid
 from acqplan.modalities.mri.pulse_sequence.limits import ScannerLimits
 
@@ -22,14 +23,7 @@ _ZERO = 1e-9  # of a gradient's length: what a rotation leaves on an axis that s
 
 def import_pypulseq() -> ModuleType:
     """pypulseq; `InstrumentError` naming the extra where it isn't installed."""
-    try:
-        import pypulseq
-    except ImportError as error:
-        raise InstrumentError(
-            "Pulseq files need pypulseq, which isn't installed.", 'Install it with: pip install "acqplan[mri]".'
-        ) from error
-    module: ModuleType = pypulseq
-    return module
+    return optional_import("pypulseq", "mri", "Pulseq files need", error=InstrumentError)
 
 
 @dataclass(frozen=True, eq=False)
