@@ -18,7 +18,7 @@ from acqplan.core.math.transforms import fft_centred
 from acqplan.core.seeding import torch_generator
 from acqplan.images.resample import How, bin_pixels, binning_of, fit, tile_corners
 from acqplan.images.split import NEARLY_EMPTY, Split
-from acqplan.images.stack import ImageStack, Pixels, moved
+from acqplan.images.stack import ImageStack, Pixels
 from acqplan.modalities.mri.coils import espirit_maps, principal_coils, simulated_maps, virtual
 from acqplan.modalities.mri.phase import constant_phase, smooth_phase, with_phase
 from acqplan.sensing.acquisition import Geometry
@@ -397,7 +397,7 @@ def _records(
                 array = with_phase(torch.from_numpy(array)[None], phase)[0].numpy()
         geometry = stack.slice_geometry(i)
         if geometry is not None:
-            geometry = moved(geometry, (float(corner[0]), float(corner[1]), 0.0))
+            geometry = geometry.moved((float(corner[0]), float(corner[1]), 0.0))
         records.append(
             ImageRecord(
                 array=np.ascontiguousarray(array),

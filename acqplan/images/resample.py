@@ -12,7 +12,7 @@ import torch
 from acqplan.core.errors import ImageError, RecipeError
 from acqplan.core.math.transforms import fft_centred, ifft_centred
 from acqplan.images.readers.base import root_sum_of_squares
-from acqplan.images.stack import ImageStack, moved
+from acqplan.images.stack import ImageStack
 
 How = Literal["resample", "crop"]
 
@@ -55,7 +55,7 @@ def fit(stack: ImageStack, size: tuple[int, int], how: How = "resample", binning
         origin = [
             have // 2 - (want // 2) * step for have, want, step in zip(stack.image_shape, size, steps, strict=True)
         ]
-        geometry = moved(geometry, (origin[0], origin[1], 0.0), (steps[0], steps[1], 1.0))
+        geometry = geometry.moved((origin[0], origin[1], 0.0), (steps[0], steps[1], 1.0))
     return replace(stack, images=images, geometry=geometry, coil_images=coil_images)
 
 
@@ -127,7 +127,7 @@ def bin_pixels(stack: ImageStack, binning: int) -> ImageStack:
     geometry = stack.geometry
     if geometry is not None:
         half = (binning - 1) / 2  # the centre of the first large pixel
-        geometry = moved(geometry, (half, half, 0.0), (float(binning), float(binning), 1.0))
+        geometry = geometry.moved((half, half, 0.0), (float(binning), float(binning), 1.0))
     return replace(stack, images=binned.astype(stack.images.dtype), geometry=geometry)
 
 

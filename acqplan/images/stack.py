@@ -71,7 +71,7 @@ class ImageStack:
 
     def slice_geometry(self, i: int) -> Geometry | None:
         """Where ``images[i]`` lies, as a volume of one slice: (row, column, 0) to millimetres."""
-        return None if self.geometry is None else moved(self.geometry, (0.0, 0.0, float(i)))
+        return None if self.geometry is None else self.geometry.of_slice(i)
 
     def slices(self, start: int, stop: int) -> ImageStack:
         """The images ``start`` to ``stop`` (exclusive), where they were in space."""
@@ -91,14 +91,5 @@ class ImageStack:
             self,
             images=self.images[inside],
             coil_images=None if self.coil_images is None else self.coil_images[inside],
-            geometry=None if self.geometry is None else moved(self.geometry, corner),
+            geometry=None if self.geometry is None else self.geometry.moved(corner),
         )
-
-
-def moved(
-    geometry: Geometry, origin: tuple[float, float, float], step: tuple[float, float, float] = (1.0, 1.0, 1.0)
-) -> Geometry:
-    """The geometry of a grid whose voxel j lies at voxel index ``origin + step * j`` of the old one."""
-    index = np.diag([*step, 1.0])
-    index[:3, 3] = origin
-    return Geometry(affine=geometry.affine @ index)

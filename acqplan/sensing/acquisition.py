@@ -4,10 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
+
+from acqplan.sensing.pattern import Pattern
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class LazySequence(Sequence[T_co]):
+    """Items that are computed when they are asked for, and not kept; a slice of it is one too.
+
+    Parameters
+    ----------
+    item
+        Computes the item of a place.
+    places
+        The places, in sequence.
+    """
+
+    def __init__(self, item: Callable[[int], T_co], places: range) -> None:
+        self._item, self._places = item, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> T_co: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[T_co]: ...
+
+    def __getitem__(self, index: int | slice) -> T_co | Sequence[T_co]:
+        if isinstance(index, slice):
+            return LazySequence(self._item, self._places[index])
+        return self._item(self._places[index])
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,11 +56,15 @@ class Geometry:
 
     affine: npt.NDArray[np.float64]
 
+    def moved(self, origin: tuple[float, float, float], step: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Geometry:
+        """The geometry of a grid whose voxel j lies at voxel index ``origin + step * j`` of this one."""
+        index = np.diag([*step, 1.0])
+        index[:3, 3] = origin
+        return Geometry(self.affine @ index)
+
     def of_slice(self, i: int) -> Geometry:
         """Where slice ``i`` of the volume lies, as a volume of one slice."""
-        affine = self.affine.copy()
-        affine[:, 3] += i * affine[:, 2]
-        return Geometry(affine)
+        return self.moved((0.0, 0.0, float(i)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +107,10 @@ class Acquisition:
         """Whether the file says what was measured, by a digest or by the units."""
         return self.pattern_digest is not None or (self.order is not None and not self.order_is_assumed)
 
+    def units(self, pattern: Pattern) -> npt.NDArray[np.int32]:
+        """int32[n], the unit of each reading: as the file states them, else those of ``pattern``, in its order."""
+        return pattern.order if self.order is None else self.order
+
 
 @dataclass(frozen=True, eq=False)
 class Scan:
@@ -95,23 +136,5 @@ class Scan:
 
     def mapped(self, change: Callable[[Acquisition], Acquisition]) -> Scan:
         """The scan with ``change`` applied to each acquisition when it is asked for: nothing is held twice."""
-        return replace(self, acquisitions=_Mapped(self.acquisitions, change))
-
-
-class _Mapped(Sequence[Acquisition]):
-    def __init__(self, acquisitions: Sequence[Acquisition], change: Callable[[Acquisition], Acquisition]) -> None:
-        self._acquisitions, self._change = acquisitions, change
-
-    def __len__(self) -> int:
-        return len(self._acquisitions)
-
-    @overload
-    def __getitem__(self, index: int) -> Acquisition: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Acquisition]: ...
-
-    def __getitem__(self, index: int | slice) -> Acquisition | Sequence[Acquisition]:
-        if isinstance(index, slice):
-            return _Mapped(self._acquisitions[index], self._change)
-        return self._change(self._acquisitions[index])
+        images = self.acquisitions
+        return replace(self, acquisitions=LazySequence(lambda i: change(images[i]), range(len(images))))

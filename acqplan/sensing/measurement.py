@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from acqplan.core.errors import AcquisitionError
@@ -53,7 +54,7 @@ def coefficients_of(
         unit that decodes all the others.
     """
     readings = acquisition.readings
-    order = pattern.order if acquisition.order is None else acquisition.order
+    order = acquisition.units(pattern)
     expected = (order.size, *sensing.reading_shape)
     if tuple(readings.shape) != expected:
         of_coils = sensing.is_complex and readings.ndim == len(expected) and readings.shape[::2] == expected[::2]
@@ -84,9 +85,25 @@ def coefficients_of(
             f"{acquisition.source} has no reading of {sensing.unit_name} {reference}, which decodes all the others.",
             "Acquire again; this reading can't be missing.",
         )
-    counts = torch.from_numpy(np.bincount(order, minlength=sensing.n_units).astype(np.float32))
-    summed = torch.zeros((sensing.n_units, *sensing.reading_shape), dtype=sensing.reading_dtype)
-    summed.index_add_(0, torch.from_numpy(order.astype(np.int64)), values)
-    repeats = counts.clamp(min=1).reshape(-1, *(1,) * len(sensing.reading_shape))
-    coefficients = sensing.decode((summed / repeats)[None])
-    return measured(coefficients, counts[None], sensing), counts[None]
+    mean, counts = averaged(values, order, sensing.n_units)
+    return measured(sensing.decode(mean[None]), counts[None], sensing), counts[None]
+
+
+def averaged(readings: torch.Tensor, units: npt.NDArray[np.integer], n_units: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean of each unit's readings, and their number.
+
+    Parameters
+    ----------
+    readings
+        [n, …], of any floating or complex type.
+    units
+        int[n]: the unit of each reading, from 0 to ``n_units`` − 1.
+
+    Returns
+    -------
+    [n_units, …] of the same type, 0 where nothing was measured; float32[n_units].
+    """
+    counts = torch.from_numpy(np.bincount(units, minlength=n_units).astype(np.float32))
+    summed = torch.zeros((n_units, *readings.shape[1:]), dtype=readings.dtype)
+    summed.index_add_(0, torch.from_numpy(units.astype(np.int64)), readings)
+    return summed / counts.clamp(min=1).reshape(-1, *(1,) * (readings.ndim - 1)), counts

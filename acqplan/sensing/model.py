@@ -118,6 +118,18 @@ class SensingModel(nn.Module, ABC):
     def calibration_units(self, width: int) -> npt.NDArray[np.int32]:
         """Units of the fully measured central region of ``width`` (lines, or the side of a square)."""
 
+    def measured_width(self, units: npt.NDArray[np.integer]) -> int:
+        """Width of the widest of the central regions, from the narrowest on, whose units are all among ``units``.
+
+        What isn't in the catalogue is ignored.
+        """
+        was_measured = np.zeros(self.n_units, dtype=bool)
+        was_measured[units[(units >= 0) & (units < self.n_units)]] = True
+        width = 0
+        while width < min(self.grid_shape) and was_measured[self.calibration_units(width + 1)].all():
+            width += 1
+        return width
+
     def calibrated(self, acquisition: Acquisition) -> Self:
         """A copy with the per-scan calibration of ``acquisition`` (coil maps, flat field); by default self."""
         return self

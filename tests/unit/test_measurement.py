@@ -13,7 +13,7 @@ from acqplan.modalities.dmd.sensing import HadamardDMD
 from acqplan.modalities.mri.noise import ComplexGaussian
 from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.sensing.acquisition import Acquisition
-from acqplan.sensing.measurement import coefficients_of, measure, measured
+from acqplan.sensing.measurement import averaged, coefficients_of, measure, measured
 from acqplan.sensing.model import SensingModel
 from acqplan.sensing.pattern import Pattern
 
@@ -151,3 +151,14 @@ def test_complex_readings_of_a_detector_are_refused() -> None:
     acquisition = Acquisition(np.zeros((1, 2), np.complex64), None, "trace.csv")
     with pytest.raises(AcquisitionError, match="type complex64, expected real"):
         coefficients_of(acquisition, Pattern(np.array([0]), 4), HadamardDMD((2, 2)))
+
+
+def test_readings_are_averaged_by_unit() -> None:
+    random = np.random.default_rng(0)
+    readings = random.normal(size=(40, 2, 3)) + 1j * random.normal(size=(40, 2, 3))
+    units = random.integers(1, 7, size=40)
+    mean, counts = averaged(torch.from_numpy(readings), units, 9)
+    assert counts.tolist() == [(units == unit).sum() for unit in range(9)]
+    for unit in range(9):
+        expected = readings[units == unit].mean(0) if counts[unit] else np.zeros((2, 3))
+        np.testing.assert_allclose(mean[unit].numpy(), expected, rtol=1e-12)

@@ -71,7 +71,7 @@ def _traces(plan: Plan, scan: Scan) -> Iterator[_Trace]:
 
 def _trace(plan: Plan, acquisition: Acquisition, facts: dict[str, Any]) -> _Trace | None:
     """None where the readings are wrong in a way that other checks report."""
-    order = plan.pattern.order if acquisition.order is None else acquisition.order
+    order = acquisition.units(plan.pattern)
     values = np.asarray(acquisition.readings)
     if values.shape != (order.size, *plan.sensing.reading_shape) or values.dtype.kind not in "fiu":
         return None

@@ -93,7 +93,7 @@ def channels(plan: Plan, scan: Scan) -> Iterator[Finding]:
             )
             return
         if maps is None and n_coils > 1:
-            width = _measured_width(plan, acquisition)
+            width = sensing.measured_width(acquisition.units(plan.pattern))
             narrowest = width if narrowest is None else min(width, narrowest)
     if narrowest is not None and narrowest < MIN_WIDTH:
         unit = "lines" if sensing.encoding == "lines" else "points along each side"
@@ -105,17 +105,6 @@ def channels(plan: Plan, scan: Scan) -> Iterator[Finding]:
             f"Acquire all of the calibration region, design a plan with --calibration {MIN_WIDTH} or more, "
             "or give coil maps.",
         )
-
-
-def _measured_width(plan: Plan, acquisition: Acquisition) -> int:
-    """Side of the widest centre of k-space that was measured completely."""
-    order = plan.pattern.order if acquisition.order is None else acquisition.order
-    was_measured = np.zeros(plan.sensing.n_units, bool)
-    was_measured[order[(order >= 0) & (order < was_measured.size)]] = True
-    width = 0
-    while width < min(plan.sensing.grid_shape) and was_measured[plan.sensing.calibration_units(width + 1)].all():
-        width += 1
-    return width
 
 
 def coils(plan: Plan, scan: Scan) -> Iterator[Finding]:
@@ -232,7 +221,7 @@ def _is_clipped(acquisition: Acquisition) -> bool:
 def _distances(plan: Plan, acquisition: Acquisition) -> Array | None:
     """float64[m]: distance from the centre of k-space of each sample, as of `_power`; None if the data don't fit."""
     sensing, readings = plan.sensing, acquisition.readings
-    order = plan.pattern.order if acquisition.order is None else acquisition.order
+    order = acquisition.units(plan.pattern)
     fits = readings.ndim == 1 + len(sensing.reading_shape) and len(readings) == order.size > 0
     if not fits or readings.shape[2:] != sensing.reading_shape[1:] or order.min() < 0 or order.max() >= sensing.n_units:
         return None

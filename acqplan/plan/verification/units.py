@@ -109,7 +109,7 @@ def readings(plan: Plan, scan: Scan) -> Iterator[Finding]:
 
 def _of_readings(plan: Plan, acquisition: Acquisition) -> Iterator[Finding]:
     values = acquisition.readings
-    n = plan.pattern.n_readings if acquisition.order is None else acquisition.order.size
+    n = acquisition.units(plan.pattern).size
     expected = plan.sensing.reading_shape
     if plan.sensing.is_complex:  # as many coils as there are: the first axis of a reading
         expected = (values.shape[1] if values.ndim > 1 else 1, *expected[1:])

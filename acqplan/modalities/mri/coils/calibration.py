@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Protocol, overload
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from acqplan.modalities.mri.coils.compression import PrincipalCoils, principal_coils, virtual
 from acqplan.modalities.mri.coils.espirit import check_width, espirit_maps
 from acqplan.modalities.mri.sensing import CartesianMRI
-from acqplan.sensing.acquisition import Acquisition, Scan
+from acqplan.sensing.acquisition import Acquisition, LazySequence, Scan
+from acqplan.sensing.measurement import averaged
 from acqplan.sensing.model import SensingModel
 from acqplan.sensing.pattern import Pattern
 
@@ -54,35 +56,26 @@ def calibrated_scan(scan: Scan, plan: Planned, *, n_virtual: int | float | None 
     AcquisitionError
         When an image is asked for whose fully measured centre is too narrow.
     """
-    return replace(scan, acquisitions=_Calibrated(scan.acquisitions, plan, n_virtual))
+    calibration = _Calibration(scan.acquisitions, plan, n_virtual)
+    return replace(scan, acquisitions=LazySequence(calibration.calibrated, range(len(scan.acquisitions))))
 
 
 def calibrated(acquisition: Acquisition, plan: Planned, *, n_virtual: int | float | None = None) -> Acquisition:
     """One acquisition with coil maps, as of `calibrated_scan`; itself if it has some, or has one coil."""
-    return _Calibrated([acquisition], plan, n_virtual)[0]
+    return _Calibration([acquisition], plan, n_virtual).calibrated(0)
 
 
-class _Calibrated(Sequence[Acquisition]):
-    """Acquisitions that get their maps when they are asked for."""
+class _Calibration:
+    """Maps for acquisitions of one plan that share a phase reference."""
 
     def __init__(self, acquisitions: Sequence[Acquisition], plan: Planned, n_virtual: int | float | None) -> None:
         if n_virtual is not None:  # what is impossible is refused before anything is read
             principal_coils(np.ones((1, 1), np.complex64)).first(n_virtual)
         self._acquisitions, self._plan, self._n_virtual = acquisitions, plan, n_virtual
 
-    def __len__(self) -> int:
-        return len(self._acquisitions)
-
-    @overload
-    def __getitem__(self, index: int) -> Acquisition: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Acquisition]: ...
-
-    def __getitem__(self, index: int | slice) -> Acquisition | Sequence[Acquisition]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        acquisition = self._acquisitions[index]
+    def calibrated(self, i: int) -> Acquisition:
+        """Acquisition ``i`` with maps."""
+        acquisition = self._acquisitions[i]
         sensing = self._plan.sensing
         if not isinstance(sensing, CartesianMRI) or not needs_maps(acquisition, self._plan):
             return acquisition
@@ -105,7 +98,8 @@ class _Calibrated(Sequence[Acquisition]):
     @cached_property
     def _principal(self) -> PrincipalCoils | None:
         """The principal coils of the scan."""
-        chosen = np.unique(np.linspace(0, len(self) - 1, min(_LOOKED_AT, len(self))).round().astype(int))
+        n = len(self._acquisitions)
+        chosen = np.unique(np.linspace(0, n - 1, min(_LOOKED_AT, n)).round().astype(int))
         sensing = self._plan.sensing
         assert isinstance(sensing, CartesianMRI)
         samples: list[Complex] = []
@@ -121,7 +115,7 @@ class _Calibrated(Sequence[Acquisition]):
 def needs_maps(acquisition: Acquisition, plan: Planned) -> bool:
     """Whether it has several coils and no maps; data that can't be right are left to the checks that say why."""
     readings, expected = acquisition.readings, plan.sensing.reading_shape
-    order = plan.pattern.order if acquisition.order is None else acquisition.order
+    order = acquisition.units(plan.pattern)
     return (
         isinstance(plan.sensing, CartesianMRI)
         and acquisition.coil_maps is None
@@ -137,20 +131,15 @@ def needs_maps(acquisition: Acquisition, plan: Planned) -> bool:
 
 def calibration_data(acquisition: Acquisition, sensing: CartesianMRI, pattern: Pattern) -> Complex:
     """The widest centre of k-space that was measured completely: [C, width, columns], of points [C, width, width]."""
-    order = pattern.order if acquisition.order is None else acquisition.order
-    counts = np.bincount(order, minlength=sensing.n_units)
-    width = 0
-    while width < min(sensing.grid_shape) and counts[sensing.calibration_units(width + 1)].all():
-        width += 1
-    place = np.full(sensing.n_units, -1)
+    order = acquisition.units(pattern)
+    width = sensing.measured_width(order)
     units = sensing.calibration_units(width)
+    place = np.full(sensing.n_units, -1)
     place[units] = np.arange(units.size)
     chosen = place[order] >= 0
-    readings = _single(acquisition.readings)
-    summed = np.zeros((units.size, *readings.shape[1:]), np.complex64)
-    np.add.at(summed, place[order[chosen]], readings[chosen])
-    mean = summed / counts[units].reshape(-1, *(1,) * (readings.ndim - 1)).astype(np.float32)
-    centre = np.moveaxis(mean, 1, 0)
+    readings = torch.from_numpy(_single(acquisition.readings)[chosen])
+    mean, _ = averaged(readings, place[order[chosen]], units.size)
+    centre = np.moveaxis(mean.numpy(), 1, 0)
     if sensing.encoding == "points":
         centre = centre.reshape(-1, width, width)
     return np.ascontiguousarray(centre)

@@ -36,6 +36,7 @@ from acqplan.modalities.mri.raw.cfl import MAX_DIMS, read_array, sizes_text
 from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Acquisition, Scan
+from acqplan.sensing.measurement import averaged
 from acqplan.sensing.pattern import Pattern
 
 _SMALLEST = float(np.finfo(np.float32).tiny)
@@ -94,16 +95,10 @@ class Bart(Instrument):
 
     def write_acquired(self, acquisition: Acquisition, plan: Plan, path: Path) -> None:
         sensing = _cartesian(plan, InstrumentError)
-        order = plan.pattern.order if acquisition.order is None else acquisition.order
         readings = torch.as_tensor(np.array(acquisition.readings, dtype=np.complex64))
-        index = torch.as_tensor(order.astype(np.int64))
-        counts = torch.bincount(index, minlength=sensing.n_units).clamp(min=1)
-        units = torch.zeros((sensing.n_units, *readings.shape[1:]), dtype=torch.complex64).index_add_(
-            0, index, readings
-        )
-        units /= counts.reshape(-1, *(1,) * (units.ndim - 1))
-        silent = index[(units[index] == 0).flatten(1).all(1)]
-        units[silent] = _SMALLEST
+        units, counts = averaged(readings, acquisition.units(plan.pattern), sensing.n_units)
+        is_silent = (counts > 0) & (units == 0).flatten(1).all(1)
+        units[is_silent] = _SMALLEST
         _write_cfl(path, _to_bart(sensing.to_grid(units[None])[0].numpy(), sensing))
         if acquisition.coil_maps is not None:
             _write_cfl(_maps_path(path), _to_bart(acquisition.coil_maps, sensing))

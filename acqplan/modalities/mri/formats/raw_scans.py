@@ -12,10 +12,9 @@ points     3D, both axes phase-encoded             one for each position along t
 from __future__ import annotations
 
 import re
-from abc import abstractmethod
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +25,7 @@ from acqplan.core.math.transforms import ifft_centred
 from acqplan.modalities.mri.raw.scan import IMAGE_AXES, Lines, RawScan
 from acqplan.modalities.mri.sensing import NO_POINTS_IN_2D, CartesianMRI
 from acqplan.plan.plan import Plan
-from acqplan.sensing.acquisition import Acquisition, Geometry, Scan
+from acqplan.sensing.acquisition import Acquisition, Geometry, LazySequence, Scan
 
 OTHER_PLAN = "Pass the plan that it was acquired with."
 
@@ -69,7 +68,8 @@ def scan_of(raw: RawScan, plan: Plan) -> Scan:
     if not raw.states_order:
         raw = _in_order(raw, plan)
     images = _Slices(raw, digest) if sensing.encoding == "lines" else _Slabs(raw, digest)
-    return Scan(images, raw.source, raw.volume_geometry(sensing.encoding), facts)
+    acquisitions = LazySequence(images.acquisition, range(len(images)))
+    return Scan(acquisitions, raw.source, raw.volume_geometry(sensing.encoding), facts)
 
 
 def single(scan: Scan) -> Acquisition:
@@ -87,7 +87,7 @@ def raw_of(acquisition: Acquisition, plan: Plan) -> RawScan:
     The data are kept as they are; ``average`` counts how often a position was measured before.
     """
     sensing = cartesian(plan, AcquisitionError)
-    order = plan.pattern.order if acquisition.order is None else acquisition.order
+    order = acquisition.units(plan.pattern)
     readings = np.asarray(acquisition.readings, np.complex64)
     lines = readings if sensing.encoding == "lines" else readings[..., None]
     ky, kz = positions_of(order, sensing)
@@ -181,7 +181,7 @@ def _in_order(raw: RawScan, plan: Plan) -> RawScan:
     return replace(raw, **{name: getattr(raw, name)[order] for name in per_line}, states_order=True)
 
 
-class _Images(Sequence[Acquisition]):
+class _Images(ABC):
     """Acquisitions made when they are asked for."""
 
     def __init__(self, raw: RawScan, digest: str | None, encoding: str) -> None:
@@ -196,22 +196,10 @@ class _Images(Sequence[Acquisition]):
     def readings(self, i: int) -> tuple[npt.NDArray[np.complex64], npt.NDArray[np.int32]]:
         """(readings, units) of image ``i``."""
 
-    @overload
-    def __getitem__(self, index: int) -> Acquisition: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Acquisition]: ...
-    def __getitem__(self, index: int | slice) -> Acquisition | Sequence[Acquisition]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        i = index + len(self) if index < 0 else index
-        if not 0 <= i < len(self):
-            raise IndexError(index)
+    def acquisition(self, i: int) -> Acquisition:
+        """Of image ``i``."""
         readings, units = self.readings(i)
-        geometry = None
-        if self.geometry is not None:
-            affine = self.geometry.affine.copy()
-            affine[:, 3] = affine @ [0, 0, i, 1]
-            geometry = Geometry(affine)
+        geometry = None if self.geometry is None else self.geometry.of_slice(i)
         source = self.raw.source if len(self) == 1 else f"{self.raw.source}, image {i}"
         maps = self.raw.coil_maps if len(self) == 1 else None
         return Acquisition(readings, self.digest, source, units, maps, geometry, dict(self.record))
