@@ -60,10 +60,21 @@ class Plan:
     evidence: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.pattern.n_units != self.sensing.n_units or self.pattern.n_readings != self.budget.n_readings:
+        pattern, budget = self.pattern, self.budget
+        if not pattern.n_units == budget.n_units == self.sensing.n_units or pattern.n_readings != budget.n_readings:
             raise ValueError("pattern, catalogue and budget don't fit each other")
+        self._check_calibration()
         self.reconstructor.eval()
         self.reconstructor.requires_grad_(False)
+
+    def _check_calibration(self) -> None:
+        """The budget counts the calibration region's readings: one of each unit, and repeats of the reference unit."""
+        calibration, reference = self.pattern.calibration, self.sensing.reference_unit
+        most = 1  # of the readings of one unit
+        if reference is not None and reference in calibration:
+            most = int(self.pattern.counts[reference])
+        if not 0 <= self.budget.n_calibration - calibration.size < most:
+            raise ValueError("the pattern's calibration region isn't the budget's")
 
     @cached_property
     def _content(self) -> PlanContent:

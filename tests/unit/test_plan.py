@@ -107,10 +107,11 @@ def test_a_saved_plan_loads_as_it_was(case: str, network: str, tmp_path: Path) -
 def test_every_part_counts_in_the_identity() -> None:
     plan = make_plan()
     other = make_plan(seed=1)
+    elsewhere = np.setdiff1d(plan.pattern.order, plan.pattern.calibration)[: plan.pattern.calibration.size]
     parts: list[dict[str, Any]] = [
         {},
         {"pattern": Pattern(plan.pattern.order[::-1].copy(), 48, plan.pattern.calibration)},
-        {"pattern": Pattern(plan.pattern.order, 48)},
+        {"pattern": Pattern(plan.pattern.order, 48, elsewhere)},
         {"noise": ComplexGaussian(0.02)},
         {"reconstructor": other.reconstructor},
         {"recipe": replace(plan.recipe, seed=9)},
@@ -134,6 +135,32 @@ def test_parts_that_do_not_fit_are_refused() -> None:
     for pattern in (Pattern(plan.pattern.order[1:], 48), Pattern(plan.pattern.order, 49)):
         with pytest.raises(ValueError, match="don't fit"):
             replace(plan, pattern=pattern)
+    with pytest.raises(ValueError, match="don't fit"):
+        replace(plan, budget=replace(plan.budget, n_units=49))
+
+
+def test_the_budget_counts_the_calibration_region_that_the_pattern_has() -> None:
+    plan = make_plan()
+    assert plan.budget.n_calibration == plan.pattern.calibration.size == 4
+    for n_calibration in (0, 3, 5):
+        with pytest.raises(ValueError, match="isn't the budget's"):
+            replace(plan, budget=replace(plan.budget, n_calibration=n_calibration))
+    with pytest.raises(ValueError, match="isn't the budget's"):
+        replace(plan, pattern=Pattern(plan.pattern.order, 48))
+
+
+def test_the_budget_counts_repeats_of_the_reference_unit() -> None:
+    plan, sensing = make_plan("hadamard"), find("sensing", "hadamard_dmd")([8, 16], "dc")
+    assert sensing.reference_unit == 0
+    others = np.setdiff1d(plan.pattern.order, 0)[: plan.pattern.n_readings - 3]
+    pattern = Pattern(np.r_[0, 0, others, 0], sensing.n_units, [0, 1])
+    for n_calibration in range(plan.pattern.n_readings):
+        budget = replace(plan.budget, n_calibration=n_calibration)
+        if n_calibration in (2, 3, 4):
+            replace(plan, sensing=sensing, pattern=pattern, budget=budget)
+        else:
+            with pytest.raises(ValueError, match="isn't the budget's"):
+                replace(plan, sensing=sensing, pattern=pattern, budget=budget)
 
 
 def test_an_existing_file_is_kept(tmp_path: Path) -> None:

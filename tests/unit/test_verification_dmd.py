@@ -98,8 +98,8 @@ def test_lost_frames_are_named(plan: Plan) -> None:
 
 
 def test_lost_calibration_units_are_told(plan: Plan) -> None:
-    whole = replace(plan, pattern=Pattern(plan.pattern.order, plan.sensing.n_units, [0, 1, SIDE, SIDE + 1]))
-    whole = replace(whole, budget=replace(plan.budget, n_calibration=4))
+    pattern = Pattern(plan.pattern.order, plan.sensing.n_units, [0, 1, SIDE, SIDE + 1])
+    whole = replace(plan, pattern=pattern, budget=replace(plan.budget, n_calibration=4))
     values, kept = acquire(whole), whole.pattern.order != 1
     acquisition = Acquisition(values[kept], whole.pattern.digest, "trace", whole.pattern.order[kept])
     found = {(each.severity, each.subject) for each in verify(whole, Scan([acquisition], "trace"))}
