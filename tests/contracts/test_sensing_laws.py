@@ -247,6 +247,10 @@ def test_calibration_is_the_central_square(model: SensingModel) -> None:
         if isinstance(model, CartesianMRI) and width:  # as nearly symmetric as the width allows
             assert (np.abs((centre - box.min(0)) - (box.max(0) - centre)) <= 1).all()
         assert inner_units <= set(units.tolist())
+        assert model.measured_width(units) == width
+        if width:
+            lacking = np.setdiff1d(units, min(set(units.tolist()) - inner_units))
+            assert model.measured_width(np.r_[lacking, lacking[:1], -1, model.n_units]) == width - 1
         inner_units = set(units.tolist())
     for width in (-1, side + 1):
         with pytest.raises(RecipeError, match=str(width)):
