@@ -20,7 +20,7 @@ import torch
 from ismrmrd import xsd
 from ismrmrd.hdf5 import acquisition_dtype
 
-from acqplan.modalities.mri.raw.ismrmrd_reader import read
+from acqplan.modalities.mri.formats.ismrmrd.reader import read
 
 
 def write(path: Path, n_lines: int, n_coils: int, n_samples: int, oversampling: int) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from acqplan.core.registry import find
 from acqplan.formats.base import export
 from acqplan.modalities.mri.formats.pulseq import Pulseq
-from acqplan.modalities.mri.pulse_sequence.build import import_pypulseq
+from acqplan.modalities.mri.formats.pulseq.build import import_pypulseq
 from acqplan.plan.plan import Plan
 from acqplan.plan.recipe import Recipe
 from acqplan.sensing.budget import Budget

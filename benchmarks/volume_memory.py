@@ -27,12 +27,12 @@ import torch
 
 from acqplan.core import registry
 from acqplan.core.math.transforms import fft_centred
-from acqplan.formats.image_files.base import Result
-from acqplan.formats.image_files.write import part_of, write_images
+from acqplan.formats.contracts import Result
 from acqplan.formats.lookup import for_acquired
+from acqplan.formats.results import part_of, write_images
 from acqplan.modalities.mri.coils import simulated_maps
+from acqplan.modalities.mri.formats.ismrmrd import writer as ismrmrd_writer
 from acqplan.modalities.mri.noise import ComplexGaussian
-from acqplan.modalities.mri.raw import ismrmrd_writer
 from acqplan.modalities.mri.raw.scan import RawScan
 from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.plan.plan import Plan

@@ -271,8 +271,8 @@ def _instrument_of(folder: Path) -> Instrument:
 
 
 def _write_truth(images: Any, path: Path, overwrite: bool) -> None:
-    from acqplan.formats.image_files.base import Result
-    from acqplan.formats.image_files.write import write_images
+    from acqplan.formats.contracts import Result
+    from acqplan.formats.results import write_images
 
     write_images(Result(images, {}), path, overwrite=overwrite)
     console.note(f"Written: {path} (the true image).")

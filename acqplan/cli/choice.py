@@ -15,7 +15,7 @@ from PIL import Image, PngImagePlugin
 
 import acqplan
 from acqplan.core.files import atomic_folder
-from acqplan.formats.image_files.write import part_of, write_image
+from acqplan.formats.results import part_of, write_image
 from acqplan.workflow.exploration import Candidate, Explorer, distances
 
 MARK = "choice.json"

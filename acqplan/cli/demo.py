@@ -61,7 +61,7 @@ def demo(
 
 def _one(modality: str, folder: Path, minutes: float, seed: int, threads: int) -> Demonstration:
     from acqplan.cli.training_display import TrainingDisplay
-    from acqplan.formats.image_files.write import part_of, write_image
+    from acqplan.formats.results import part_of, write_image
     from acqplan.workflow.demonstration import demonstrate
 
     stage = ""

@@ -62,8 +62,8 @@ def explore(
         raise RecipeError("Nothing to do: no output is named.", "Add -o DIR, or --serve for the page.")
     from acqplan.cli.choice import Kept, write_choice
     from acqplan.core.files import check_writable
-    from acqplan.formats.image_files.write import suffix_of
     from acqplan.formats.lookup import for_acquired
+    from acqplan.formats.results import suffix_of
     from acqplan.plan.plan import Plan
     from acqplan.workflow.exploration import Explorer, choose
 

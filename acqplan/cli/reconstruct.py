@@ -79,9 +79,9 @@ def reconstruct(
     overwrite: Overwrite = False,
 ) -> None:
     """Reconstruct acquired data with the plan's network, after verifying them; one image after another."""
-    from acqplan.formats.image_files.base import Result
-    from acqplan.formats.image_files.write import check_output, default_part, write_images
+    from acqplan.formats.contracts import Result
     from acqplan.formats.lookup import for_acquired
+    from acqplan.formats.results import check_output, default_part, write_images
     from acqplan.plan import verification
     from acqplan.plan.plan import Plan
 
@@ -142,7 +142,7 @@ def _images(plan: Plan, scan: Scan, part: str, **options: Any) -> Any:
     """[n, rows, columns]: that part of each image; of the rest, one image is held at a time."""
     import numpy as np
 
-    from acqplan.formats.image_files.write import part_of
+    from acqplan.formats.results import part_of
 
     shape = (len(scan.acquisitions), *plan.sensing.image_shape)
     images = np.empty(shape, np.complex64 if part == "complex" else np.float32)

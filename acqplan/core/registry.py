@@ -52,6 +52,8 @@ ROLES = {
     "reconstructors": Role("reconstructor", "reconstructors", "acqplan.reconstructors"),
     "losses": Role("loss", "losses", "acqplan.reconstructors.losses"),
     "instruments": Role("format", "formats", "acqplan.formats"),
+    "image_readers": Role("format of images to read", "formats", "acqplan.formats"),
+    "image_writers": Role("format of images to write", "formats", "acqplan.formats"),
 }
 
 _classes: dict[str, dict[str, type[Any]]] = {role: {} for role in ROLES}

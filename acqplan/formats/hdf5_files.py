@@ -8,6 +8,9 @@ acquired.h5    attributes   format, format_version, plan_id, pattern_digest, sou
 
 A scan of several images has format version 2, an attribute n_images, readings[images, n, *reading_shape], the affine of
 the volume, and coil_maps either as above, for all images, or [images, C, *image_shape].
+
+Reconstructed images are a dataset ``image`` [rows, columns] or [n, rows, columns], and ``affine`` of the volume; the
+stamp becomes attributes, its texts of fixed length.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ from acqplan.formats.acquired import (
     scan_from,
 )
 from acqplan.formats.base import EXPORT_AGAIN, Exported, Instrument, exported, read_manifest, readable
+from acqplan.formats.contracts import ImageWriter, Result
 from acqplan.plan.file import canonical_json
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Acquisition, Scan
@@ -48,13 +52,16 @@ _ACQUIRED = "acqplan-acquired"
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
+@register("image_writers", "hdf5")
 @register("instruments", "hdf5")
-class Hdf5Files(Instrument):
+class Hdf5Files(Instrument, ImageWriter):
     """``pattern.h5`` and acquired ``.h5``, laid out as above; no pickle, no links, nothing outside the file."""
 
     summary = "acqplan's HDF5: pattern, and acquired data with coil maps and geometry (the default of simulate)."
     modalities = ("cartesian_mri", "hadamard_dmd")
     acquired_suffixes = (".h5", ".hdf5")
+    image_suffixes, offered = (".h5", ".hdf5"), 4
+    is_whole = True
 
     def check(self, plan: Plan) -> list[str]:
         return []
@@ -119,6 +126,17 @@ class Hdf5Files(Instrument):
             return scan_from(arrays, texts, n_images, path, plan)
         acquisition = acquisition_from(arrays, texts, path, plan)
         return Scan([acquisition], acquisition.source, acquisition.geometry)
+
+    def write_images(self, result: Result, path: Path) -> None:
+        with hdf5_file(path) as file:
+            for name, value in result.stamp.items():
+                if isinstance(value, str):
+                    set_text(file, name, value)
+                else:
+                    file.attrs[name] = value
+            file.create_dataset("image", data=result.array)
+            if result.geometry is not None:
+                file.create_dataset("affine", data=result.geometry.affine)
 
 
 def _write(path: Path, arrays: dict[str, npt.NDArray[Any]], texts: dict[str, str], n_images: int | None) -> None:

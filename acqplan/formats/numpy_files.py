@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from acqplan.core.errors import AcquisitionError, InstrumentError
+from acqplan.core.errors import AcquisitionError, ImageError, InstrumentError
 from acqplan.core.registry import register
 from acqplan.formats.acquired import (
     ARRAYS,
@@ -24,23 +24,33 @@ from acqplan.formats.acquired import (
     load_npy,
 )
 from acqplan.formats.base import EXPORT_AGAIN, Exported, Instrument, exported, pattern_from, read_manifest, readable
+from acqplan.formats.contracts import ImageWriter, Result
+from acqplan.images.reading import ImageReader, RawImages, as_stack, unreadable
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Acquisition
 
 _ZIP_MAGIC = b"PK\x03\x04"
 
 
+@register("image_readers", "numpy")
+@register("image_writers", "numpy")
 @register("instruments", "numpy")
-class NumpyFiles(Instrument):
+class NumpyFiles(Instrument, ImageReader, ImageWriter):
     """``order.npy`` int32[n], and derived from it ``counts.npy`` int32 and ``mask.npy`` bool, in the catalogue's grid.
 
     Acquired: ``.npz`` with readings, pattern digest, order, coil maps and geometry; or the bare readings
     as ``.npy``, which can't say which pattern they were acquired with.
+
+    Images in: ``.npy``, and ``.npz`` with one array or one named ``images``. Out: one plain array [rows, columns] or
+    [n, rows, columns] as ``.npy``, without a stamp.
     """
 
     summary = "NumPy arrays: mask, counts and order for scripts; acquired data as .npz or .npy."
     modalities = ("cartesian_mri", "hadamard_dmd")
     acquired_suffixes = (".npz", ".npy")
+    title, asked = "NumPy", 1
+    image_suffixes, offered = (".npy",), 5
+    is_whole, is_stamped = True, False
 
     def check(self, plan: Plan) -> list[str]:
         return []
@@ -101,6 +111,32 @@ class NumpyFiles(Instrument):
                 texts[name] = str(arrays.pop(name))
         return acquisition_from(arrays, texts, path, plan)
 
+    def matches(self, path: Path, head: bytes) -> bool:
+        """NumPy's magic number, or a ZIP archive whose members are arrays or whose name says so."""
+        if is_npy(head):
+            return True
+        if not head.startswith(_ZIP_MAGIC):
+            return False
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return any(name.endswith(".npy") for name in archive.namelist())
+        except (zipfile.BadZipFile, OSError):
+            return path.suffix.lower() == ".npz"  # cut off before its table of contents
+
+    def read_images(self, path: Path) -> RawImages:
+        """An image [H, W] or a stack [n, H, W], real or complex. Pickled objects are never loaded."""
+        try:
+            with path.open("rb") as file:
+                return RawImages(as_stack(_array(file, path), path))
+        except ImageError:
+            raise
+        except Exception as error:
+            raise unreadable(path, "a NumPy array", error) from error
+
+    def write_images(self, result: Result, path: Path) -> None:
+        with path.open("wb") as stream:
+            np.save(stream, result.array, allow_pickle=False)
+
 
 def _load_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
     """The known arrays of a ``.npz``; others in it are left alone."""
@@ -109,3 +145,18 @@ def _load_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
             raise ValueError("it claims to be too large")
     with np.load(path, allow_pickle=False) as stored:
         return {name: stored[name] for name in (*ARRAYS, *TEXTS) if name in stored}
+
+
+def _array(file: BinaryIO, path: Path) -> npt.NDArray[Any]:
+    loaded: Any = np.load(file, allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        return loaded
+    names = list(loaded.files)
+    name = names[0] if len(names) == 1 else "images"
+    if name not in names:
+        raise ImageError(
+            f"{path} holds {len(names)} arrays ({', '.join(names[:8])}) and none is called 'images'.",
+            "Save the stack alone, or under the name 'images'.",
+        )
+    array: npt.NDArray[Any] = loaded[name]
+    return array

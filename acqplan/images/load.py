@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from acqplan.core.errors import ImageError
-from acqplan.images import crimes, readers, samples
+from acqplan.images import crimes, reading, samples
+from acqplan.images.reading import SeriesReader
 from acqplan.images.stack import ImageStack, Pixels
 from acqplan.modalities.mri.coils import principal_coils, virtual
 
@@ -81,7 +82,7 @@ def load_stacks(
 class _Found:
     """A file to read, its subject, the file or folder that is the subject, and the sample that it is.
 
-    ``series``: all the files of the DICOM series that ``path`` is the first of, or nothing.
+    ``series``: all the files of the series that ``path`` is the first of, or nothing; ``reader``: what reads them.
     """
 
     path: Path
@@ -89,6 +90,7 @@ class _Found:
     root: Path
     sample: samples.Sample | None = None
     series: tuple[Path, ...] = ()
+    reader: SeriesReader | None = None
 
 
 def _found_at(given: str | Path) -> list[_Found]:
@@ -107,7 +109,7 @@ def _found_at(given: str | Path) -> list[_Found]:
     images = [p for p in inside if not _is_sidecar(p)]
     if not images:
         what = "holds no image files" if inside else "is an empty folder"
-        raise ImageError(f"{path} {what}.", f"Put images into it: {readers.FORMATS}.")
+        raise ImageError(f"{path} {what}.", f"Put images into it: {reading.titles()}.")
     subjects = [p.relative_to(path).parts[0] for p in images]
     return [_Found(p, subject, path / subject) for p, subject in zip(images, subjects, strict=True)]
 
@@ -134,25 +136,28 @@ def _once_each(found: list[_Found]) -> list[_Found]:
 
 
 def _with_series(found: list[_Found]) -> list[_Found]:
-    """The DICOM files of one series in one folder as one item, where the first of them was.
+    """The files of one series in one folder as one item, where the first of them was.
 
     Series of one patient that lie directly in the folder given are one subject.
     """
     items: list[_Found | None] = []
     groups: dict[tuple[Path, str], list[_Found]] = {}
     places: dict[tuple[Path, str], tuple[int, str]] = {}
+    reader_of: dict[tuple[Path, str], SeriesReader] = {}
     for item in found:
-        if not _is_dicom(item.path):
+        reader = reading.series_reader(item.path)
+        if reader is None:
             items.append(item)
             continue
         try:
-            series, patient = readers.dicom.series_of(item.path)
+            series, patient = reader.series_of(item.path)
         except ImageError:
             items.append(item)  # its reader says what is wrong with it
             continue
         key = (item.path.parent, series or str(item.path))
         if key not in groups:
             places[key] = (len(items), patient)
+            reader_of[key] = reader
             items.append(None)
         groups.setdefault(key, []).append(item)
     for key, members in groups.items():
@@ -160,22 +165,14 @@ def _with_series(found: list[_Found]) -> list[_Found]:
         first = members[0]
         if first.root == first.path and len(members) > 1 and patient:
             first = replace(first, subject=patient, root=first.path.parent / patient)
-        items[place] = replace(first, series=tuple(member.path for member in members))
+        items[place] = replace(first, series=tuple(member.path for member in members), reader=reader_of[key])
     return [item for item in items if item is not None]
-
-
-def _is_dicom(path: Path) -> bool:
-    try:
-        with path.open("rb") as stream:
-            return readers.dicom.is_dicom(stream.read(readers.HEAD_BYTES))
-    except OSError:
-        return False  # its reader says why
 
 
 def _load(item: _Found, slices: tuple[int, int] | None, require_non_negative: bool, examine: bool) -> ImageStack:
     """Read and check one file; look for data crimes if ``examine``."""
     path = item.path
-    raw = readers.dicom.read_series(item.series) if item.series else readers.read(path)
+    raw = item.reader.read_series(item.series) if item.reader else reading.read(path)
     if raw.coil_images is not None and require_non_negative:
         raise ImageError(f"{path} holds raw data of several coils; intensities are expected.", "Leave it out.")
     images: Pixels

@@ -11,7 +11,7 @@ import torch
 
 from acqplan.core.errors import ImageError, RecipeError
 from acqplan.core.math.transforms import fft_centred, ifft_centred
-from acqplan.images.readers.base import root_sum_of_squares
+from acqplan.images.reading import root_sum_of_squares
 from acqplan.images.stack import ImageStack
 
 How = Literal["resample", "crop"]

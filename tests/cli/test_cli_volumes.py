@@ -15,7 +15,7 @@ from nibabel.eulerangles import euler2mat
 from acqplan.cli import main
 from acqplan.core.math.transforms import fft_centred
 from acqplan.modalities.mri.coils import simulated_maps
-from acqplan.modalities.mri.raw import ismrmrd_writer
+from acqplan.modalities.mri.formats.ismrmrd import writer as ismrmrd_writer
 from acqplan.modalities.mri.raw.scan import RawScan
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Geometry

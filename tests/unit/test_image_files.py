@@ -9,12 +9,20 @@ import pytest
 import tifffile
 
 from acqplan.core.errors import OutputError
-from acqplan.formats.image_files.base import Result
-from acqplan.formats.image_files.orientation import placed
-from acqplan.formats.image_files.write import FORMATS, check_output, default_part, format_of, part_of, write_images
+from acqplan.formats.contracts import Result
+from acqplan.formats.orientation import placed
+from acqplan.formats.results import (
+    check_output,
+    default_part,
+    format_of,
+    image_writers,
+    part_of,
+    write_images,
+)
 from acqplan.sensing.acquisition import Geometry
 
 STAMP = {"plan_id": "ab" * 32, "pattern_digest": "cd" * 32, "software": "acqplan 0"}
+FORMATS = image_writers()
 NAMES = {"ismrmrd": "r.mrd", "dicom": "slices"}
 
 
@@ -25,7 +33,7 @@ def result(part="magnitude", n=3, geometry=None):
 
 
 def name_of(kind):
-    return NAMES.get(kind, f"r{FORMATS[kind].suffixes[0]}" if FORMATS[kind].suffixes else kind)
+    return NAMES.get(kind, f"r{FORMATS[kind].image_suffixes[0]}" if FORMATS[kind].image_suffixes else kind)
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -17,7 +17,7 @@ from acqplan.core.math.transforms import fft_centred
 from acqplan.core.seeding import torch_generator
 from acqplan.images import ImageStack, Split, TrainingImages, fit, load, load_stacks, prepare
 from acqplan.images.prepare import COMBINED
-from acqplan.images.readers.base import RawImages, root_sum_of_squares
+from acqplan.images.reading import RawImages, root_sum_of_squares
 from acqplan.modalities.mri.coils import simulated_maps
 
 N_COILS, SIDE, SIZE = 5, 48, (32, 32)
@@ -208,7 +208,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, coil_images: Complex
     path = tmp_path / "raw.h5"
     path.write_bytes(b"raw")
     found = RawImages(root_sum_of_squares(coil_images), coil_images=coil_images)
-    monkeypatch.setattr(load.readers, "read", lambda path: found)
+    monkeypatch.setattr(load.reading, "read", lambda path: found)
     (stack,) = load_stacks([path], **options)
     return stack
 

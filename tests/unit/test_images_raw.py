@@ -19,7 +19,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from acqplan.core.errors import ImageError
-from acqplan.images import load_stacks, readers
+from acqplan.images import load_stacks, reading
 
 ROWS, COLUMNS, COILS = 16, 12, 3
 DIRECTIONS: dict[str, Any] = {"read_dir": (0, 1, 0), "phase_dir": (1, 0, 0), "slice_dir": (0, 0, 1)}
@@ -61,7 +61,7 @@ def close(have: npt.NDArray[Any], want: npt.NDArray[Any]) -> None:
 
 def test_ismrmrd_coil_images_and_geometry(tmp_path: Path) -> None:
     images = smooth(2, COILS, ROWS, COLUMNS)
-    raw = readers.read(raw_file(tmp_path / "scan", images))
+    raw = reading.read(raw_file(tmp_path / "scan", images))
     assert raw.coil_images is not None
     close(raw.coil_images, images)
     close(raw.images, np.sqrt((np.abs(images) ** 2).sum(1)))
@@ -81,7 +81,7 @@ def test_three_dimensional_scan_gives_images_across_the_readout(tmp_path: Path) 
     volume = smooth(2, 6, 8, 10)  # coil, kz, ky, readout
     kspace = kspace_of(volume, (1, 2, 3))
     lines = [acquisition(kspace[:, kz, ky], ky=ky, kz=kz) for kz in range(6) for ky in range(8)]
-    raw = readers.read(write(tmp_path / "a.h5", header((10, 8, 6), (10, 8, 6)), lines))
+    raw = reading.read(write(tmp_path / "a.h5", header((10, 8, 6), (10, 8, 6)), lines))
     assert raw.coil_images is not None
     close(raw.coil_images, volume.transpose(3, 0, 2, 1))
 
@@ -90,7 +90,7 @@ def test_three_dimensional_scan_gives_images_across_the_readout(tmp_path: Path) 
 def test_cfl_of_several_coils_and_slices(n_slices: int, tmp_path: Path) -> None:
     images = smooth(n_slices, COILS, ROWS, COLUMNS)
     values = kspace_of(images).transpose(3, 2, 1, 0).reshape(COLUMNS, ROWS, 1, COILS, *[1] * 9, n_slices, 1, 1)
-    raw = readers.read(cfl(tmp_path / "scan.cfl", values, values.shape))
+    raw = reading.read(cfl(tmp_path / "scan.cfl", values, values.shape))
     assert raw.coil_images is not None
     close(raw.coil_images, images)
     assert len(load_stacks([tmp_path])) == 1  # the header isn't taken for an image
@@ -132,7 +132,7 @@ def test_raw_files_that_are_refused(case: str, message: str, tmp_path: Path) -> 
             cfl(path, kspace, kspace.shape)
             path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(ImageError, match=message):
-        readers.read(path)
+        reading.read(path)
 
 
 # DICOM
@@ -196,7 +196,7 @@ def test_series_beside_each_other_are_told_apart_and_patients_are_not_named(tmp_
 def test_single_dicom_file_and_inverted_grey(tmp_path: Path) -> None:
     pixels = np.arange(48, dtype=np.uint16).reshape(8, 6)
     path = dicom_file(tmp_path / "a", pixels, generate_uid(), PhotometricInterpretation="MONOCHROME1")
-    raw = readers.read(path)
+    raw = reading.read(path)
     assert np.array_equal(raw.images[0], 4095 - pixels.astype(np.float32))
     assert raw.geometry is None
 
@@ -211,7 +211,7 @@ def test_single_dicom_file_and_inverted_grey(tmp_path: Path) -> None:
 def test_dicom_that_is_refused(fields: dict[str, Any], message: str, tmp_path: Path) -> None:
     path = dicom_file(tmp_path / "a.dcm", np.ones((8, 6), np.uint16), generate_uid(), **fields)
     with pytest.raises(ImageError, match=message):
-        readers.read(path)
+        reading.read(path)
 
 
 @pytest.mark.parametrize("case", ["sizes", "orientations", "same place", "uneven"])
@@ -241,7 +241,7 @@ def test_cut_dicom_and_missing_packages_are_named(tmp_path: Path, monkeypatch: p
     path = dicom_file(tmp_path / "a.dcm", np.ones((8, 6), np.uint16), generate_uid())
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ImageError, match="can't be read as DICOM"):
-        readers.read(path)
+        reading.read(path)
     with pytest.raises(ImageError, match="can't be read as DICOM"):
         load_stacks([tmp_path])
     raw = raw_file(tmp_path / "scan.h5", smooth(1, 1, 4, 4))
@@ -249,7 +249,7 @@ def test_cut_dicom_and_missing_packages_are_named(tmp_path: Path, monkeypatch: p
     monkeypatch.setitem(sys.modules, "ismrmrd.xsd", None)
     for file in (path, raw):
         with pytest.raises(ImageError, match=r'isn\'t installed.*pip install "acqplan\[mri\]"'):
-            readers.read(file)
+            reading.read(file)
     with pytest.raises(ImageError, match=r"acqplan\[mri\]"):
         load_stacks([path])
 
@@ -270,7 +270,7 @@ def test_frames_of_an_enhanced_file_are_a_volume(tmp_path: Path) -> None:
     shared.PlaneOrientationSequence = [orientation]
     data.PerFrameFunctionalGroupsSequence, data.SharedFunctionalGroupsSequence = per_frame, [shared]
     data.save_as(path)
-    raw = readers.read(path)
+    raw = reading.read(path)
     assert np.array_equal(raw.images, frames[[1, 2, 0]])
     assert raw.geometry is not None
     assert raw.geometry.affine[:3, 2] == pytest.approx([0, 0, 5])

@@ -22,9 +22,9 @@ from acqplan.core.errors import AcquisitionError, InstrumentError
 from acqplan.core.registry import find
 from acqplan.formats.base import export, save_acquired
 from acqplan.modalities.mri.formats.ismrmrd import FILE, Ismrmrd
-from acqplan.modalities.mri.formats.raw_scans import raw_of
-from acqplan.modalities.mri.raw import ismrmrd_writer
-from acqplan.modalities.mri.raw.ismrmrd_reader import read
+from acqplan.modalities.mri.formats.ismrmrd import writer as ismrmrd_writer
+from acqplan.modalities.mri.formats.ismrmrd.reader import read
+from acqplan.modalities.mri.raw.acquisitions import raw_of
 from acqplan.plan.verification import verify
 from acqplan.sensing.acquisition import Acquisition, Geometry
 

@@ -18,8 +18,8 @@ from acqplan.core.errors import AcqplanError, InstrumentError
 from acqplan.core.registry import find
 from acqplan.formats.base import export
 from acqplan.modalities.mri.formats.pulseq import Pulseq
-from acqplan.modalities.mri.pulse_sequence.limits import GAMMA_HZ_PER_T, PRESETS
-from acqplan.modalities.mri.pulse_sequence.seq_file import read_sequence
+from acqplan.modalities.mri.formats.pulseq.limits import GAMMA_HZ_PER_T, PRESETS
+from acqplan.modalities.mri.formats.pulseq.seq_file import read_sequence
 from acqplan.plan.plan import Plan
 from acqplan.plan.recipe import Recipe
 from acqplan.sensing.budget import Budget

@@ -20,8 +20,7 @@ from test_instrument_laws import make_acquisition, make_plan
 from acqplan.core.errors import AcquisitionError, InstrumentError
 from acqplan.formats.base import save_acquired
 from acqplan.formats.lookup import for_acquired
-from acqplan.modalities.mri.formats.fastmri import FastMRI
-from acqplan.modalities.mri.raw.fastmri import read, recognises
+from acqplan.modalities.mri.formats.fastmri import FastMRI, read, recognises
 from acqplan.plan.verification import verify
 
 ROWS, COLUMNS, COILS = 12, 10, 3

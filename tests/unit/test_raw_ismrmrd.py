@@ -17,7 +17,7 @@ pytest.importorskip("ismrmrd")
 from ismrmrd_files import acquisition, coil_images, header, images_of, kspace_of, oversampled, write
 
 from acqplan.core.errors import AcquisitionError
-from acqplan.modalities.mri.raw.ismrmrd_reader import read, recognises
+from acqplan.modalities.mri.formats.ismrmrd.reader import read, recognises
 
 ROWS, COLUMNS, COILS = 12, 10, 3
 TOOLS = ("ismrmrd_generate_cartesian_shepp_logan", "ismrmrd_recon_cartesian_2d")

@@ -22,9 +22,8 @@ from twixtools.mdb import Mdb_local
 
 from acqplan.core.errors import AcquisitionError, ImageError
 from acqplan.formats.lookup import for_acquired
-from acqplan.images import readers
-from acqplan.modalities.mri.formats.twix import Twix
-from acqplan.modalities.mri.raw.twix import read, recognises
+from acqplan.images import reading
+from acqplan.modalities.mri.formats.twix import Twix, read, recognises
 from acqplan.plan.verification import verify
 
 ROWS, COLUMNS, COILS = 12, 10, 2
@@ -109,7 +108,7 @@ def test_slices_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert scan.geometry.affine[:3, 2] == pytest.approx([0, 0, 6])
     middle = scan.geometry.affine @ [COLUMNS // 2, ROWS // 2, 0, 1]
     assert middle[:3] == pytest.approx([-1, -2, 0])
-    raw = readers.read(path)
+    raw = reading.read(path)
     assert raw.coil_images is not None
     close(raw.coil_images, images)
 
@@ -187,7 +186,7 @@ def test_acquired_with_a_plan(tmp_path: Path) -> None:
     assert verify(plan, scan) == []
     close(scan.acquisitions[1].readings, kspace_of(images[1])[:, plan.pattern.order].swapaxes(0, 1))
     with pytest.raises(ImageError, match="undersampled"):
-        readers.read(path)
+        reading.read(path)
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from acqplan.core.errors import AcquisitionError
 from acqplan.core.registry import find
 from acqplan.formats.base import export
 from acqplan.formats.lookup import for_acquired
+from acqplan.modalities.mri.formats.ismrmrd import writer as ismrmrd_writer
 from acqplan.modalities.mri.formats.pulseq import Pulseq
-from acqplan.modalities.mri.raw import ismrmrd_writer
 from acqplan.plan.plan import Plan
 from acqplan.plan.recipe import Recipe
 from acqplan.plan.verification import verify

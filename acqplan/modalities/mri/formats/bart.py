@@ -30,22 +30,28 @@ from acqplan.core.registry import register
 from acqplan.formats.acquired import FRESH_COPY, MAX_BYTES, acquisition_from
 from acqplan.formats.base import EXPORT_AGAIN, Exported, Instrument, exported, read_manifest, readable
 from acqplan.formats.pattern_table import read_table, write_table
-from acqplan.modalities.mri.formats.raw_scans import scan_of
-from acqplan.modalities.mri.raw import cfl
-from acqplan.modalities.mri.raw.cfl import MAX_DIMS, read_array, sizes_text
+from acqplan.images.reading import ImageReader, RawImages
+from acqplan.modalities.mri.raw.acquisitions import scan_of
+from acqplan.modalities.mri.raw.images import images_of
+from acqplan.modalities.mri.raw.readouts import MAX_BYTES as MAX_SCAN_BYTES
+from acqplan.modalities.mri.raw.scan import Lines, RawScan
 from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Acquisition, Scan
 from acqplan.sensing.measurement import averaged
 from acqplan.sensing.pattern import Pattern
 
+_MAX_DIMS = 16
+_SLICE = 13
+_CENTRAL_ENERGY = 0.5  # of a k-space within the middle quarter along each axis; white noise has 1/16 of a slice there
 _SMALLEST = float(np.finfo(np.float32).tiny)
 
 Complex = npt.NDArray[np.complex64]
 
 
+@register("image_readers", "bart")
 @register("instruments", "bart")
-class Bart(Instrument):
+class Bart(Instrument, ImageReader):
     """``pattern.cfl``/``.hdr`` of 0 and 1 in the size of the k-space, and the order, which a mask can't hold.
 
     Acquired: k-space on the full grid, ``name.cfl`` and ``name.hdr``, zero where nothing was measured
@@ -60,6 +66,7 @@ class Bart(Instrument):
     summary = "BART .cfl/.hdr: pattern for pics -p, order as CSV; acquired Cartesian k-space and coil maps."
     modalities = ("cartesian_mri",)
     acquired_suffixes = (".cfl",)
+    title, asked = "BART .cfl", 12
 
     def check(self, plan: Plan) -> list[str]:
         return []
@@ -78,7 +85,7 @@ class Bart(Instrument):
         with readable(folder / "manifest.json", InstrumentError, EXPORT_AGAIN):
             arguments = {name: value for name, value in manifest["sensing"].items() if name != "kind"}
             sensing = CartesianMRI(**arguments)
-        played = _from_bart(read_array(path, InstrumentError, EXPORT_AGAIN), sensing, path, InstrumentError)[0]
+        played = _from_bart(_read_array(path, InstrumentError, EXPORT_AGAIN), sensing, path, InstrumentError)[0]
         if pattern.n_units != sensing.n_units or not np.array_equal(played, _mask(pattern, sensing)):
             raise InstrumentError(f"{path} doesn't play the positions of order.csv.", EXPORT_AGAIN)
         if plan_id != manifest["plan_id"]:
@@ -105,11 +112,11 @@ class Bart(Instrument):
 
     def read_acquired(self, path: Path, plan: Plan) -> Acquisition:
         sensing = _cartesian(plan, AcquisitionError)
-        kspace = _from_bart(read_array(path, AcquisitionError, FRESH_COPY, MAX_BYTES), sensing, path, AcquisitionError)
+        kspace = _from_bart(_read_array(path, AcquisitionError, FRESH_COPY, MAX_BYTES), sensing, path, AcquisitionError)
         maps_path = _maps_path(path)
         arrays: dict[str, npt.NDArray[Any]] = {}
         if maps_path.exists() or maps_path.with_suffix(".hdr").exists():
-            maps = read_array(maps_path, AcquisitionError, FRESH_COPY, MAX_BYTES)
+            maps = _read_array(maps_path, AcquisitionError, FRESH_COPY, MAX_BYTES)
             arrays["coil_maps"] = _from_bart(maps, sensing, maps_path, AcquisitionError)
             if len(arrays["coil_maps"]) != len(kspace):
                 raise AcquisitionError(
@@ -129,12 +136,25 @@ class Bart(Instrument):
         """
         sensing = _cartesian(plan, AcquisitionError)
         try:
-            sizes = cfl.header_sizes(path.with_suffix(".hdr"))
+            sizes = _header_sizes(path.with_suffix(".hdr"))
         except (OSError, ValueError, IndexError):
             return super().read_scan(path, plan)  # says what is wrong
-        if sizes[cfl.SLICE if sensing.encoding == "lines" else 0] == 1:
+        if sizes[_SLICE if sensing.encoding == "lines" else 0] == 1:
             return super().read_scan(path, plan)
-        return scan_of(cfl.read(path), plan)
+        return scan_of(read(path), plan)
+
+    def matches(self, path: Path, head: bytes) -> bool:
+        """A .cfl of the size that the .hdr beside it states; the file itself has no magic number."""
+        if path.suffix.lower() != ".cfl":
+            return False
+        try:
+            return path.stat().st_size == 8 * math.prod(_header_sizes(path.with_suffix(".hdr")))
+        except (OSError, ValueError, IndexError):
+            return False
+
+    def read_images(self, path: Path) -> RawImages:
+        """See `images_of`; a line that is zero in every coil and sample counts as not measured."""
+        return images_of(path, lambda file: read(file, may_be_image=False))
 
 
 def _check_positions(measured: npt.NDArray[np.bool_], plan: Plan, path: Path) -> None:
@@ -184,7 +204,7 @@ def _from_bart(values: Complex, sensing: CartesianMRI, path: Path, error: type[A
     expected = (columns, rows, 1) if sensing.encoding == "lines" else (1, rows, columns)
     if values.shape[:3] != expected or math.prod(values.shape[4:]) != 1:
         raise error(
-            f"{path} has the sizes {sizes_text(values.shape)}, expected {sizes_text(expected)}xcoils "
+            f"{path} has the sizes {_sizes_text(values.shape)}, expected {_sizes_text(expected)}xcoils "
             "(readout, ky, kz, coil).",
             "Bring it to the plan's size, one slice and one set of maps, with bart extract, slice or transpose.",
         )
@@ -196,5 +216,90 @@ def _write_cfl(path: Path, values: Complex) -> None:
     """Write ``path`` (.cfl) and then its .hdr: without a header the values can't be misread."""
     with path.open("wb") as stream:
         stream.write(np.asarray(values, dtype="<c8").tobytes(order="F"))
-    sizes = [*values.shape, *[1] * (MAX_DIMS - values.ndim)]
+    sizes = [*values.shape, *[1] * (_MAX_DIMS - values.ndim)]
     path.with_suffix(".hdr").write_text(f"# Dimensions\n{' '.join(map(str, sizes))}\n", encoding="ascii", newline="\n")
+
+
+def _read_array(path: Path, error: type[AcqplanError], remedy: str, max_bytes: int = MAX_SCAN_BYTES) -> Lines:
+    """complex64 of 16 axes from ``path`` (.cfl) and its .hdr; ``error`` if the two don't fit or can't be read."""
+    header = path.with_suffix(".hdr")
+    try:
+        sizes = _header_sizes(header)
+    except (OSError, ValueError, IndexError) as cause:
+        reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
+        raise error(f"{header} can't be read: {reason.rstrip('.')}.", remedy) from cause
+    try:
+        n_bytes, found = 8 * math.prod(sizes), path.stat().st_size
+        if found == n_bytes <= max_bytes:
+            flat = np.fromfile(path, dtype="<c8").astype(np.complex64, copy=False)
+            return flat.reshape(sizes, order="F")
+    except OSError as cause:
+        raise error(f"{path} can't be read: {cause.strerror}.", remedy) from cause
+    raise error(f"{path} holds {found} bytes, its header asks for {n_bytes} ({_sizes_text(tuple(sizes))}).", remedy)
+
+
+def _header_sizes(header: Path) -> list[int]:
+    """The 16 sizes that a .hdr states; `ValueError` if it states none."""
+    with header.open(encoding="utf-8") as stream:
+        lines = [line.strip() for line in stream.read(1 << 20).splitlines()]
+    sizes = [int(size) for size in lines[lines.index("# Dimensions") + 1].split()]
+    while len(sizes) > _MAX_DIMS and sizes[-1] == 1:
+        sizes.pop()
+    if not 0 < len(sizes) <= _MAX_DIMS or min(sizes) < 1:
+        raise ValueError(f"it states the sizes {sizes[:20]}")
+    return sizes + [1] * (_MAX_DIMS - len(sizes))
+
+
+def _sizes_text(shape: tuple[int, ...]) -> str:
+    """Sizes joined by ``x``, at least three, without ones at the end."""
+    return "x".join(map(str, shape[: max(3, *(axis + 1 for axis, size in enumerate(shape) if size != 1))]))
+
+
+def read(path: Path, *, may_be_image: bool = True) -> RawScan:
+    """k-space of one scan; a position that is zero in every coil and sample wasn't measured.
+
+    Raises
+    ------
+    AcquisitionError
+        Damaged; several maps, echoes or times; or, unless it ``may_be_image``, energy that isn't in the middle.
+    """
+    values = _read_array(path, AcquisitionError, FRESH_COPY)
+    others = [n for axis, n in enumerate(values.shape) if axis > 3 and axis != _SLICE]
+    if math.prod(others) != 1:
+        raise AcquisitionError(
+            f"{path} has the sizes {_sizes_text(values.shape)}; readout, ky, kz, coils and slices (axis 13) are read.",
+            "Take one set of maps, one echo and one time with bart slice.",
+        )
+    grid = values.reshape(*values.shape[:4], values.shape[_SLICE])  # readout, ky, kz, coil, slice
+    if not may_be_image:
+        _check_kspace(grid, path)
+    lines = grid.transpose(4, 2, 1, 3, 0)  # slice, kz, ky, coil, readout
+    places = np.argwhere((lines != 0).any(axis=(3, 4))).astype(np.int32)
+    if not len(places):
+        raise AcquisitionError(f"{path} holds nothing but zeros.", FRESH_COPY)
+    n = len(places)
+    return RawScan(
+        lines=np.ascontiguousarray(lines[tuple(places.T)]),
+        ky=places[:, 2],
+        kz=places[:, 1],
+        slice=places[:, 0],
+        repetition=np.zeros(n, np.int32),
+        average=np.zeros(n, np.int32),
+        is_calibration=np.zeros(n, bool),
+        is_imaging=np.ones(n, bool),
+        matrix=(grid.shape[0], grid.shape[1], grid.shape[2]),
+        source=str(path),
+        states_order=False,
+    )
+
+
+def _check_kspace(grid: Lines, path: Path) -> None:
+    """Raise `AcquisitionError` for images: the energy of a k-space lies around its centre."""
+    energy = np.square(np.abs(grid)).sum(axis=(3, 4), dtype=np.float64)
+    total = energy.sum()
+    middle = energy[tuple(slice((3 * n) // 8, max((5 * n + 7) // 8, (3 * n) // 8 + 1)) for n in energy.shape)].sum()
+    if np.isfinite(total) and middle < _CENTRAL_ENERGY * total:
+        raise AcquisitionError(
+            f"{path} is no k-space: only {middle / total:.0%} of its energy lies around the centre.",
+            "Transform images to k-space with bart fft -u, or save them as .npy.",
+        )

@@ -1,4 +1,4 @@
-"""What scanners store: readers of raw k-space, each by the content of a file, and a writer of ISMRMRD."""
+"""What a scanner stored, whatever the file: readouts on the grid, their place in space, the acquisitions of a plan."""
 
 from acqplan.modalities.mri.raw.scan import RawScan
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acqplan.core.errors import InstrumentError
-from acqplan.modalities.mri.pulse_sequence.build import import_pypulseq
+from acqplan.modalities.mri.formats.pulseq.build import import_pypulseq
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

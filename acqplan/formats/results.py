@@ -1,55 +1,44 @@
-"""The way out: which format a name stands for, what it can hold, and the files, whole or not at all."""
+"""Reconstructed images as files, each stamped with the plan that made it.
+
+=============  ==================  ==============  ===============================================================
+kind           names               by default      where the stamp is
+=============  ==================  ==============  ===============================================================
+``nifti``      .nii .nii.gz        magnitude       ``descrip`` (plan id) and a comment extension (JSON)
+``tiff``       .tif .tiff          magnitude       ImageDescription of the first page (JSON)
+``png``        .png                magnitude       text chunk ``acqplan`` (JSON); 16 bits from black to white
+``hdf5``       .h5 .hdf5           all of it       attributes; dataset ``image``, and ``affine`` where known
+``numpy``      .npy                all of it       nowhere: the format has no place for it
+``ismrmrd``    .mrd, or .h5        all of it       attribute string of each image
+``dicom``      a folder            magnitude       ImageComments (plan id) and a private element (JSON) of each file
+=============  ==================  ==============  ===============================================================
+
+*All of it* is complex64 for MRI and float32 for the DMD. Row 0 is the top row.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from acqplan.core import registry
 from acqplan.core.errors import OutputError
 from acqplan.core.files import atomic_file, atomic_folder, check_writable
-from acqplan.formats.image_files import dicom, hdf5_file, ismrmrd_images, nifti, numpy_array, png, tiff
-from acqplan.formats.image_files.base import PARTS, Array, Result
+from acqplan.formats.contracts import PARTS, ImageWriter, Result
 from acqplan.sensing.acquisition import Geometry
 
-
-@dataclass(frozen=True)
-class ImageFormat:
-    """A format of image files.
-
-    ``suffixes`` are of file names; without any it is a folder. ``holds_volume``: several images;
-    ``holds_complex``: complex values, ``is_whole``: and by default; ``is_stamped``: the plan's identity.
-    """
-
-    kind: str
-    suffixes: tuple[str, ...]
-    write: Callable[[Result, Path], None]
-    holds_volume: bool = True
-    holds_complex: bool = True
-    is_whole: bool = False
-    is_stamped: bool = True
+Array = npt.NDArray[Any]
 
 
-FORMATS = {
-    each.kind: each
-    for each in (
-        ImageFormat("nifti", (".nii.gz", ".nii"), nifti.write),
-        ImageFormat("ome-tiff", (".ome.tif", ".ome.tiff"), tiff.write_ome),
-        ImageFormat("tiff", (".tif", ".tiff"), tiff.write),
-        ImageFormat("png", (".png",), png.write, holds_volume=False, holds_complex=False),
-        ImageFormat("hdf5", (".h5", ".hdf5"), hdf5_file.write, is_whole=True),
-        ImageFormat("numpy", (".npy",), numpy_array.write, is_whole=True, is_stamped=False),
-        ImageFormat("ismrmrd", (".mrd", ".h5"), ismrmrd_images.write, is_whole=True),
-        ImageFormat("dicom", (), dicom.write, holds_complex=False),
-    )
-}
-"""Formats by kind; the first of several with the same suffix is the one that the suffix alone stands for."""
+def image_writers() -> dict[str, ImageWriter]:
+    """The formats by kind; the first of several with the same suffix is the one that the suffix alone stands for."""
+    found: list[ImageWriter] = [cls() for cls in registry.kinds("image_writers").values()]
+    return {each.kind: each for each in sorted(found, key=lambda each: each.offered)}
 
 
-def format_of(path: Path, kind: str | None = None) -> ImageFormat:
+def format_of(path: Path, kind: str | None = None) -> ImageWriter:
     """The format to write at ``path``: ``kind``, or what the suffix says.
 
     Raises
@@ -59,35 +48,36 @@ def format_of(path: Path, kind: str | None = None) -> ImageFormat:
     """
     name = path.name.lower()
     if kind is None:
-        for each in FORMATS.values():
-            if name.endswith(each.suffixes):
+        for each in image_writers().values():
+            if name.endswith(each.image_suffixes):
                 return each
         raise OutputError(
             f"{path} has no suffix of an image format that acqplan writes.",
             f"Choose one of: {', '.join(suffixes())}; or a folder, with --as dicom.",
         )
-    if kind not in FORMATS:
-        raise OutputError(f"There is no image format {kind!r}.", f"Choose one of: {', '.join(FORMATS)}.")
-    chosen = FORMATS[kind]
-    if chosen.suffixes and not name.endswith(chosen.suffixes):
+    known = image_writers()
+    if kind not in known:
+        raise OutputError(f"There is no image format {kind!r}.", f"Choose one of: {', '.join(known)}.")
+    chosen = known[kind]
+    if chosen.image_suffixes and not name.endswith(chosen.image_suffixes):
         raise OutputError(
             f"The image format {kind!r} doesn't write {path}.",
-            f"Choose a name that ends in {' or '.join(chosen.suffixes)}.",
+            f"Choose a name that ends in {' or '.join(chosen.image_suffixes)}.",
         )
-    if not chosen.suffixes and name.endswith(suffixes()):
+    if not chosen.image_suffixes and name.endswith(suffixes()):
         raise OutputError(f"{kind} is written into a folder, {path} is the name of a file.", "Name a folder.")
     return chosen
 
 
 def suffixes() -> tuple[str, ...]:
     """All suffixes, each once."""
-    return tuple(dict.fromkeys(suffix for each in FORMATS.values() for suffix in each.suffixes))
+    return tuple(dict.fromkeys(suffix for each in image_writers().values() for suffix in each.image_suffixes))
 
 
 def suffix_of(path: Path) -> str:
     """The known suffix of ``path``; `OutputError` if it has none."""
     chosen = format_of(path)
-    return next(suffix for suffix in chosen.suffixes if path.name.lower().endswith(suffix))
+    return next(suffix for suffix in chosen.image_suffixes if path.name.lower().endswith(suffix))
 
 
 def check_output(
@@ -114,10 +104,7 @@ def check_output(
             f"{path} can't record that the plan was only assumed: {chosen.kind} has no place for it.",
             _others("is_stamped"),
         )
-    if chosen.kind == "ismrmrd":
-        ismrmrd_images.check_installed()
-    if chosen.kind == "dicom":
-        dicom.check_installed()
+    chosen.check_installed()
     check_writable(path, overwrite=overwrite)
 
 
@@ -146,12 +133,12 @@ def write_images(result: Result, path: Path, kind: str | None = None, *, overwri
     chosen = format_of(path, kind)
     part = "complex" if np.iscomplexobj(result.images) else None
     check_output(path, kind, part=part, n_images=len(result.images), overwrite=overwrite)
-    if chosen.suffixes:
+    if chosen.image_suffixes:
         with atomic_file(path, overwrite=overwrite) as temporary:
-            chosen.write(result, temporary)
+            chosen.write_images(result, temporary)
     else:
-        with atomic_folder(path, overwrite=overwrite, mark=dicom.MARK) as folder:
-            chosen.write(result, folder)
+        with atomic_folder(path, overwrite=overwrite, mark=chosen.folder_mark) as folder:
+            chosen.write_images(result, folder)
 
 
 def write_image(
@@ -162,7 +149,6 @@ def write_image(
 
 
 def _others(ability: str) -> str:
-    names = [
-        ", ".join(each.suffixes) or "a folder with --as dicom" for each in FORMATS.values() if getattr(each, ability)
-    ]
+    able = [each for each in image_writers().values() if getattr(each, ability)]
+    names = [", ".join(each.image_suffixes) or f"a folder with --as {each.kind}" for each in able]
     return f"Choose one of: {'; '.join(names)}."

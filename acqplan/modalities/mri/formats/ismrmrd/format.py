@@ -4,7 +4,7 @@ The exported ``acquisitions.h5`` holds the header (full grid, centre, Cartesian,
 zeros for every readout, slice after slice within each step of the plan, in the plan's order. A simulator or console
 fills the data and leaves the rest.
 
-Acquired: 2D multi-slice scans for plans of lines, 3D scans for plans of points. See `ismrmrd_reader`.
+Acquired: 2D multi-slice scans for plans of lines, 3D scans for plans of points. See `reader`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ import numpy as np
 from acqplan.core.errors import AcquisitionError, InstrumentError
 from acqplan.core.registry import register
 from acqplan.formats.base import EXPORT_AGAIN, Exported, Instrument, exported, read_manifest
-from acqplan.modalities.mri.formats.raw_scans import (
+from acqplan.formats.contracts import ImageWriter, Result
+from acqplan.formats.optional import mri_package
+from acqplan.images.reading import ImageReader, RawImages
+from acqplan.modalities.mri.formats.ismrmrd import images, reader, writer
+from acqplan.modalities.mri.raw.acquisitions import (
     cartesian,
     matrix_of,
     positions_of,
@@ -27,8 +31,8 @@ from acqplan.modalities.mri.formats.raw_scans import (
     single,
     units_of,
 )
-from acqplan.modalities.mri.raw import ismrmrd_reader, ismrmrd_writer
 from acqplan.modalities.mri.raw.extra import library
+from acqplan.modalities.mri.raw.images import images_of
 from acqplan.modalities.mri.raw.scan import RawScan
 from acqplan.modalities.mri.sensing import NO_POINTS_IN_2D
 from acqplan.plan.plan import Plan
@@ -39,8 +43,10 @@ FILE = "acquisitions.h5"
 MAX_TABLE_BYTES = 4 << 30
 
 
+@register("image_readers", "ismrmrd")
+@register("image_writers", "ismrmrd")
 @register("instruments", "ismrmrd")
-class Ismrmrd(Instrument):
+class Ismrmrd(Instrument, ImageReader, ImageWriter):
     """Header and table of acquisitions for a console or simulator; raw data back in.
 
     Parameters
@@ -61,6 +67,9 @@ class Ismrmrd(Instrument):
     summary = "ISMRMRD: header and acquisition table that a console or simulator fills; raw data with noise scan."
     modalities = ("cartesian_mri",)
     acquired_suffixes = (".mrd", ".h5")
+    title, asked = "ISMRMRD", 10
+    image_suffixes, offered = (".mrd", ".h5"), 6
+    is_whole = True
 
     def __init__(
         self,
@@ -92,7 +101,7 @@ class Ismrmrd(Instrument):
         n_given = sum(side is not None for side in self.fov)
         if n_given not in (0, 3):
             problems.append("Give read_fov_mm, phase_fov_mm and slice_mm together, or none of them.")
-        problems += ismrmrd_writer.overflows(
+        problems += writer.overflows(
             samples=n_readout * self.oversampling,
             channels=self.channels,
             ky_positions=n_ky,
@@ -131,7 +140,7 @@ class Ismrmrd(Instrument):
             texts={"plan_id": plan.plan_id, "pattern_digest": plan.pattern.digest},
             parameters={"acceleration": plan.sensing.n_units / plan.pattern.n_readings},
         )
-        ismrmrd_writer.write(table, folder / FILE)
+        writer.write(table, folder / FILE)
         return {
             "matrix": list(matrix),
             "channels": self.channels,
@@ -145,7 +154,7 @@ class Ismrmrd(Instrument):
         path = folder / FILE
         library("ismrmrd", "The format ismrmrd", InstrumentError)
         try:
-            raw = ismrmrd_reader.read(path)
+            raw = reader.read(path)
         except AcquisitionError as error:
             raise InstrumentError(error.problem, EXPORT_AGAIN) from error
         n_units = raw.matrix[1] * raw.matrix[2]
@@ -163,17 +172,31 @@ class Ismrmrd(Instrument):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        return ismrmrd_reader.recognises(path)
+        return reader.recognises(path)
 
     def write_acquired(self, acquisition: Acquisition, plan: Plan, path: Path) -> None:
-        ismrmrd_writer.write(raw_of(acquisition, plan), path)
+        writer.write(raw_of(acquisition, plan), path)
 
     def read_acquired(self, path: Path, plan: Plan) -> Acquisition:
         return single(self.read_scan(path, plan))
 
     def read_scan(self, path: Path, plan: Plan) -> Scan:
         cartesian(plan, AcquisitionError)
-        return scan_of(ismrmrd_reader.read(path), plan)
+        return scan_of(reader.read(path), plan)
+
+    def matches(self, path: Path, head: bytes) -> bool:
+        """HDF5 whose data set holds a header and acquisitions."""
+        return reader.recognises(path)
+
+    def read_images(self, path: Path) -> RawImages:
+        """See `images_of`; noise scan, oversampling and order as `reader` has them."""
+        return images_of(path, reader.read)
+
+    def check_installed(self) -> None:
+        mri_package("ismrmrd")
+
+    def write_images(self, result: Result, path: Path) -> None:
+        images.write(result, path)
 
     def _matrix(self, plan: Plan) -> tuple[int, int, int]:
         sensing = cartesian(plan, InstrumentError)

@@ -10,7 +10,7 @@ import torch
 
 from acqplan.core.errors import AcquisitionError, ImageError
 from acqplan.core.math.transforms import ifft_centred
-from acqplan.images.readers.base import RawImages, root_sum_of_squares
+from acqplan.images.reading import RawImages, root_sum_of_squares
 from acqplan.modalities.mri.raw.scan import Lines, RawScan
 
 

@@ -1,7 +1,7 @@
 """Pulseq: a spoiled gradient echo that plays exactly the plan's units in the plan's order.
 
 ``sequence.seq`` is what a Pulseq interpreter loads. ``lines`` plans become 2D slices, ``points`` plans a 3D slab.
-docs/pulseq.md describes what is played; `pulse_sequence` holds timing, building and reading back.
+docs/pulseq.md describes what is played; the other modules hold timing, building and reading back.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from acqplan.core import registry
 from acqplan.core.errors import AcquisitionError, InstrumentError
 from acqplan.core.registry import register
 from acqplan.formats.base import EXPORT_AGAIN, MANIFEST, Exported, Instrument, exported, read_manifest, readable
-from acqplan.modalities.mri.pulse_sequence.build import Loop, Readings, build, import_pypulseq
-from acqplan.modalities.mri.pulse_sequence.gradient_echo import LABEL_MAX, Protocol, Timing, timing
-from acqplan.modalities.mri.pulse_sequence.limits import GAMMA_HZ_PER_T, limits_of
-from acqplan.modalities.mri.pulse_sequence.read_back import PlayedReadings, averages, readings_played
-from acqplan.modalities.mri.pulse_sequence.seq_file import Ints, PlayedSequence, read_sequence
+from acqplan.modalities.mri.formats.pulseq.build import Loop, Readings, build, import_pypulseq
+from acqplan.modalities.mri.formats.pulseq.gradient_echo import LABEL_MAX, Protocol, Timing, timing
+from acqplan.modalities.mri.formats.pulseq.limits import GAMMA_HZ_PER_T, limits_of
+from acqplan.modalities.mri.formats.pulseq.read_back import PlayedReadings, averages, readings_played
+from acqplan.modalities.mri.formats.pulseq.seq_file import Ints, PlayedSequence, read_sequence
 from acqplan.modalities.mri.raw.scan import Lines, RawScan
 from acqplan.modalities.mri.sensing import NO_POINTS_IN_2D, CartesianMRI
 from acqplan.plan.plan import Plan
@@ -52,7 +52,7 @@ class Pulseq(Instrument):
     Parameters
     ----------
     scanner
-        Limits of the hardware: a preset of `acqplan.modalities.mri.pulse_sequence.limits.PRESETS`.
+        Limits of the hardware: a preset of `acqplan.modalities.mri.formats.pulseq.limits.PRESETS`.
     max_grad_mt_m, max_slew_t_m_s, max_b1_ut, rf_dead_time_us, rf_ringdown_time_us, adc_dead_time_us, \
 grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_divisor, adc_max_samples, b0_t
         Your own scanner's, each instead of the preset's; see `ScannerLimits`.
@@ -258,7 +258,7 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
     def raw_scan(self, folder: Path, signal: npt.NDArray[np.complexfloating[Any]]) -> tuple[RawScan, Lines | None]:
         """What a simulator (or a scanner without labels) that played an exported folder measured, and the noise scan.
 
-        `ismrmrd_writer.write` makes an ISMRMRD file of both. Where the image lies in space isn't known.
+        `ismrmrd.writer.write` makes an ISMRMRD file of both. Where the image lies in space isn't known.
 
         Parameters
         ----------

@@ -17,18 +17,13 @@ import numpy.typing as npt
 
 from acqplan.core.errors import OutputError
 from acqplan.core.hdf5 import hdf5_file
-from acqplan.formats.image_files.base import Result
-from acqplan.formats.image_files.optional import mri_package
-from acqplan.formats.image_files.orientation import placed
+from acqplan.formats.contracts import Result
+from acqplan.formats.optional import mri_package
+from acqplan.formats.orientation import placed
 
 GROUP = "dataset/image_0"
 _MOST = np.iinfo(np.uint16).max  # sizes and counters of the header have 16 bits
 _COMPLEX = np.dtype([("real", "<f4"), ("imag", "<f4")])  # the names that the format prescribes
-
-
-def check_installed() -> None:
-    """Raise `OutputError` without the package ismrmrd."""
-    mri_package("ismrmrd")
 
 
 def write(result: Result, path: Path) -> None:

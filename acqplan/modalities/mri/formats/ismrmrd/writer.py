@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from acqplan.core.errors import AcquisitionError
 from acqplan.core.hdf5 import hdf5_file
-from acqplan.modalities.mri.raw import ismrmrd_reader as flags
+from acqplan.modalities.mri.formats.ismrmrd import reader as flags
+from acqplan.modalities.mri.formats.ismrmrd.header import UNKNOWN, UNKNOWN_FIELD_OF_VIEW, UNKNOWN_POSITION
 from acqplan.modalities.mri.raw.extra import library
-from acqplan.modalities.mri.raw.ismrmrd_header import UNKNOWN, UNKNOWN_FIELD_OF_VIEW, UNKNOWN_POSITION
 from acqplan.modalities.mri.raw.placement import LPS_TO_RAS
 from acqplan.modalities.mri.raw.scan import Lines, RawScan
 

@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from acqplan.core.errors import AcquisitionError
-from acqplan.modalities.mri.raw import ismrmrd_header, readouts
+from acqplan.modalities.mri.formats.ismrmrd import header as xml_header
+from acqplan.modalities.mri.formats.ismrmrd.header import Encoding, Header
+from acqplan.modalities.mri.raw import readouts
 from acqplan.modalities.mri.raw.hdf5_input import FRESH_COPY, dataset_of, group_of, is_hdf5, names, opened
-from acqplan.modalities.mri.raw.ismrmrd_header import Encoding, Header
 from acqplan.modalities.mri.raw.placement import slices_in_space
 from acqplan.modalities.mri.raw.scan import Lines, RawScan
 from acqplan.sensing.acquisition import Geometry
@@ -78,7 +79,7 @@ def read(path: Path) -> RawScan:
             raise AcquisitionError(
                 f"{path} is HDF5 but no ISMRMRD file: no group holds 'xml' and 'data'.", "Pass a raw data file."
             )
-        header = ismrmrd_header.parse(_xml(group, path), path)
+        header = xml_header.parse(_xml(group, path), path)
         data = dataset_of(group, "data")
         if data is None or data.ndim != 1 or not data.dtype.names or not {"head", "data"} <= set(data.dtype.names):
             raise AcquisitionError(f"{path} holds no acquisitions.", FRESH_COPY)
@@ -92,7 +93,7 @@ def read(path: Path) -> RawScan:
 def _xml(group: h5py.Group, path: Path) -> bytes:
     xml = dataset_of(group, "xml")
     if xml is None or xml.size < 1:
-        raise AcquisitionError(f"{path} has no header (dataset 'xml').", ismrmrd_header.NO_HEADER)
+        raise AcquisitionError(f"{path} has no header (dataset 'xml').", xml_header.NO_HEADER)
     value = xml[()] if xml.ndim == 0 else xml[:1].ravel()[0]
     return value if isinstance(value, bytes) else str(value).encode()
 
@@ -137,7 +138,7 @@ class _Reader:
         slices, geometry = self._slices(heads, encoding)
         is_reference = (heads["flags"] & bit(CALIBRATION)) != 0
         is_both = (heads["flags"] & bit(CALIBRATION_AND_IMAGING)) != 0
-        embedded = encoding.calibration_mode in ismrmrd_header.EMBEDDED
+        embedded = encoding.calibration_mode in xml_header.EMBEDDED
         return RawScan(
             lines=lines,
             ky=ky,
@@ -290,7 +291,7 @@ class _Reader:
     def _slices(self, heads: npt.NDArray[Any], encoding: Encoding) -> tuple[npt.NDArray[np.int32], Geometry | None]:
         """(slice of each readout, counted through and ascending in space; geometry of the volume or None)."""
         directions = np.stack([heads[0][f"{name}_dir"] for name in ("read", "phase", "slice")]).astype(np.float64)
-        stated = self.header.texts.get(ismrmrd_header.UNKNOWN_POSITION) != ismrmrd_header.UNKNOWN
+        stated = self.header.texts.get(xml_header.UNKNOWN_POSITION) != xml_header.UNKNOWN
         positions = heads["position"].astype(np.float64) if stated else None
         matrix = (encoding.n_readout, encoding.encoded[1], encoding.encoded[2])
         return slices_in_space(heads["idx"]["slice"], positions, directions, encoding.field_of_view_mm, matrix)

@@ -20,7 +20,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from acqplan.modalities.mri.pulse_sequence.limits import GAMMA_HZ_PER_T, ScannerLimits
+from acqplan.modalities.mri.formats.pulseq.limits import GAMMA_HZ_PER_T, ScannerLimits
 
 LABEL_MAX = 65535  # ISMRMRD and most raw data hold 16-bit counters
 _EPS = 1e-6  # of a raster

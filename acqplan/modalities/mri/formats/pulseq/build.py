@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from acqplan.core.errors import InstrumentError
 from acqplan.core.optional import optional_import
-from acqplan.modalities.mri.pulse_sequence.gradient_echo import Protocol, Timing, Trapezoid
-from acqplan.modalities.mri.pulse_sequence.limits import ScannerLimits
+from acqplan.modalities.mri.formats.pulseq.gradient_echo import Protocol, Timing, Trapezoid
+from acqplan.modalities.mri.formats.pulseq.limits import ScannerLimits
 
 _AXES = ("x", "y", "z")
 _ZERO = 1e-9  # of a gradient's length: what a rotation leaves on an axis that should be empty

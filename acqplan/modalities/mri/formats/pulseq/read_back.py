@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from acqplan.modalities.mri.pulse_sequence.seq_file import Floats, Ints, PlayedSequence
+from acqplan.modalities.mri.formats.pulseq.seq_file import Floats, Ints, PlayedSequence
 
 _K_TOLERANCE = 0.01  # of a step in k-space
 _FREQUENCY_TOLERANCE_HZ = 0.5

@@ -1,1 +1,0 @@
-"""MRI: images of fully sampled raw data."""
