@@ -75,6 +75,4 @@ class Csfm(Designer):
         expected = self.expected_repeats().detach().cpu().numpy().astype(np.float64)
         counts = problem.fixed_counts
         counts[problem.free_units] = apportion(expected, problem.n_free, self.captures)
-        pattern = Pattern.from_counts(counts, problem.calibration)
-        assert pattern.n_readings == problem.budget.n_readings, "budget not exact"
-        return pattern
+        return self.pattern_counted(counts)

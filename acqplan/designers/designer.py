@@ -160,8 +160,12 @@ class Designer(nn.Module, ABC):
 
     def pattern_of(self, free: npt.ArrayLike) -> Pattern:
         """The pattern of the fixed readings plus these units, in ascending order."""
-        order = np.sort(np.concatenate([self.problem.fixed_readings, np.asarray(free, dtype=np.int64)]))
-        pattern = Pattern(order.astype(np.int32), self.problem.sensing.n_units, self.problem.calibration)
+        n_units = self.problem.sensing.n_units
+        return self.pattern_counted(self.problem.fixed_counts + np.bincount(np.asarray(free, int), minlength=n_units))
+
+    def pattern_counted(self, counts: npt.NDArray[np.integer]) -> Pattern:
+        """The pattern that measures each unit as often as ``counts`` int[K] says, in ascending order."""
+        pattern = Pattern.from_counts(counts, self.problem.calibration)
         assert pattern.n_readings == self.problem.budget.n_readings, "budget not exact"
         return pattern
 

@@ -107,6 +107,4 @@ class LearnedRepeats(Designer):
         return allot(prior, self._variance, problem.fixed_counts, chosen, problem.n_free)
 
     def freeze(self, generator: torch.Generator) -> Pattern:
-        pattern = Pattern.from_counts(self.counts(), self.problem.calibration)
-        assert pattern.n_readings == self.problem.budget.n_readings, "budget not exact"
-        return pattern
+        return self.pattern_counted(self.counts())

@@ -29,7 +29,7 @@ from acqplan.modalities.dmd.sensing import HadamardDMD
 from acqplan.plan.file import canonical_json
 from acqplan.plan.plan import Plan
 from acqplan.sensing.model import SensingModel
-from acqplan.sensing.pattern import Pattern
+from acqplan.sensing.pattern import Pattern, earlier_readings
 
 _FORMAT = "acqplan-table 1"
 _DECODED = {
@@ -104,21 +104,11 @@ def _rows(pattern: Pattern, sensing: SensingModel) -> npt.NDArray[np.int64]:
     order = pattern.order.astype(np.int64)
     positions = np.unravel_index(order, sensing.grid_shape)
     calibration = np.isin(order, pattern.calibration).astype(np.int64)
-    columns = [*positions, calibration, _repeats(order)]
+    columns = [*positions, calibration, earlier_readings(order).astype(np.int64)]
     if isinstance(sensing, HadamardDMD):
         columns = [np.repeat(column, sensing.frames_per_unit) for column in (order, *columns)]
         columns.insert(3, np.tile(sensing.frame_signs, order.size))
     return np.stack([np.arange(columns[0].size), *columns], axis=1)
-
-
-def _repeats(order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """How often each reading's unit was measured before."""
-    sorting = np.argsort(order, kind="stable")
-    starts = np.flatnonzero(np.diff(order[sorting], prepend=-1))
-    lengths = np.diff(starts, append=order.size)
-    repeats = np.empty_like(order)
-    repeats[sorting] = np.arange(order.size) - np.repeat(starts, lengths)
-    return repeats
 
 
 def _pattern(rows: npt.NDArray[np.int64], names: list[str], sensing: SensingModel) -> Pattern:

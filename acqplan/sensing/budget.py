@@ -204,14 +204,14 @@ def parse_budget(
     cleaned, shot = _cleaned(text), "reading" if readings_per_shot == 1 else "shot"
 
     def budget(n_readings: int) -> Budget:
-        whole = n_readings // readings_per_shot * readings_per_shot
+        whole = _in_whole_shots(n_readings, readings_per_shot)
         if n_readings > 0 and whole == 0:
             raise BudgetError(
                 f"The budget {text!r} is {n_readings} {unit_name}s, less than one echo train of {readings_per_shot}.",
                 "Give a larger budget or a shorter echo train.",
             )
         if most < whole <= n_units and not allows_repeats:
-            least = most // readings_per_shot * readings_per_shot
+            least = _in_whole_shots(most, readings_per_shot)
             raise BudgetError(
                 f"The budget {text!r} is {whole} {unit_name}s, more than the {most} that may be measured.",
                 f"Give at most {least}, or lift some of the pattern's constraints.",
@@ -288,9 +288,14 @@ def _frames_of_light(text: str, cleaned: str, light: Light | None, frame_time_s:
     return seconds / Fraction(str(frame_time_s))
 
 
+def _in_whole_shots(n_readings: int, readings_per_shot: int) -> int:
+    """The largest number of readings up to ``n_readings`` that fills its echo trains."""
+    return n_readings // readings_per_shot * readings_per_shot
+
+
 def _check_trains(count: int, readings_per_shot: int, unit_name: str) -> None:
     """Raise `BudgetError` unless a count that was typed as a number fills its echo trains."""
-    below = count // readings_per_shot * readings_per_shot
+    below = _in_whole_shots(count, readings_per_shot)
     if below != count:
         near = [str(n) for n in (below, below + readings_per_shot) if n > 0]
         raise BudgetError(

@@ -21,6 +21,15 @@ def _frozen_int32(values: npt.ArrayLike | Iterable[int]) -> IntArray:
     return frozen
 
 
+def earlier_readings(units: npt.NDArray[np.integer]) -> IntArray:
+    """int32[n]: how often each reading's unit was measured before it; ``units`` int[n], at least 0, in sequence."""
+    sorting = np.argsort(units, kind="stable")
+    starts = np.flatnonzero(np.diff(units[sorting], prepend=-1))
+    earlier = np.empty(units.size, dtype=np.int32)
+    earlier[sorting] = np.arange(units.size) - np.repeat(starts, np.diff(starts, append=units.size))
+    return earlier
+
+
 @dataclass(frozen=True, eq=False)
 class Pattern:
     """Unit indices in acquisition order; everything else is derived from them.

@@ -159,7 +159,7 @@ def demonstrate(
     Parameters
     ----------
     minutes
-        Time to train all the networks together, the same for each: what learning a pattern costs is paid in steps.
+        Time to train all the networks together, the same for each; where a pattern is learned, fewer steps fit in.
     steps
         Steps of each training, instead of ``minutes``: the same result on every run.
     """

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from acqplan.sensing.pattern import Pattern
+from acqplan.sensing.pattern import Pattern, earlier_readings
 
 
 def test_counts_and_mask_are_derived_from_the_order() -> None:
@@ -87,3 +87,11 @@ def test_equality_is_that_of_the_content() -> None:
     assert hash(one) == hash(same)
     assert one != other
     assert one != "pattern"
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 50])
+def test_earlier_readings_of_a_unit_are_counted(n: int) -> None:
+    units = np.random.default_rng(n).integers(0, 8, size=n)
+    earlier = earlier_readings(units)
+    assert earlier.dtype == np.int32
+    assert earlier.tolist() == [(units[:i] == unit).sum() for i, unit in enumerate(units)]
