@@ -2,9 +2,11 @@
 
     plan = acqplan.design(recipe)
     plan.save("brain-4x.acqplan")
-    image = acqplan.Plan.load("brain-4x.acqplan").reconstruct(acquisition)
+    acqplan.export(plan, "bart", "brain-bart")
+    image = acqplan.reconstruct(plan, "acquired.h5").images[0]
 
-The public names below are imported on first use, so that ``import acqplan`` is quick.
+Each command of the command line is one of these functions, with the same checks and errors (docs/python.md). The
+public names below are imported on first use, so that ``import acqplan`` is quick.
 """
 
 from __future__ import annotations
@@ -17,28 +19,113 @@ __version__ = "0.1.0"
 _HOMES = {
     "Acquisition": "sensing.acquisition",
     "AcqplanError": "core.errors",
+    "AcquisitionError": "core.errors",
     "Budget": "sensing.budget",
+    "BudgetError": "core.errors",
+    "BudgetSettings": "plan.recipe",
+    "Comparison": "workflow.compare",
+    "Component": "plan.recipe",
+    "Exploration": "workflow.explore",
+    "Export": "workflow.export",
+    "Finding": "plan.verification",
+    "ImageError": "core.errors",
+    "ImageSettings": "plan.recipe",
+    "InstrumentError": "core.errors",
+    "Measured": "workflow.evaluate",
+    "OutputError": "core.errors",
     "Pattern": "sensing.pattern",
+    "PatternMismatch": "core.errors",
+    "PatternSettings": "plan.recipe",
     "Plan": "plan.plan",
+    "PlanFileError": "core.errors",
     "Recipe": "plan.recipe",
+    "RecipeError": "core.errors",
+    "Reconstruction": "workflow.reconstruct",
+    "Scan": "sensing.acquisition",
+    "Simulation": "workflow.simulate",
+    "TrainingSettings": "plan.recipe",
+    "compare": "workflow.compare",
     "design": "learning.training",
-    "evaluate": "learning.evaluation",
+    "evaluate": "workflow.evaluate",
+    "explore": "workflow.explore",
+    "export": "workflow.export",
     "parse_budget": "sensing.budget",
+    "reconstruct": "workflow.reconstruct",
+    "simulate": "workflow.simulate",
+    "verify": "workflow.verify",
 }
-__all__ = ["AcqplanError", "Acquisition", "Budget", "Pattern", "Plan", "Recipe", "design", "evaluate", "parse_budget"]
+__all__ = [
+    "AcqplanError",
+    "Acquisition",
+    "AcquisitionError",
+    "Budget",
+    "BudgetError",
+    "BudgetSettings",
+    "Comparison",
+    "Component",
+    "Exploration",
+    "Export",
+    "Finding",
+    "ImageError",
+    "ImageSettings",
+    "InstrumentError",
+    "Measured",
+    "OutputError",
+    "Pattern",
+    "PatternMismatch",
+    "PatternSettings",
+    "Plan",
+    "PlanFileError",
+    "Recipe",
+    "RecipeError",
+    "Reconstruction",
+    "Scan",
+    "Simulation",
+    "TrainingSettings",
+    "compare",
+    "design",
+    "evaluate",
+    "explore",
+    "export",
+    "parse_budget",
+    "reconstruct",
+    "simulate",
+    "verify",
+]
 
 if TYPE_CHECKING:
-    from acqplan.core.errors import AcqplanError
-    from acqplan.learning.evaluation import evaluate
+    from acqplan.core.errors import (
+        AcqplanError,
+        AcquisitionError,
+        BudgetError,
+        ImageError,
+        InstrumentError,
+        OutputError,
+        PatternMismatch,
+        PlanFileError,
+        RecipeError,
+    )
     from acqplan.learning.training import design
     from acqplan.plan.plan import Plan
-    from acqplan.plan.recipe import Recipe
-    from acqplan.sensing.acquisition import Acquisition
+    from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, PatternSettings, Recipe, TrainingSettings
+    from acqplan.plan.verification import Finding
+    from acqplan.sensing.acquisition import Acquisition, Scan
     from acqplan.sensing.budget import Budget, parse_budget
     from acqplan.sensing.pattern import Pattern
+    from acqplan.workflow.compare import Comparison, compare
+    from acqplan.workflow.evaluate import Measured, evaluate
+    from acqplan.workflow.explore import Exploration, explore
+    from acqplan.workflow.export import Export, export
+    from acqplan.workflow.reconstruct import Reconstruction, reconstruct
+    from acqplan.workflow.simulate import Simulation, simulate
+    from acqplan.workflow.verify import verify
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'acqplan' has no attribute {name!r}")
     return getattr(importlib.import_module(f"acqplan.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

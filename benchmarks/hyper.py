@@ -28,7 +28,7 @@ from acqplan.plan.plan import Plan
 from acqplan.plan.recipe import Component
 from acqplan.reconstructors.hyper import Hyper
 from acqplan.reconstructors.losses import Target
-from acqplan.workflow.exploration import Explorer, choose, distances
+from acqplan.workflow.explorer import Explorer, choose, distances
 
 SETTINGS = (0.0, 0.25, 0.5, 0.75, 1.0)
 IMAGES, STEPS = 12, 20

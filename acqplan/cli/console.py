@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from rich.console import Console
 from rich.text import Text
@@ -114,6 +114,36 @@ def counting(text: str, total: int) -> Iterator[Callable[[int], None]]:
             console.print(Text(f"{text}: {done} of {total}  {clock(elapsed / done * (total - done))} left"))
 
     yield tell
+
+
+@contextmanager
+def following() -> Iterator[Callable[[str, int, int], None]]:
+    """Follows a function of the library: what it does as `working`, and where that has steps as `counting`.
+
+    What is yielded is called with what is being done, how many steps are done, and how many there are (0: none).
+    """
+    shown, told = ExitStack(), ""
+
+    def tell_nothing(done: int) -> None:
+        pass
+
+    tell: Callable[[int], None] = tell_nothing
+
+    def follow(what: str, done: int, total: int) -> None:
+        nonlocal tell, told
+        if what != told:
+            shown.close()
+            told = what
+            if total:
+                tell = shown.enter_context(counting(what, total))
+            else:
+                shown.enter_context(working(what))
+                tell = tell_nothing
+        if done:
+            tell(done)
+
+    with shown:
+        yield follow
 
 
 def clock(seconds: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,12 +10,10 @@ import typer
 from acqplan.cli import console
 from acqplan.cli.arguments import examples
 from acqplan.cli.plans import Overwrite, PlanFile
-from acqplan.core.errors import RecipeError
 
 if TYPE_CHECKING:
-    from acqplan.images import ImageStack
-    from acqplan.plan.plan import Plan
-    from acqplan.workflow.comparison import Comparison, Measured
+    from acqplan.workflow.compare import Comparison
+    from acqplan.workflow.evaluate import Measured
 
 EVALUATE_EXAMPLES = examples(
     "acqplan evaluate brain.acqplan --images more-scans/ --json result.json",
@@ -26,7 +23,6 @@ COMPARE_EXAMPLES = examples(
     "acqplan compare brain.acqplan vd.acqplan --images more-scans/ --json result.json",
     "acqplan compare learned.acqplan uniform.acqplan poisson.acqplan --images more-scans/ --html compared.html",
 )
-RESULT_FORMAT = "acqplan-result"
 
 Images = Annotated[
     list[str],
@@ -49,16 +45,13 @@ def evaluate(
     overwrite: Overwrite = False,
 ) -> None:
     """Measure PSNR, SSIM and NRMSE of a plan on images that it hasn't seen."""
-    from acqplan.plan.plan import Plan
+    import acqplan
     from acqplan.report import facts
-    from acqplan.workflow.comparison import evaluation_warnings, measure_plan
 
     _check_json(json_file, overwrite)
-    loaded = Plan.load(plan)
     with console.working("measuring"):
-        measured = measure_plan(str(plan), loaded, _stacks(loaded, images), limit=limit, seed=seed)
-    warnings = [*_seen([(str(plan), loaded)], images), *evaluation_warnings(measured)]
-    console.warn(warnings)
+        measured = acqplan.evaluate(plan, images, limit=limit, seed=seed)
+    console.warn(measured.warnings)
     if json_file != "-":
         means = measured.evaluation.means
         rows = [
@@ -67,10 +60,8 @@ def evaluate(
         ]
         console.table([f"mean of {len(measured.records)} images", *console.METRIC_COLUMNS], rows)
         _per_subject(measured)
-        console.facts([("Count", facts.count(loaded)), ("Data range", "largest magnitude of each image")])
-    table = {"format": RESULT_FORMAT, **measured.table(), **_inputs(images, seed), "warnings": warnings}
-    table["noise"] = {"kind": loaded.noise.kind, **loaded.noise.spec()}
-    _write_json(table, json_file, overwrite)
+        console.facts([("Count", facts.count(measured.plan)), ("Data range", "largest magnitude of each image")])
+    _write_json(measured.table(), json_file, overwrite)
 
 
 def compare(
@@ -83,55 +74,24 @@ def compare(
     overwrite: Overwrite = False,
 ) -> None:
     """Compare plans on the same images with the same noise; differences are to the first plan."""
+    import acqplan
     from acqplan.core.files import check_writable
-    from acqplan.plan.plan import Plan
-    from acqplan.workflow.comparison import compare_plans, comparison_table
 
-    if len(plans) < 2:
-        raise RecipeError("One plan can't be compared.", "Name two plans or more, or use acqplan evaluate.")
     _check_json(json_file, overwrite)
     if html is not None:
         check_writable(html, overwrite=overwrite)
-    loaded = list(zip(_short_names(plans), map(Plan.load, plans), strict=True))
     with console.working("measuring"):
-        comparison = compare_plans(loaded, _stacks(loaded[0][1], images), limit=limit, seed=seed)
-    comparison.warnings[:0] = _seen(loaded, images)
+        comparison = acqplan.compare(plans, images, limit=limit, seed=seed)
     console.warn([*comparison.flags, *comparison.warnings])
     if json_file != "-":
         _show(comparison)
-    table = {"format": RESULT_FORMAT, **comparison_table(comparison), **_inputs(images, seed)}
-    first = loaded[0][1]
-    table["noise"] = {"kind": first.noise.kind, **first.noise.spec()}
-    _write_json(table, json_file, overwrite)
+    _write_json(comparison.table(), json_file, overwrite)
     if html is not None:
         from acqplan.report.comparison_page import comparison_page
         from acqplan.report.page import write_page
 
         write_page(comparison_page(comparison), html, overwrite=overwrite)
         console.note(f"Written: {html}")
-
-
-def _stacks(plan: Plan, paths: list[str]) -> list[ImageStack]:
-    from acqplan.images import load_stacks
-
-    return load_stacks(paths, require_non_negative=not plan.sensing.is_complex)
-
-
-def _inputs(images: list[str], seed: int) -> dict[str, Any]:
-    return {"paths": images, "seed": seed}
-
-
-def _seen(plans: list[tuple[str, Plan]], images: list[str]) -> list[str]:
-    """A warning for every plan that was trained on some of these images."""
-
-    def places(paths: list[str]) -> set[str]:
-        return {path if path.startswith("sample:") else str(Path(path).resolve()) for path in paths}
-
-    return [
-        f"{name} was trained on images from {', '.join(sorted(shared))}: these numbers aren't evidence."
-        for name, plan in plans
-        if (shared := places(images) & places(plan.recipe.images.paths))
-    ]
 
 
 def _per_subject(measured: Measured) -> None:
@@ -190,38 +150,17 @@ def _show(comparison: Comparison) -> None:
 
 
 def _check_json(target: str | None, overwrite: bool) -> None:
-    """Raise `OutputError` if ``target`` can't be written; an earlier result of acqplan may be replaced."""
-    from acqplan.core.files import check_writable
+    from acqplan.workflow.results import check_result
 
     if target is not None and target != "-":
-        check_writable(Path(target), overwrite=overwrite or _is_result(Path(target)))
-
-
-def _is_result(path: Path) -> bool:
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(table, dict) and table.get("format") == RESULT_FORMAT
+        check_result(Path(target), overwrite=overwrite)
 
 
 def _write_json(table: dict[str, Any], target: str | None, overwrite: bool) -> None:
-    from acqplan.core.files import atomic_file
-    from acqplan.report.facts import json_ready
+    from acqplan.workflow.results import result_text, write_result
 
-    if target is None:
-        return
-    text = json.dumps(json_ready(table), indent=2, allow_nan=False) + "\n"
     if target == "-":
-        typer.echo(text, nl=False)
-        return
-    path = Path(target)
-    with atomic_file(path, overwrite=overwrite or _is_result(path)) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    console.note(f"Written: {path}")
-
-
-def _short_names(paths: list[Path]) -> list[str]:
-    """File names, or whole paths where file names are the same."""
-    names = [path.name for path in paths]
-    return names if len(set(names)) == len(names) else [str(path) for path in paths]
+        typer.echo(result_text(table), nl=False)
+    elif target is not None:
+        write_result(table, Path(target), overwrite=overwrite)
+        console.note(f"Written: {target}")

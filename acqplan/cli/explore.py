@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from acqplan.cli import arguments, console
 from acqplan.cli.arguments import DetectorFile, ReadOptions, examples
 from acqplan.cli.plans import Overwrite, PlanFile
-from acqplan.core.errors import AcquisitionError, RecipeError
+from acqplan.core.errors import RecipeError
 
 if TYPE_CHECKING:
-    from acqplan.plan.plan import Plan
-    from acqplan.sensing.acquisition import Acquisition, Scan
-    from acqplan.sensing.noise import NoiseModel
-    from acqplan.workflow.exploration import Choice, Explorer
+    from acqplan.workflow.explorer import Choice, Explorer
 
 EXAMPLES = examples(
     "acqplan explore hyper.acqplan acquired.h5 --count 6 -o choice/",
@@ -60,53 +56,29 @@ def explore(
     """Turn the knobs of a plan's network: choose a few reconstructions that agree with the data and differ, or look."""
     if output is None and not serve:
         raise RecipeError("Nothing to do: no output is named.", "Add -o DIR, or --serve for the page.")
-    from acqplan.cli.choice import Kept, write_choice
-    from acqplan.core.files import check_writable
-    from acqplan.formats.lookup import for_acquired
-    from acqplan.formats.results import suffix_of
-    from acqplan.plan.plan import Plan
-    from acqplan.workflow.exploration import Explorer, choose
+    import acqplan
+    from acqplan.workflow.explore import checked_suffix, explorer_of
 
-    if suffix is not None:
-        suffix = suffix_of(Path(f"image{suffix if suffix.startswith('.') else '.' + suffix}"))
-    if output is not None and not serve:
-        check_writable(output, overwrite=overwrite)
-    loaded = Plan.load(plan)
-    instrument = for_acquired(acquired, acquired_format, arguments.trace_options(option, detector))
-    acquisition = _chosen(instrument.read_scan(acquired, loaded), image)
-    explorer = Explorer(loaded, acquisition, noise=_noise(loaded, noise), assume_plan=assume_plan)
+    how: dict[str, Any] = {
+        "noise": None if noise is None else {"std": noise},
+        "image_number": image,
+        "acquired_format": acquired_format,
+        "options": arguments.trace_options(option, detector),
+        "assume_plan": assume_plan,
+    }
     if serve:
         from acqplan.cli.explore_page import serve as serve_page
 
+        suffix = None if suffix is None else checked_suffix(suffix)
+        explorer = explorer_of(plan, acquired, **how)
         serve_page(explorer, host=host, port=port, open_browser=browser, count=count, folder=output, suffix=suffix)
         return
     assert output is not None
-    with console.working("turning the knobs"):
-        choice = choose(explorer.candidates(), count)
-    kept = [Kept(candidate) for candidate in choice.chosen]
-    write_choice(output, explorer, kept, suffix=suffix, overwrite=overwrite)
-    _report(explorer, choice, output)
-
-
-def _chosen(scan: Scan, number: int | None) -> Acquisition:
-    """Image ``number`` of a scan; without a number, the only one."""
-    n = len(scan.acquisitions)
-    if number is None and n > 1:
-        raise AcquisitionError(f"{scan.source} holds {n} images.", f"Choose one with --image, from 0 to {n - 1}.")
-    if number is not None and not 0 <= number < n:
-        raise AcquisitionError(
-            f"{scan.source} holds {n} image{'s' * (n > 1)}; there is no image {number}.", f"Count from 0 to {n - 1}."
+    with console.following() as progress:
+        made = acqplan.explore(
+            plan, acquired, output, count=count, suffix=suffix, overwrite=overwrite, progress=progress, **how
         )
-    return scan.acquisitions[number or 0]
-
-
-def _noise(plan: Plan, std: float | None) -> NoiseModel | None:
-    if std is None:
-        return None
-    if not plan.sensing.is_complex:
-        raise RecipeError("--noise is for MRI plans.", "Leave it out: a DMD plan's noise is counted in photons.")
-    model: NoiseModel = replace(plan.noise, std=std)  # type: ignore[type-var]
-    return model
+    _report(made.explorer, made.choice, output)
 
 
 def _report(explorer: Explorer, choice: Choice, output: Path) -> None:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from acqplan.cli import console
 from acqplan.core.errors import AcqplanError, RecipeError
 from acqplan.core.optional import optional_import
-from acqplan.workflow.exploration import Explorer
+from acqplan.workflow.explorer import Explorer
 
 _WHITE = 65535
 _HEADROOM = 1.1  # of the brightest pixel that either the middle position or the zero-filled image has

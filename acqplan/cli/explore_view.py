@@ -11,9 +11,9 @@ import numpy as np
 from nicegui import events, run, ui
 from PIL import Image
 
-from acqplan.cli.choice import Kept, write_choice
 from acqplan.core.errors import AcqplanError
-from acqplan.workflow.exploration import Candidate, Choice, Explorer, choose
+from acqplan.workflow.choice_files import Kept, write_choice
+from acqplan.workflow.explorer import Candidate, Choice, Explorer, choose
 
 if TYPE_CHECKING:
     from acqplan.cli.explore_page import Pixels

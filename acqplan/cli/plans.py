@@ -13,7 +13,6 @@ from acqplan.cli import arguments, console
 from acqplan.cli.arguments import examples
 
 if TYPE_CHECKING:
-    from acqplan.formats.base import Instrument
     from acqplan.plan.plan import Plan
 
 SHOW_EXAMPLES = examples(
@@ -48,6 +47,7 @@ def show(
     from acqplan.plan.plan import Plan
     from acqplan.plan.recipe import to_toml
     from acqplan.report import facts
+    from acqplan.workflow.results import json_ready
 
     for path in (html, png):
         if path is not None:
@@ -56,7 +56,7 @@ def show(
     if recipe:
         typer.echo(to_toml(loaded.recipe), nl=False)
     if as_json:
-        typer.echo(json.dumps(facts.json_ready(facts.summary(loaded)), indent=2))
+        typer.echo(json.dumps(json_ready(facts.summary(loaded)), indent=2))
     if not (recipe or as_json):
         _show(loaded)
     if html is not None:
@@ -104,44 +104,22 @@ def export(
     overwrite: Overwrite = False,
 ) -> None:
     """Write a plan's pattern as the files that an instrument loads; read back and compared before they appear."""
-    from acqplan.core.files import check_writable
-    from acqplan.formats import base
-    from acqplan.plan.plan import Plan
+    import acqplan
 
-    check_writable(output, overwrite=overwrite)
     given: dict[str, Any] = arguments.options(option)
     given |= {name: value for name, value in (("device", device), ("scale", scale)) if value is not None}
-    instrument = make_instrument(to, given)
-    loaded = Plan.load(plan)
     with console.working(f"writing {output}"):
-        base.export(loaded, instrument, output, overwrite=overwrite)
-    files = sorted(path for path in output.rglob("*") if path.is_file())
-    for path in files:
+        made = acqplan.export(plan, to, output, options=given, overwrite=overwrite)
+    for path in made.files:
         console.stdout().print(f"{path}  {_size(path.stat().st_size)}", markup=False)
-    console.warn(instrument.remarks(loaded))
-    manifest = json.loads((output / base.MANIFEST).read_text(encoding="utf-8"))
+    console.warn(made.remarks)
+    manifest = made.manifest
     if "scan_time_s" in manifest:
         minutes, seconds = divmod(round(manifest["scan_time_s"]), 60)
         console.note(
             f"The scan takes {minutes}:{seconds:02d} min (TE {manifest['te_ms']:g} ms, TR {manifest['tr_ms']:g} ms)."
         )
-    console.note(f"Exported plan {loaded.plan_id[:12]} as {to}; read back and compared bit for bit.")
-
-
-def make_instrument(kind: str, settings: dict[str, Any]) -> Instrument:
-    """The format ``kind`` with these settings; `AcqplanError` if it doesn't know one of them."""
-    from acqplan.core import registry
-    from acqplan.core.errors import RecipeError
-    from acqplan.plan.recipe import Component, check_options
-
-    check_options("instruments", Component(kind, settings))
-    try:
-        instrument: Instrument = registry.find("instruments", kind)(**settings)
-    except (TypeError, ValueError) as error:
-        raise RecipeError(
-            f"The settings {settings} don't fit the format {kind!r}: {error}.", "Correct them."
-        ) from error
-    return instrument
+    console.note(f"Exported plan {manifest['plan_id'][:12]} as {to}; read back and compared bit for bit.")
 
 
 def _size(n_bytes: int) -> str:

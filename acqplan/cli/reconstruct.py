@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from acqplan.cli import arguments, console
 from acqplan.cli.arguments import DetectorFile, ReadOptions, examples
 from acqplan.cli.plans import Overwrite, PlanFile
-
-if TYPE_CHECKING:
-    from acqplan.plan.plan import Plan
-    from acqplan.sensing.acquisition import Scan
 
 EXAMPLES = examples(
     "acqplan reconstruct brain.acqplan acquired.h5 -o recon.nii.gz",
@@ -79,75 +75,28 @@ def reconstruct(
     overwrite: Overwrite = False,
 ) -> None:
     """Reconstruct acquired data with the plan's network, after verifying them; one image after another."""
-    from acqplan.formats.contracts import Result
-    from acqplan.formats.lookup import for_acquired
-    from acqplan.formats.results import check_output, default_part, write_images
-    from acqplan.plan import verification
-    from acqplan.plan.plan import Plan
-
-    position = arguments.positions(knob)
-    n_virtual = arguments.virtual_coils(virtual_coils)
-    options = arguments.trace_options(option, detector)
-    pixel_size_um = arguments.micrometres(pixel_size)
-    check_output(output, as_format, part=part, overwrite=overwrite)
-    loaded = Plan.load(plan)
-    if position is not None:
-        loaded.checked_knob(position)
-    with console.working(f"reading {acquired}"):
-        scan = for_acquired(acquired, acquired_format, options).read_scan(acquired, loaded)
-        held = scan.acquisitions[0].order
-        if use_planned:
-            scan = scan.mapped(loaded.planned_only)
-        findings = verification.verify(loaded, scan, assume_plan=assume_plan)
-    verification.refuse_errors(findings)
-    is_assumed = any(each.subject == verification.UNSTATED for each in findings)
-    n_images = len(scan.acquisitions)
-    check_output(output, as_format, part=part, n_images=n_images, needs_stamp=is_assumed, overwrite=overwrite)
-    console.warn([f"{each.text} {each.remedy}".strip() for each in findings if each.severity == "warning"])
-    name = part or default_part(output, as_format, is_complex=loaded.sensing.is_complex)
-    stamp = _stamp(loaded, acquired, name, is_assumed)
-    if pixel_size_um is not None:
-        stamp["pixel_size_um"] = pixel_size_um
-    if position is not None:
-        stamp["knob"] = ",".join(map(str, position))
-    if virtual_coils is not None:
-        stamp["virtual_coils"] = virtual_coils
-    if use_planned and held is not None:
-        stamp["readings_held"], stamp["readings_used"] = len(held), len(scan.acquisitions[0].readings)
-    images = _images(loaded, scan, name, assume_plan=assume_plan, knob=position, n_virtual=n_virtual)
-    with console.working(f"writing {output}"):
-        write_images(Result(images, stamp, scan.geometry), output, as_format, overwrite=overwrite)
-    if is_assumed:
-        console.warn([f"{acquired} doesn't say its pattern; this plan's was assumed, and the output says so."])
-    rows, columns = loaded.sensing.image_shape
-    size = f"{rows} × {columns}" if n_images == 1 else f"{n_images} images of {rows} × {columns}"
-    console.note(f"Written: {output} ({name}, {size}, {images.dtype}, plan {loaded.plan_id[:12]}).")
-
-
-def _stamp(plan: Plan, acquired: Path, part: str, is_assumed: bool) -> dict[str, Any]:
     import acqplan
 
-    return {
-        "software": f"acqplan {acqplan.__version__}",
-        "plan_id": plan.plan_id,
-        "pattern_digest": plan.pattern.digest,
-        "acquired": str(acquired),
-        "part": part,
-        "unit": "relative" if plan.sensing.is_complex else "photo-electrons per pixel and frame",
-        "plan_assumed": is_assumed,
-    }
-
-
-def _images(plan: Plan, scan: Scan, part: str, **options: Any) -> Any:
-    """[n, rows, columns]: that part of each image; of the rest, one image is held at a time."""
-    import numpy as np
-
-    from acqplan.formats.results import part_of
-
-    shape = (len(scan.acquisitions), *plan.sensing.image_shape)
-    images = np.empty(shape, np.complex64 if part == "complex" else np.float32)
-    with console.counting("reconstructing", len(images)) as progress:
-        for i, image in enumerate(plan.reconstruct_scan(scan, **options)):
-            images[i] = part_of(image, part)
-            progress(i + 1)
-    return images
+    with console.following() as progress:
+        made = acqplan.reconstruct(
+            plan,
+            acquired,
+            output,
+            as_format=as_format,
+            acquired_format=acquired_format,
+            options=arguments.trace_options(option, detector),
+            part=part,
+            pixel_size_um=arguments.micrometres(pixel_size),
+            knob=arguments.positions(knob),
+            virtual_coils=arguments.virtual_coils(virtual_coils),
+            assume_plan=assume_plan,
+            use_planned=use_planned,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    console.warn(made.warnings)
+    if made.plan_is_assumed:
+        console.warn([f"{acquired} doesn't say its pattern; this plan's was assumed, and the output says so."])
+    n_images, rows, columns = made.images.shape
+    size = f"{rows} × {columns}" if n_images == 1 else f"{n_images} images of {rows} × {columns}"
+    console.note(f"Written: {output} ({made.part}, {size}, {made.images.dtype}, plan {made.stamp['plan_id'][:12]}).")

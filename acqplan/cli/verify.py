@@ -39,16 +39,16 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List how acquired data differ from the plan; exit 2 if no reconstruction can be right."""
-    from acqplan.formats.lookup import for_acquired
-    from acqplan.plan import verification
-    from acqplan.plan.plan import Plan
+    import acqplan
 
-    options = arguments.trace_options(option, detector)
-    loaded = Plan.load(plan)
-    scan = for_acquired(acquired, acquired_format, options).read_scan(acquired, loaded)
-    if use_planned:
-        scan = scan.mapped(loaded.planned_only)
-    findings = verification.verify(loaded, scan, assume_plan=assume_plan)
+    findings = acqplan.verify(
+        plan,
+        acquired,
+        acquired_format=acquired_format,
+        options=arguments.trace_options(option, detector),
+        assume_plan=assume_plan,
+        use_planned=use_planned,
+    )
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     elif findings:

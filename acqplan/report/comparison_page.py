@@ -7,7 +7,8 @@ import numpy as np
 from acqplan.report import page
 from acqplan.report.figures import error_colours, error_gain, grey, pattern_colours
 from acqplan.report.plan_page import COLUMNS, LARGER_IS_BETTER, cells, numbers
-from acqplan.workflow.comparison import Comparison, Difference, Measured, budget_text
+from acqplan.workflow.compare import Comparison, Difference, budget_text
+from acqplan.workflow.evaluate import Measured
 
 
 def comparison_page(comparison: Comparison) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
+from acqplan.core.words import with_settings
 from acqplan.modalities.dmd.exposure import exposure
 from acqplan.plan.plan import Plan
 from acqplan.plan.recipe import Component
@@ -57,7 +57,7 @@ def facts(plan: Plan) -> list[tuple[str, str]]:
         ("Acquisition time", "the time per reading isn't known" if time_s is None else f"{time_s:.6g} s"),
         ("Noise", noise_text(plan.noise)),
         ("Designer", _component(recipe.designer)),
-        ("Reconstructor", _arguments(network.kind, _without_defaults(network.spec())) + parameters),
+        ("Reconstructor", with_settings(network.kind, _without_defaults(network.spec())) + parameters),
         ("Training", f"{training.steps} steps of {training.batch_size} images, seed {recipe.seed}"),
         ("Images", ", ".join(recipe.images.paths) or "not named"),
         ("Plan id", plan.plan_id),
@@ -155,7 +155,7 @@ def notes(plan: Plan) -> list[str]:
 
 def noise_text(noise: NoiseModel) -> str:
     """``complex_gaussian (std 0.005)``."""
-    return _arguments(noise.kind, noise.spec())
+    return with_settings(noise.kind, noise.spec())
 
 
 def metrics_text(values: dict[str, float]) -> str:
@@ -191,28 +191,8 @@ def summary(plan: Plan) -> dict[str, Any]:
     }
 
 
-def json_ready(value: Any) -> Any:
-    """``value`` with numbers that JSON can't hold (a PSNR of equal images is infinite) as None."""
-    if isinstance(value, dict):
-        return {str(key): json_ready(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [json_ready(entry) for entry in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
 def _component(component: Component) -> str:
-    return _arguments(component.kind, component.options)
-
-
-def _arguments(kind: str, arguments: dict[str, Any]) -> str:
-    listed = ", ".join(f"{name} {_value(value)}" for name, value in arguments.items())
-    return f"{kind} ({listed})" if listed else kind
-
-
-def _value(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return with_settings(component.kind, component.options)
 
 
 def _without_defaults(arguments: dict[str, Any]) -> dict[str, Any]:

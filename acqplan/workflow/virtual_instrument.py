@@ -14,6 +14,7 @@ from acqplan.formats.base import Instrument
 from acqplan.images import ImageRecord
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Acquisition, Scan
+from acqplan.sensing.model import SensingModel
 from acqplan.sensing.noise import NoiseModel
 
 
@@ -25,16 +26,17 @@ def acquire_virtually(
     *,
     noise: NoiseModel | None = None,
     seed: int = 0,
-    coil_maps: torch.Tensor | None = None,
+    sensing: SensingModel | None = None,
 ) -> Acquisition:
     """Acquire an image by playing the exported *files* in ``folder``, with the plan's noise or another.
 
-    ``coil_maps`` complex64[C, H, W]: receive coils; as on a scanner, the acquisition doesn't hold their maps.
+    ``sensing``: the plan's model as it is on this instrument, with its receive coils, for instance; as on a scanner,
+    the acquisition doesn't hold their maps.
 
     Raises `InstrumentError` if the files don't play the plan's pattern.
     """
     generator = torch_generator(seed, "simulate")
-    return _acquire(plan, instrument, folder, record, noise or plan.noise, generator, coil_maps)
+    return _acquire(plan, instrument, folder, record, noise or plan.noise, generator, sensing or plan.sensing)
 
 
 def acquire_volume_virtually(
@@ -45,7 +47,7 @@ def acquire_volume_virtually(
     *,
     noise: NoiseModel | None = None,
     seed: int = 0,
-    coil_maps: torch.Tensor | None = None,
+    sensing: SensingModel | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Scan:
     """Acquire slices of one volume, one after another, as `acquire_virtually` does.
@@ -53,10 +55,10 @@ def acquire_volume_virtually(
     The noise of a slice depends on ``seed`` and the number of the slice, not on which others are acquired. The
     geometry is the volume's, if the slices are neighbours. ``progress`` is told how many are done.
     """
-    acquisitions = []
+    seen_by, acquisitions = sensing or plan.sensing, []
     for i, record in enumerate(records):
         generator = torch_generator(seed, f"simulate:{record.index}")
-        acquisitions.append(_acquire(plan, instrument, folder, record, noise or plan.noise, generator, coil_maps))
+        acquisitions.append(_acquire(plan, instrument, folder, record, noise or plan.noise, generator, seen_by))
         if progress is not None:
             progress(i + 1)
     indices = np.array([record.index for record in records])
@@ -75,7 +77,7 @@ def _acquire(
     record: ImageRecord,
     model: NoiseModel,
     generator: torch.Generator,
-    coil_maps: torch.Tensor | None,
+    sensing: SensingModel,
 ) -> Acquisition:
     exported = instrument.read(folder)
     if exported.pattern != plan.pattern or exported.plan_id != plan.plan_id:
@@ -84,7 +86,7 @@ def _acquire(
             "Pass the folder that was exported from this plan.",
         )
     image = torch.from_numpy(np.ascontiguousarray(record.array)).to(plan.sensing.image_dtype) * model.image_scale
-    expected = instrument.play(folder, plan.sensing.with_coil_maps(coil_maps), image)
+    expected = instrument.play(folder, sensing, image)
     readings = model.sample(expected, generator=generator)
     return Acquisition(
         readings=readings.numpy(),

@@ -7,7 +7,7 @@ import pytest
 from cli_images import SLICES
 
 from acqplan.plan.plan import Plan
-from acqplan.workflow.comparison import bootstrap_interval
+from acqplan.workflow.compare import bootstrap_interval
 
 
 def test_evaluate_gives_every_number(run, points, more_scans, tmp_path):

@@ -14,7 +14,7 @@ from acqplan.core.errors import PatternMismatch, RecipeError
 from acqplan.plan.plan import Plan
 from acqplan.plan.recipe import Component
 from acqplan.sensing.acquisition import Acquisition
-from acqplan.workflow.exploration import Candidate, Explorer, choose, consistent, distances, features
+from acqplan.workflow.explorer import Candidate, Explorer, choose, consistent, distances, features
 
 
 def knob_plan(losses: tuple[str, ...] = THREE) -> Plan:

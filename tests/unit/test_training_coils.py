@@ -24,7 +24,7 @@ from acqplan.plan.plan import Plan
 from acqplan.plan.recipe import Recipe, to_toml
 from acqplan.reconstructors.zero_filled import ZeroFilled
 from acqplan.report import facts
-from acqplan.workflow.comparison import compare_plans
+from acqplan.workflow.compare import compare
 
 __all__ = ["scans"]  # the images are those of the other tests of training
 with_sigpy = pytest.mark.skipif(importlib.util.find_spec("sigpy") is None, reason="needs sigpy")
@@ -103,7 +103,7 @@ def test_each_image_is_judged_with_its_own_maps(scans: Path, plan: Plan) -> None
 
 def test_plans_of_other_coils_are_compared_with_a_flag(scans: Path, plan: Plan) -> None:
     single = design(recipe_of(scans, None, steps=2))
-    comparison = compare_plans([("three", plan), ("one", single)], load_stacks([scans]))
+    comparison = compare({"three": plan, "one": single}, scans)
     assert "Not the same coils: three has 3, one 1." in comparison.flags
 
 

@@ -2,59 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from acqplan.core.errors import ImageError, RecipeError
 from acqplan.core.seeding import numpy_generator
+from acqplan.core.words import with_settings
 from acqplan.images import ImageRecord, ImageStack, TrainingImages
-from acqplan.learning.evaluation import METRICS, Evaluation, Scene, evaluate
+from acqplan.learning.evaluation import METRICS
 from acqplan.learning.resolve import evaluation_images
 from acqplan.plan.plan import Plan
-from acqplan.report.facts import noise_text
-
-DATA_RANGE = "largest magnitude of each image at the plan's size"
-T = TypeVar("T")
+from acqplan.workflow.evaluate import (
+    Measured,
+    evenly,
+    measured,
+    name_of,
+    noise_table,
+    paths_of,
+    stacks_of,
+)
+from acqplan.workflow.inputs import PlanOrFile, plan_of
+from acqplan.workflow.results import RESULT_FORMAT
 
 _RESAMPLINGS = 10_000
 _CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """One plan's evaluation: ``evaluation`` has a reconstruction ``plan`` and one ``zero_filled``."""
-
-    name: str
-    plan: Plan
-    evaluation: Evaluation
-    images: TrainingImages
-
-    @property
-    def records(self) -> tuple[ImageRecord, ...]:
-        """The images, as prepared."""
-        return self.images.test
-
-    def table(self) -> dict[str, Any]:
-        """JSON-ready: what was measured, and on what."""
-        budget = self.plan.budget
-        return {
-            "plan": self.name,
-            "plan_id": self.plan.plan_id,
-            "count": budget.n_readings,
-            "n_units": budget.n_units,
-            "unit": self.plan.sensing.unit_name,
-            "acceleration": budget.acceleration,
-            "size": list(self.plan.sensing.image_shape),
-            "designer": self.plan.recipe.designer.kind,
-            "reconstructor": self.plan.reconstructor.kind,
-            "data_range": DATA_RANGE,
-            "image_fingerprint": self.images.fingerprint,
-            "n_images": len(self.records),
-            **self.evaluation.summary(),
-        }
 
 
 @dataclass(frozen=True)
@@ -73,35 +48,100 @@ class Difference:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Several plans on the same images; ``flags`` say in what the comparison isn't equal."""
+    """Several plans on the same images with the same noise, that of the first plan.
+
+    Parameters
+    ----------
+    measured
+        Each plan's evaluation, the first one first.
+    differences
+        Of each other plan to the first.
+    flags
+        In what the comparison isn't equal; one sentence each.
+    """
 
     measured: list[Measured]
     differences: list[Difference]
     flags: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the numbers aren't evidence for."""
+        seen = [warning for each in self.measured for warning in each.seen]
+        return seen + list(dict.fromkeys(w for each in self.measured for w in each.images.warnings))
+
+    def table(self) -> dict[str, Any]:
+        """JSON-ready: every plan's numbers, the differences, what isn't equal, and how to get it again."""
+        first = self.measured[0]
+        return {
+            "format": RESULT_FORMAT,
+            "metrics": list(METRICS),
+            "plans": [each.numbers() for each in self.measured],
+            "equal": not self.flags,
+            "flags": self.flags,
+            "psnr_difference_to_first": [
+                {
+                    "plan": difference.name,
+                    "mean_db": difference.mean_db,
+                    "interval_95_db": None if difference.interval_db is None else list(difference.interval_db),
+                    "n_images": difference.n_images,
+                    "resampled": difference.resampled,
+                }
+                for difference in self.differences
+            ],
+            "warnings": self.warnings,
+            "paths": first.paths,
+            "seed": first.seed,
+            "noise": noise_table(first.plan.noise),
+        }
 
 
-def measure_plan(
-    name: str, plan: Plan, stacks: Sequence[ImageStack], *, limit: int | None = None, seed: int = 0
-) -> Measured:
-    """Evaluate one plan on images brought to its size; ``limit``: at most so many, evenly over all."""
-    images = evaluation_images(plan.recipe, list(stacks))
-    chosen = replace(images, test=_evenly(images.test, limit))
-    return _measure(name, plan, Scene(plan.sensing, plan.pattern, plan.noise), chosen, seed)
-
-
-def compare_plans(
-    plans: Sequence[tuple[str, Plan]], stacks: Sequence[ImageStack], *, limit: int | None = None, seed: int = 0
+def compare(
+    plans: Sequence[PlanOrFile] | Mapping[str, PlanOrFile],
+    images: str | Path | Sequence[str | Path],
+    *,
+    limit: int | None = None,
+    seed: int = 0,
 ) -> Comparison:
-    """Evaluate all plans on the same images, made-up phases and noise: those of the first plan.
+    """Compare plans on the same images, made-up phases and noise: those of the first plan.
+
+    Parameters
+    ----------
+    plans
+        Two or more, by name if you like (default: the names of their files).
+    images
+        Fully sampled images: files, folders, or a sample.
+    limit
+        Use so many images only, evenly over all.
+    seed
+        Seed of the noise.
 
     Raises
     ------
     RecipeError
-        The plans aren't for the same kind of instrument.
+        There is one plan only, or the plans aren't for the same kind of instrument.
     ImageError
-        The plans' images have nothing in common.
+        The images can't be used, or the plans' images have nothing in common.
+    PlanFileError
+        A plan file can't be read.
     """
+    if len(plans) < 2:
+        raise RecipeError("One plan can't be compared.", "Name two plans or more, or use acqplan evaluate.")
+    named = plans.items() if isinstance(plans, Mapping) else zip(_names(plans), plans, strict=True)
+    loaded = [(name, plan_of(plan)) for name, plan in named]
+    paths = paths_of(images)
+    return _compared(loaded, stacks_of(loaded[0][1], paths), paths, limit, seed)
+
+
+def _names(plans: Sequence[PlanOrFile]) -> list[str]:
+    """File names, or whole paths where file names are the same."""
+    names = [name_of(plan) if isinstance(plan, Plan) else Path(plan).name for plan in plans]
+    return names if len(set(names)) == len(names) else [name_of(plan) for plan in plans]
+
+
+def _compared(
+    plans: Sequence[tuple[str, Plan]], stacks: list[ImageStack], paths: list[str], limit: int | None, seed: int
+) -> Comparison:
     first = plans[0][1]
     for name, plan in plans[1:]:
         if plan.sensing.kind != first.sensing.kind:
@@ -115,7 +155,7 @@ def compare_plans(
         if same is not None:
             prepared.append(prepared[same])
         else:
-            prepared.append(evaluation_images(replace(plan.recipe, seed=first.recipe.seed), list(stacks)))
+            prepared.append(evaluation_images(replace(plan.recipe, seed=first.recipe.seed), stacks))
     shared = set.intersection(*({_key(record) for record in images.test} for images in prepared))
     if not shared:
         raise ImageError(
@@ -123,30 +163,12 @@ def compare_plans(
             "Compare plans of the same size and binning.",
         )
     keys = [_key(record) for record in prepared[0].test if _key(record) in shared]
-    chosen = set(_evenly(keys, limit))
-    measured = []
+    chosen = set(evenly(keys, limit))
+    made = []
     for (name, plan), images in zip(plans, prepared, strict=True):
         part = replace(images, test=tuple(record for record in images.test if _key(record) in chosen))
-        measured.append(_measure(name, plan, Scene(plan.sensing, plan.pattern, first.noise), part, seed))
-    warnings = list(dict.fromkeys(w for m in measured for w in evaluation_warnings(m)))
-    differences = [_difference(measured[0], other) for other in measured[1:]]
-    return Comparison(measured, differences, _flags(plans), warnings)
-
-
-def evaluation_warnings(measured: Measured) -> list[str]:
-    """What the numbers aren't evidence for."""
-    return list(measured.images.warnings)
-
-
-def _measure(name: str, plan: Plan, scene: Scene, images: TrainingImages, seed: int) -> Measured:
-    return Measured(name, plan, evaluate(scene, {"plan": plan.reconstructor}, images.test, seed=seed), images)
-
-
-def _evenly(items: Sequence[T], limit: int | None) -> tuple[T, ...]:
-    """At most ``limit`` of the items, evenly over all."""
-    if limit is None or limit >= len(items):
-        return tuple(items)
-    return tuple(items[i] for i in np.linspace(0, len(items) - 1, limit).round().astype(int))
+        made.append(measured(name, plan, first.noise, part, paths, seed))
+    return Comparison(made, [_difference(made[0], other) for other in made[1:]], _flags(plans))
 
 
 def _sized_alike(plan: Plan, other: Plan) -> bool:
@@ -186,8 +208,8 @@ def _flags(plans: Sequence[tuple[str, Plan]]) -> list[str]:
             )
         if (plan.noise.kind, plan.noise.spec()) != (first.noise.kind, first.noise.spec()):
             flags.append(
-                f"{name} was made for other noise, {noise_text(plan.noise)}; "
-                f"all are measured with {noise_text(first.noise)}."
+                f"{name} was made for other noise, {with_settings(plan.noise.kind, plan.noise.spec())}; "
+                f"all are measured with {with_settings(first.noise.kind, first.noise.spec())}."
             )
     return flags
 
@@ -227,24 +249,3 @@ def bootstrap_interval(values: Any, groups: Any) -> tuple[float, float] | None:
     means = sums[draws].sum(1) / sizes[draws].sum(1)
     low, high = np.quantile(means, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
     return float(low), float(high)
-
-
-def comparison_table(comparison: Comparison) -> dict[str, Any]:
-    """JSON-ready: every plan's table, the differences, and what isn't equal."""
-    return {
-        "metrics": list(METRICS),
-        "plans": [measured.table() for measured in comparison.measured],
-        "equal": not comparison.flags,
-        "flags": comparison.flags,
-        "psnr_difference_to_first": [
-            {
-                "plan": difference.name,
-                "mean_db": difference.mean_db,
-                "interval_95_db": None if difference.interval_db is None else list(difference.interval_db),
-                "n_images": difference.n_images,
-                "resampled": difference.resampled,
-            }
-            for difference in comparison.differences
-        ],
-        "warnings": comparison.warnings,
-    }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from acqplan.core.errors import ImageError, RecipeError
 from acqplan.images import ImageRecord, ImageStack, load_stacks
 from acqplan.images.resample import binning_of, tile_corners
 from acqplan.learning.resolve import evaluation_images
 from acqplan.plan.plan import Plan
 from acqplan.plan.recipe import Recipe
+from acqplan.workflow.instrument_questions import images_are_intensities
 
 
 def one_image(plan: Plan, path: str, slice_number: int | None, tile: tuple[int, int] | None) -> tuple[ImageRecord, str]:
@@ -60,7 +63,7 @@ def one_image(plan: Plan, path: str, slice_number: int | None, tile: tuple[int, 
     return records[place], f"{where} of {path}"
 
 
-def volume(plan: Plan, path: str, slices: list[int] | None) -> tuple[list[ImageRecord], str]:
+def volume(plan: Plan, path: str, slices: Sequence[int] | None) -> tuple[list[ImageRecord], str]:
     """All slices of the file, or from the first to the last given, as `one_image` prepares one; empty ones too.
 
     Raises
@@ -88,7 +91,7 @@ def _one_coil(plan: Plan) -> Recipe:
 
 def _stack(plan: Plan, path: str) -> ImageStack:
     """The only stack that ``path`` names."""
-    stacks = load_stacks([path], require_non_negative=not plan.sensing.is_complex)
+    stacks = load_stacks([path], require_non_negative=images_are_intensities(plan))
     if len(stacks) != 1:
         raise ImageError(f"{path} holds {len(stacks)} files; one is simulated at a time.", "Name one of them.")
     return stacks[0]

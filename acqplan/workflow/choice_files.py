@@ -16,7 +16,8 @@ from PIL import Image, PngImagePlugin
 import acqplan
 from acqplan.core.files import atomic_folder
 from acqplan.formats.results import part_of, write_image
-from acqplan.workflow.exploration import Candidate, Explorer, distances
+from acqplan.workflow.explorer import Candidate, Explorer, distances
+from acqplan.workflow.instrument_questions import image_suffix
 
 MARK = "choice.json"
 
@@ -27,11 +28,6 @@ class Kept:
 
     candidate: Candidate
     note: str = ""
-
-
-def default_suffix(explorer: Explorer) -> str:
-    """Of the image files: NIfTI for MRI, TIFF for a microscope."""
-    return ".nii.gz" if explorer.plan.sensing.is_complex else ".tif"
 
 
 def write_choice(
@@ -45,7 +41,7 @@ def write_choice(
         The folder exists (without ``overwrite``), is none of these, or can't be written.
     """
     plan = explorer.plan
-    suffix = default_suffix(explorer) if suffix is None else suffix
+    suffix = image_suffix(plan) if suffix is None else suffix
     magnitudes = [np.abs(each.candidate.image).astype(np.float32) for each in kept]
     limit = max((float(np.abs(m - magnitudes[0]).max()) for m in magnitudes), default=0.0)
     between = distances([each.candidate for each in kept])

@@ -1,0 +1,164 @@
+"""What a plan is worth on images that it hasn't seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from acqplan.images import ImageRecord, ImageStack, TrainingImages, load_stacks
+from acqplan.learning.evaluation import Evaluation, Scene
+from acqplan.learning.evaluation import evaluate as evaluate_scene
+from acqplan.learning.resolve import evaluation_images
+from acqplan.plan.plan import Plan
+from acqplan.sensing.noise import NoiseModel
+from acqplan.workflow.inputs import PlanOrFile, plan_of
+from acqplan.workflow.instrument_questions import images_are_intensities
+from acqplan.workflow.results import RESULT_FORMAT
+
+DATA_RANGE = "largest magnitude of each image at the plan's size"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """One plan's evaluation.
+
+    Parameters
+    ----------
+    name
+        What the plan is called.
+    evaluation
+        PSNR, SSIM and NRMSE of each image, of the reconstructions ``plan`` and ``zero_filled``.
+    images
+        The images as prepared, all of them as test images.
+    paths, seed
+        Where the images come from, and the seed of the noise.
+    """
+
+    name: str
+    plan: Plan
+    evaluation: Evaluation
+    images: TrainingImages
+    paths: list[str]
+    seed: int = 0
+
+    @property
+    def records(self) -> tuple[ImageRecord, ...]:
+        """The images, as prepared."""
+        return self.images.test
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the numbers aren't evidence for."""
+        return [*self.seen, *self.images.warnings]
+
+    @property
+    def seen(self) -> list[str]:
+        """One warning if the plan was trained on some of these images."""
+        shared = _places(self.paths) & _places(self.plan.recipe.images.paths)
+        where = ", ".join(sorted(shared))
+        return [f"{self.name} was trained on images from {where}: these numbers aren't evidence."] if shared else []
+
+    def numbers(self) -> dict[str, Any]:
+        """JSON-ready: what was measured, and on what."""
+        budget = self.plan.budget
+        return {
+            "plan": self.name,
+            "plan_id": self.plan.plan_id,
+            "count": budget.n_readings,
+            "n_units": budget.n_units,
+            "unit": self.plan.sensing.unit_name,
+            "acceleration": budget.acceleration,
+            "size": list(self.plan.sensing.image_shape),
+            "designer": self.plan.recipe.designer.kind,
+            "reconstructor": self.plan.reconstructor.kind,
+            "data_range": DATA_RANGE,
+            "image_fingerprint": self.images.fingerprint,
+            "n_images": len(self.records),
+            **self.evaluation.summary(),
+        }
+
+    def table(self) -> dict[str, Any]:
+        """JSON-ready: the numbers, and how to get them again."""
+        return {
+            "format": RESULT_FORMAT,
+            **self.numbers(),
+            "paths": self.paths,
+            "seed": self.seed,
+            "warnings": self.warnings,
+            "noise": noise_table(self.plan.noise),
+        }
+
+
+def evaluate(
+    plan: PlanOrFile,
+    images: str | Path | Sequence[str | Path],
+    *,
+    name: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+) -> Measured:
+    """Measure PSNR, SSIM and NRMSE of a plan on images that it hasn't seen, and of its zero-filled images.
+
+    Parameters
+    ----------
+    images
+        Fully sampled images: files, folders, or a sample.
+    name
+        What the plan is called (default: the name of its file, or the beginning of its identity).
+    limit
+        Use so many images only, evenly over all.
+    seed
+        Seed of the noise.
+
+    Raises
+    ------
+    PlanFileError, ImageError
+        The plan or the images can't be used.
+    """
+    loaded, paths = plan_of(plan), paths_of(images)
+    chosen = evaluation_images(loaded.recipe, stacks_of(loaded, paths))
+    part = replace(chosen, test=evenly(chosen.test, limit))
+    return measured(name or name_of(plan), loaded, loaded.noise, part, paths, seed)
+
+
+def measured(name: str, plan: Plan, noise: NoiseModel, images: TrainingImages, paths: list[str], seed: int) -> Measured:
+    """A plan measured on prepared images with this noise."""
+    scene = Scene(plan.sensing, plan.pattern, noise)
+    evaluation = evaluate_scene(scene, {"plan": plan.reconstructor}, images.test, seed=seed)
+    return Measured(name, plan, evaluation, images, paths, seed)
+
+
+def name_of(plan: PlanOrFile) -> str:
+    """What a plan is called unless it's told."""
+    return f"plan {plan.plan_id[:12]}" if isinstance(plan, Plan) else str(plan)
+
+
+def paths_of(images: str | Path | Sequence[str | Path]) -> list[str]:
+    """Several files, folders or samples, or one."""
+    return [str(images)] if isinstance(images, str | Path) else [str(path) for path in images]
+
+
+def stacks_of(plan: Plan, paths: list[str]) -> list[ImageStack]:
+    """The images, refused where the plan's instrument couldn't see such values."""
+    return load_stacks(paths, require_non_negative=images_are_intensities(plan))
+
+
+def evenly(items: Sequence[T], limit: int | None) -> tuple[T, ...]:
+    """At most ``limit`` of the items, evenly over all."""
+    if limit is None or limit >= len(items):
+        return tuple(items)
+    return tuple(items[i] for i in np.linspace(0, len(items) - 1, limit).round().astype(int))
+
+
+def noise_table(noise: NoiseModel) -> dict[str, Any]:
+    """JSON-ready: kind and settings."""
+    return {"kind": noise.kind, **noise.spec()}
+
+
+def _places(paths: Sequence[str]) -> set[str]:
+    return {path if path.startswith("sample:") else str(Path(path).resolve()) for path in paths}

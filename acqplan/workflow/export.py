@@ -1,0 +1,88 @@
+"""A plan's pattern as the files that an instrument loads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from acqplan.core import registry
+from acqplan.core.errors import RecipeError
+from acqplan.core.files import check_writable
+from acqplan.formats import base
+from acqplan.formats.base import Instrument
+from acqplan.plan.recipe import Component, check_options
+from acqplan.workflow.inputs import PlanOrFile, plan_of
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written.
+
+    Parameters
+    ----------
+    folder
+        Where.
+    files
+        All files in it, sorted.
+    manifest
+        JSON-ready: format, plan and pattern, and what else the format states (``scan_time_s``, …).
+    remarks
+        What a person should know before playing the files; one sentence each.
+    """
+
+    folder: Path
+    files: list[Path]
+    manifest: dict[str, Any] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+
+
+def export(
+    plan: PlanOrFile,
+    to: str,
+    folder: str | Path,
+    *,
+    options: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Export:
+    """Write a plan's pattern as the files that an instrument loads; read back and compared before they appear.
+
+    Parameters
+    ----------
+    to
+        Kind of the format, like ``bart`` or ``dmd-tiff``.
+    options
+        Settings of the format, by name, like ``{"device": "1920x1080", "scale": 8}``.
+    overwrite
+        Replace a folder that is an export.
+
+    Raises
+    ------
+    RecipeError
+        There is no such format, or it doesn't take these settings.
+    InstrumentError
+        The plan can't be played (every reason is named).
+    OutputError
+        The folder exists (without ``overwrite``), is no export, or can't be written.
+    """
+    target = Path(folder)
+    check_writable(target, overwrite=overwrite)
+    instrument = format_with(to, options)
+    plan = plan_of(plan)
+    base.export(plan, instrument, target, overwrite=overwrite)
+    files = sorted(path for path in target.rglob("*") if path.is_file())
+    manifest = json.loads((target / base.MANIFEST).read_text(encoding="utf-8"))
+    return Export(target, files, manifest, instrument.remarks(plan))
+
+
+def format_with(kind: str, settings: Mapping[str, Any] | None = None) -> Instrument:
+    """The format ``kind`` with these settings; `RecipeError` if it doesn't know or take one of them."""
+    given = dict(settings or {})
+    check_options("instruments", Component(kind, given))
+    try:
+        instrument: Instrument = registry.find("instruments", kind)(**given)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"The settings {given} don't fit the format {kind!r}: {error}.", "Correct them.") from error
+    return instrument

@@ -1,0 +1,55 @@
+"""What the functions of this package take: a plan or its file, acquired data or their file, someone who follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from acqplan.formats.lookup import for_acquired
+from acqplan.plan.plan import Plan
+from acqplan.sensing.acquisition import Scan
+
+PlanOrFile = Plan | str | Path
+"""A plan, or the name of its file."""
+
+ScanOrFile = Scan | str | Path
+"""Acquired data, or the name of their file."""
+
+Follower = Callable[[str, int, int], None]
+"""Called with what is being done, how many of its steps are done, and how many there are (0: it has none)."""
+
+
+def plan_of(plan: PlanOrFile) -> Plan:
+    """The plan itself, or that of a file (`PlanFileError` if it isn't one)."""
+    return plan if isinstance(plan, Plan) else Plan.load(plan)
+
+
+def scan_of(
+    plan: Plan,
+    acquired: ScanOrFile,
+    acquired_format: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Scan:
+    """The scan itself, or that of a file.
+
+    Parameters
+    ----------
+    acquired_format
+        Kind of the file's format; None: what its content, or else its name, says.
+    options
+        Settings of the format, by name.
+
+    Raises
+    ------
+    RecipeError, InstrumentError, AcquisitionError
+        There is no such format or setting, or the file can't be read; see `for_acquired` and the format's reader.
+    """
+    if isinstance(acquired, Scan):
+        return acquired
+    path = Path(acquired)
+    return for_acquired(path, acquired_format, options).read_scan(path, plan)
+
+
+def unfollowed(what: str, done: int, total: int) -> None:
+    """A `Follower` that does nothing."""

@@ -1,0 +1,182 @@
+"""From acquired data to images: read, verified, refused or reconstructed, stamped, written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import acqplan
+from acqplan.formats.contracts import Result
+from acqplan.formats.results import check_output, default_part, part_of, write_images
+from acqplan.plan import verification
+from acqplan.plan.plan import Plan
+from acqplan.plan.verification import Finding
+from acqplan.sensing.acquisition import Geometry, Scan
+from acqplan.workflow.inputs import Follower, PlanOrFile, ScanOrFile, plan_of, scan_of, unfollowed
+from acqplan.workflow.instrument_questions import result_unit
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """Images of a scan, and what is known of them.
+
+    Parameters
+    ----------
+    images
+        [n, rows, columns], complex64 or float32: the ``part`` of each image.
+    part
+        ``magnitude``, ``phase`` or ``complex``.
+    geometry
+        Where the volume lies in space, or None.
+    stamp
+        What a file of these images says of its origin: plan, pattern, acquired data, unit, and whether the plan was
+        only assumed.
+    findings
+        How the acquired data differ from the plan; none of them is an error.
+    """
+
+    images: npt.NDArray[Any]
+    part: str
+    geometry: Geometry | None
+    stamp: dict[str, Any]
+    findings: list[Finding]
+
+    @property
+    def plan_is_assumed(self) -> bool:
+        """The data don't say their pattern; the plan's was assumed."""
+        return bool(self.stamp["plan_assumed"])
+
+    @property
+    def warnings(self) -> list[str]:
+        """What makes the images worse than the plan's evidence, or may; one or two sentences each."""
+        return [f"{each.text} {each.remedy}".strip() for each in self.findings if each.severity == "warning"]
+
+
+def reconstruct(
+    plan: PlanOrFile,
+    acquired: ScanOrFile,
+    output: str | Path | None = None,
+    *,
+    as_format: str | None = None,
+    acquired_format: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    part: str | None = None,
+    pixel_size_um: float | None = None,
+    knob: Sequence[float] | None = None,
+    virtual_coils: int | float | None = None,
+    assume_plan: bool = False,
+    use_planned: bool = False,
+    overwrite: bool = False,
+    progress: Follower = unfollowed,
+) -> Reconstruction:
+    """Reconstruct acquired data with the plan's network, after verifying them; one image after another.
+
+    Parameters
+    ----------
+    output
+        File or folder to write the images to; None: they are only returned.
+    as_format
+        Kind of the image format (default: what the suffix of ``output`` says).
+    acquired_format, options
+        Kind of the acquired file's format (None: what it contains) and settings to read it with.
+    part
+        ``magnitude``, ``phase`` or ``complex``; None: complex where the images are complex and ``output`` holds such
+        values by default, or is None; else the magnitude.
+    pixel_size_um
+        Side of a pixel of the image, for the formats that store it.
+    knob
+        A position from 0 to 1 for each knob of a network that has them; None: their middle.
+    virtual_coils
+        Compress several coils to so many virtual ones, or to those that hold a share (a float up to 1.0) of the energy.
+    assume_plan
+        Accept data that don't say which pattern they were acquired with; the stamp records it.
+    use_planned
+        Of data that hold more than was planned, take only what was planned; the stamp records it.
+    progress
+        Told what is being done, and how many images are done.
+
+    Raises
+    ------
+    PlanFileError, RecipeError, InstrumentError
+        The plan, a setting or the format of the acquired data isn't right.
+    AcquisitionError
+        The acquired data can't be read, or differ from the plan so that no reconstruction can be right.
+    OutputError
+        ``output`` exists (without ``overwrite``), can't be written, or can't hold these images.
+    """
+    target = None if output is None else Path(output)
+    if target is not None:
+        check_output(target, as_format, part=part, overwrite=overwrite)
+    plan = plan_of(plan)
+    if knob is not None:
+        knob = plan.checked_knob(knob)
+    progress(f"reading {_name(acquired)}", 0, 0)
+    scan = scan_of(plan, acquired, acquired_format, options)
+    held = scan.acquisitions[0].order
+    if use_planned:
+        scan = scan.mapped(plan.planned_only)
+    findings = verification.verify(plan, scan, assume_plan=assume_plan)
+    verification.refuse_errors(findings)
+    is_assumed = any(each.subject == verification.UNSTATED for each in findings)
+    n_images = len(scan.acquisitions)
+    if target is not None:
+        check_output(target, as_format, part=part, n_images=n_images, needs_stamp=is_assumed, overwrite=overwrite)
+    chosen = part or _default_part(plan, target, as_format)
+    stamp = _stamp(plan, _name(acquired), chosen, is_assumed)
+    if pixel_size_um is not None:
+        stamp["pixel_size_um"] = pixel_size_um
+    if knob is not None:
+        stamp["knob"] = ",".join(map(str, knob))
+    if virtual_coils is not None:
+        stamp["virtual_coils"] = _coils_text(virtual_coils)
+    if use_planned and held is not None:
+        stamp["readings_held"], stamp["readings_used"] = len(held), len(scan.acquisitions[0].readings)
+    images = _images(plan, scan, chosen, progress, assume_plan=assume_plan, knob=knob, n_virtual=virtual_coils)
+    if target is not None:
+        progress(f"writing {target}", 0, 0)
+        write_images(Result(images, stamp, scan.geometry), target, as_format, overwrite=overwrite)
+    return Reconstruction(images, chosen, scan.geometry, stamp, findings)
+
+
+def _name(acquired: ScanOrFile) -> str:
+    return acquired.source if isinstance(acquired, Scan) else str(acquired)
+
+
+def _default_part(plan: Plan, output: Path | None, as_format: str | None) -> str:
+    is_complex = plan.sensing.image_dtype.is_complex
+    if output is None:
+        return "complex" if is_complex else "magnitude"
+    return default_part(output, as_format, is_complex=is_complex)
+
+
+def _coils_text(virtual_coils: int | float) -> str:
+    """``6``, or ``99%`` of a share."""
+    return str(virtual_coils) if isinstance(virtual_coils, int) else f"{100 * virtual_coils:g}%"
+
+
+def _stamp(plan: Plan, acquired: str, part: str, is_assumed: bool) -> dict[str, Any]:
+    return {
+        "software": f"acqplan {acqplan.__version__}",
+        "plan_id": plan.plan_id,
+        "pattern_digest": plan.pattern.digest,
+        "acquired": acquired,
+        "part": part,
+        "unit": result_unit(plan),
+        "plan_assumed": is_assumed,
+    }
+
+
+def _images(plan: Plan, scan: Scan, part: str, progress: Follower, **settings: Any) -> npt.NDArray[Any]:
+    """[n, rows, columns]: that part of each image; of the rest, one image is held at a time."""
+    shape = (len(scan.acquisitions), *plan.sensing.image_shape)
+    images = np.empty(shape, np.complex64 if part == "complex" else np.float32)
+    progress("reconstructing", 0, len(images))
+    for i, image in enumerate(plan.reconstruct_scan(scan, **settings)):
+        images[i] = part_of(image, part)
+        progress("reconstructing", i + 1, len(images))
+    return images
