@@ -19,8 +19,8 @@ from acqplan.core.words import with_settings
 from acqplan.formats.base import MANIFEST, Instrument, save_scan
 from acqplan.formats.base import export as export_files
 from acqplan.formats.contracts import Result
-from acqplan.formats.results import write_images
 from acqplan.formats.lookup import for_acquired
+from acqplan.formats.results import write_images
 from acqplan.images import ImageRecord
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Scan
