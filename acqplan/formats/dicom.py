@@ -23,16 +23,16 @@ import numpy as np
 import numpy.typing as npt
 
 from acqplan.core.errors import ImageError, OutputError
+from acqplan.core.optional import optional_import
 from acqplan.core.registry import register
 from acqplan.formats.contracts import ImageWriter, Result
-from acqplan.formats.optional import mri_package
 from acqplan.formats.orientation import Placement, placed
 from acqplan.images.reading import RawImages, SeriesReader, as_stack, unreadable
-from acqplan.modalities.mri.raw.extra import library
 from acqplan.sensing.acquisition import Geometry
 
 _SAME_PLACE_MM = 0.01
 MARK = "acqplan.json"
+_NEEDS = "These images need the package"
 _MOST = 65535
 _MR_IMAGE = "1.2.840.10008.5.1.4.1.1.4"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -59,7 +59,7 @@ class Dicom(SeriesReader, ImageWriter):
 
     def series_of(self, path: Path) -> tuple[str, str]:
         """(identity of the series, a name of the patient that tells nobody who it is); `ImageError` if damaged."""
-        pydicom = library("pydicom", f"{path} is a DICOM file and", ImageError)
+        pydicom = optional_import("pydicom", "mri", f"{path} is a DICOM file and needs the package", error=ImageError)
         try:
             found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SeriesInstanceUID", "PatientID"])
             series, patient = str(found.get("SeriesInstanceUID", "")), str(found.get("PatientID", ""))
@@ -90,7 +90,7 @@ class Dicom(SeriesReader, ImageWriter):
         return _volume(located, source)
 
     def check_installed(self) -> None:
-        mri_package("pydicom")
+        optional_import("pydicom", "mri", _NEEDS, error=OutputError)
 
     def write_images(self, result: Result, path: Path) -> None:
         """Files numbered in the order of the images."""
@@ -151,7 +151,7 @@ def _volume(planes: list[_Plane], source: Path) -> RawImages:
 
 
 def _planes(path: Path) -> list[_Plane]:
-    pydicom = library("pydicom", f"{path} is a DICOM file and", ImageError)
+    pydicom = optional_import("pydicom", "mri", f"{path} is a DICOM file and needs the package", error=ImageError)
     try:
         data = pydicom.dcmread(path)
         _check(data, path)
@@ -215,7 +215,9 @@ class _Study:
     """What all files of one reconstruction have in common."""
 
     def __init__(self, result: Result, slope: float, intercept: float, place: Placement | None) -> None:
-        self._pydicom, self._uid = mri_package("pydicom"), mri_package("pydicom.uid")
+        self._pydicom, self._uid = (
+            optional_import(name, "mri", _NEEDS, error=OutputError) for name in ("pydicom", "pydicom.uid")
+        )
         self._result, self._slope, self._intercept, self._place = result, slope, intercept, place
         pixels = hashlib.sha256(np.ascontiguousarray(result.images).tobytes()).hexdigest()
         self._entropy = [json.dumps(result.stamp, sort_keys=True), pixels]

@@ -62,6 +62,10 @@ class Geometry:
         index[:3, 3] = origin
         return Geometry(self.affine @ index)
 
+    def turned(self, axes: Sequence[int]) -> Geometry:
+        """The geometry of the same voxels with their axes in another sequence: new axis j is axis ``axes[j]``."""
+        return Geometry(self.affine[:, [*axes, 3]])
+
     def of_slice(self, i: int) -> Geometry:
         """Where slice ``i`` of the volume lies, as a volume of one slice."""
         return self.moved((0.0, 0.0, float(i)))

@@ -22,13 +22,13 @@ import numpy as np
 import numpy.typing as npt
 
 from acqplan.core.errors import AcquisitionError, InstrumentError
+from acqplan.core.optional import optional_import
 from acqplan.core.registry import register
 from acqplan.formats.base import Exported, Instrument
 from acqplan.images.reading import ImageReader, RawImages
 from acqplan.modalities.mri.raw import readouts
 from acqplan.modalities.mri.raw.acquisitions import cartesian, single
 from acqplan.modalities.mri.raw.acquisitions import scan_of as acquisitions_of
-from acqplan.modalities.mri.raw.extra import library
 from acqplan.modalities.mri.raw.hdf5_input import FRESH_COPY
 from acqplan.modalities.mri.raw.images import images_of
 from acqplan.modalities.mri.raw.placement import slices_in_space
@@ -107,7 +107,9 @@ def read(path: Path) -> RawScan:
         twixtools isn't installed.
     """
     _check_whole(path)
-    twixtools = library("twixtools", f"{path} is a twix file and")
+    twixtools = optional_import(
+        "twixtools", "mri", f"{path} is a twix file and needs the package", error=AcquisitionError
+    )
     if not path.suffix:
         raise AcquisitionError(f"{path} has no suffix, without which twixtools can't open it.", "Name it .dat.")
     try:
@@ -296,9 +298,9 @@ class _Reader:
         quaternion = np.asarray(self.blocks[0].mdh.SliceData.Quaternion, np.float64)
         if not np.isclose(np.linalg.norm(quaternion), 1, atol=1e-2):
             return slices_in_space(numbers, None, np.eye(3), fov, matrix)
-        rotation = library("twixtools.geometry", "Reading twix").quat_to_rotmat(
-            *quaternion / np.linalg.norm(quaternion)
-        )
+        rotation = optional_import(
+            "twixtools.geometry", "mri", "Reading twix needs the package", error=AcquisitionError
+        ).quat_to_rotmat(*quaternion / np.linalg.norm(quaternion))
         phase, readout, through = -rotation[:, 0], -rotation[:, 1], rotation[:, 2]
         return slices_in_space(numbers, positions, np.stack([readout, phase, through]), fov, matrix)
 

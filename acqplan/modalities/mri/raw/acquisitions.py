@@ -25,7 +25,8 @@ from acqplan.core.math.transforms import ifft_centred
 from acqplan.modalities.mri.raw.scan import IMAGE_AXES, Lines, RawScan
 from acqplan.modalities.mri.sensing import NO_POINTS_IN_2D, CartesianMRI
 from acqplan.plan.plan import Plan
-from acqplan.sensing.acquisition import Acquisition, Geometry, LazySequence, Scan
+from acqplan.sensing.acquisition import Acquisition, LazySequence, Scan
+from acqplan.sensing.pattern import earlier_readings
 
 OTHER_PLAN = "Pass the plan that it was acquired with."
 
@@ -96,8 +97,7 @@ def raw_of(acquisition: Acquisition, plan: Plan) -> RawScan:
         texts["pattern_digest"] = acquisition.pattern_digest
     geometry = acquisition.geometry
     if geometry is not None:
-        back = np.argsort(IMAGE_AXES[sensing.encoding])
-        geometry = Geometry(geometry.affine[:, [*back, 3]])
+        geometry = geometry.turned(np.argsort(IMAGE_AXES[sensing.encoding]).tolist())
     n = len(order)
     return RawScan(
         lines=lines,
@@ -105,7 +105,7 @@ def raw_of(acquisition: Acquisition, plan: Plan) -> RawScan:
         kz=kz,
         slice=np.zeros(n, np.int32),
         repetition=np.zeros(n, np.int32),
-        average=repeats(order),
+        average=earlier_readings(order),
         is_calibration=np.isin(order, plan.pattern.calibration),
         is_imaging=np.ones(n, bool),
         matrix=matrix_of(sensing, 1),
@@ -137,15 +137,6 @@ def units_of(raw: RawScan, of: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
     """int32: units of the readouts ``of``; ky of lines, ky × (number of kz) + kz of points."""
     units: npt.NDArray[np.int32] = (raw.ky[of].astype(np.int64) * raw.matrix[2] + raw.kz[of]).astype(np.int32)
     return units
-
-
-def repeats(order: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    """int32: how often each reading's unit was measured before."""
-    sorting = np.argsort(order, kind="stable")
-    starts = np.flatnonzero(np.diff(order[sorting], prepend=-1))
-    found = np.empty(len(order), np.int32)
-    found[sorting] = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
-    return found
 
 
 def _check_matrix(raw: RawScan, sensing: CartesianMRI) -> None:

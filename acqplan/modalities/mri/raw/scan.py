@@ -124,7 +124,7 @@ class RawScan:
 
         ``lines``: rows are ky, columns the readout. ``points``: rows are ky, columns kz, slices the readout.
         """
-        return None if self.geometry is None else Geometry(self.geometry.affine[:, [*IMAGE_AXES[encoding], 3]])
+        return None if self.geometry is None else self.geometry.turned(IMAGE_AXES[encoding])
 
     @property
     def is_fully_sampled(self) -> bool:

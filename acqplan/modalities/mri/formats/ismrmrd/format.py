@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from acqplan.core.errors import AcquisitionError, InstrumentError
+from acqplan.core.errors import AcquisitionError, InstrumentError, OutputError
+from acqplan.core.optional import optional_import
 from acqplan.core.registry import register
 from acqplan.formats.base import EXPORT_AGAIN, Exported, Instrument, exported, read_manifest
 from acqplan.formats.contracts import ImageWriter, Result
-from acqplan.formats.optional import mri_package
 from acqplan.images.reading import ImageReader, RawImages
 from acqplan.modalities.mri.formats.ismrmrd import images, reader, writer
 from acqplan.modalities.mri.raw.acquisitions import (
@@ -26,18 +26,16 @@ from acqplan.modalities.mri.raw.acquisitions import (
     matrix_of,
     positions_of,
     raw_of,
-    repeats,
     scan_of,
     single,
     units_of,
 )
-from acqplan.modalities.mri.raw.extra import library
 from acqplan.modalities.mri.raw.images import images_of
 from acqplan.modalities.mri.raw.scan import RawScan
 from acqplan.modalities.mri.sensing import NO_POINTS_IN_2D
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Acquisition, Scan
-from acqplan.sensing.pattern import Pattern
+from acqplan.sensing.pattern import Pattern, earlier_readings
 
 FILE = "acquisitions.h5"
 MAX_TABLE_BYTES = 4 << 30
@@ -118,7 +116,7 @@ class Ismrmrd(Instrument, ImageReader, ImageWriter):
         return problems
 
     def write(self, plan: Plan, folder: Path) -> dict[str, Any]:
-        library("ismrmrd", "The format ismrmrd", InstrumentError)
+        optional_import("ismrmrd", "mri", "The format ismrmrd needs the package", error=InstrumentError)
         sensing = cartesian(plan, InstrumentError)
         order = np.repeat(plan.pattern.order, self.slices)
         ky, kz = positions_of(order, sensing)
@@ -131,7 +129,7 @@ class Ismrmrd(Instrument, ImageReader, ImageWriter):
             kz=kz,
             slice=np.tile(np.arange(self.slices, dtype=np.int32), plan.pattern.n_readings),
             repetition=np.zeros(order.size, np.int32),
-            average=np.repeat(repeats(plan.pattern.order), self.slices),
+            average=np.repeat(earlier_readings(plan.pattern.order), self.slices),
             is_calibration=np.isin(order, plan.pattern.calibration),
             is_imaging=np.ones(order.size, bool),
             matrix=matrix,
@@ -152,7 +150,7 @@ class Ismrmrd(Instrument, ImageReader, ImageWriter):
     def read(self, folder: Path) -> Exported:
         manifest = read_manifest(folder, self.kind)
         path = folder / FILE
-        library("ismrmrd", "The format ismrmrd", InstrumentError)
+        optional_import("ismrmrd", "mri", "The format ismrmrd needs the package", error=InstrumentError)
         try:
             raw = reader.read(path)
         except AcquisitionError as error:
@@ -193,7 +191,7 @@ class Ismrmrd(Instrument, ImageReader, ImageWriter):
         return images_of(path, reader.read)
 
     def check_installed(self) -> None:
-        mri_package("ismrmrd")
+        optional_import("ismrmrd", "mri", images.NEEDS, error=OutputError)
 
     def write_images(self, result: Result, path: Path) -> None:
         images.write(result, path)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from acqplan.core.errors import AcquisitionError
-from acqplan.modalities.mri.raw.extra import library
+from acqplan.core.optional import optional_import
 
 EMBEDDED = ("embedded", "interleaved")
 """Calibration modes whose reference lines belong to the k-space of the image."""
@@ -57,7 +57,9 @@ def parse(xml: bytes, path: Path) -> Header:
         It is damaged, lacks what has to be there, or states a matrix that 16-bit counters can't hold; or the
         package isn't installed.
     """
-    xsd = library("ismrmrd.xsd", f"{path} is an ISMRMRD file and")
+    xsd = optional_import(
+        "ismrmrd.xsd", "mri", f"{path} is an ISMRMRD file and needs the package", error=AcquisitionError
+    )
     if b"<!DOCTYPE" in xml[:4096] or b"<!ENTITY" in xml:
         raise AcquisitionError(f"{path} has a header with an XML document type, which ISMRMRD doesn't have.", NO_HEADER)
     try:

@@ -17,24 +17,26 @@ import numpy.typing as npt
 
 from acqplan.core.errors import OutputError
 from acqplan.core.hdf5 import hdf5_file
+from acqplan.core.optional import optional_import
 from acqplan.formats.contracts import Result
-from acqplan.formats.optional import mri_package
 from acqplan.formats.orientation import placed
 
 GROUP = "dataset/image_0"
+NEEDS = "These images need the package"
 _MOST = np.iinfo(np.uint16).max  # sizes and counters of the header have 16 bits
 _COMPLEX = np.dtype([("real", "<f4"), ("imag", "<f4")])  # the names that the format prescribes
 
 
 def write(result: Result, path: Path) -> None:
     """Images of type magnitude, phase or complex; the counter ``slice`` and ``image_index`` tell them apart."""
-    ismrmrd = mri_package("ismrmrd")
+    ismrmrd = optional_import("ismrmrd", "mri", NEEDS, error=OutputError)
     n, rows, columns = result.images.shape
     if max(n, rows, columns) > _MOST:
         raise OutputError(
             f"ISMRMRD counts up to {_MOST}, the images are {n} of {rows}x{columns}.", "Write NIfTI or HDF5."
         )
-    headers = _headers(result, mri_package("ismrmrd.hdf5").image_header_dtype, ismrmrd)
+    dtype = optional_import("ismrmrd.hdf5", "mri", NEEDS, error=OutputError).image_header_dtype
+    headers = _headers(result, dtype, ismrmrd)
     values = result.images.reshape(n, 1, 1, rows, columns)
     text = ismrmrd.Meta({name: str(value) for name, value in result.stamp.items()}).serialize()
     with hdf5_file(path) as file:

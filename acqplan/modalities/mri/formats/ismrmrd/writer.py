@@ -17,12 +17,13 @@ import numpy.typing as npt
 
 from acqplan.core.errors import AcquisitionError
 from acqplan.core.hdf5 import hdf5_file
+from acqplan.core.optional import optional_import
 from acqplan.modalities.mri.formats.ismrmrd import reader as flags
 from acqplan.modalities.mri.formats.ismrmrd.header import UNKNOWN, UNKNOWN_FIELD_OF_VIEW, UNKNOWN_POSITION
-from acqplan.modalities.mri.raw.extra import library
 from acqplan.modalities.mri.raw.placement import LPS_TO_RAS
 from acqplan.modalities.mri.raw.scan import Lines, RawScan
 
+_NEEDS = "Writing ISMRMRD files needs the package"
 LARGEST_COUNTER = (1 << 16) - 1
 """Counters and sizes in the header of an acquisition have 16 bits."""
 
@@ -85,7 +86,7 @@ def write(scan: RawScan, path: Path, *, noise: Lines | None = None, group: str =
 
 def _rows(scan: RawScan) -> npt.NDArray[Any]:
     """The table of acquisitions."""
-    dtype = library("ismrmrd.hdf5", "Writing ISMRMRD files").acquisition_dtype
+    dtype = optional_import("ismrmrd.hdf5", "mri", _NEEDS, error=AcquisitionError).acquisition_dtype
     n_lines, n_coils, n_samples = scan.lines.shape
     rows = np.zeros(n_lines, dtype)
     head = rows["head"]
@@ -162,7 +163,7 @@ def _vectors(scan: RawScan) -> dict[str, npt.NDArray[np.float64]]:
 
 
 def _header(scan: RawScan) -> bytes:
-    xsd = library("ismrmrd.xsd", "Writing ISMRMRD files")
+    xsd = optional_import("ismrmrd.xsd", "mri", _NEEDS, error=AcquisitionError)
     n_samples = scan.lines.shape[-1]
     fov = scan.field_of_view_mm
     texts = dict(scan.texts)

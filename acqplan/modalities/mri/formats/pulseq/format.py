@@ -23,13 +23,13 @@ from acqplan.formats.base import EXPORT_AGAIN, MANIFEST, Exported, Instrument, e
 from acqplan.modalities.mri.formats.pulseq.build import Loop, Readings, build, import_pypulseq
 from acqplan.modalities.mri.formats.pulseq.gradient_echo import LABEL_MAX, Protocol, Timing, timing
 from acqplan.modalities.mri.formats.pulseq.limits import GAMMA_HZ_PER_T, limits_of
-from acqplan.modalities.mri.formats.pulseq.read_back import PlayedReadings, averages, readings_played
+from acqplan.modalities.mri.formats.pulseq.read_back import PlayedReadings, readings_played
 from acqplan.modalities.mri.formats.pulseq.seq_file import Ints, PlayedSequence, read_sequence
 from acqplan.modalities.mri.raw.scan import Lines, RawScan
 from acqplan.modalities.mri.sensing import NO_POINTS_IN_2D, CartesianMRI
 from acqplan.plan.plan import Plan
 from acqplan.sensing.model import SensingModel
-from acqplan.sensing.pattern import Pattern
+from acqplan.sensing.pattern import Pattern, earlier_readings
 
 SEQUENCE = "sequence.seq"
 VERSIONS = {"1.5": "1.5.0", "1.4": "1.4.1"}
@@ -429,7 +429,7 @@ def readings_of(plan: Plan) -> Readings:
     return Readings(
         places[0].astype(np.int32),
         partition.astype(np.int32),
-        averages(order),
+        earlier_readings(order),
         np.isin(order, pattern.calibration),
     )
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from acqplan.modalities.mri.formats.pulseq.seq_file import Floats, Ints, PlayedSequence
+from acqplan.sensing.pattern import earlier_readings
 
 _K_TOLERANCE = 0.01  # of a step in k-space
 _FREQUENCY_TOLERANCE_HZ = 0.5
@@ -79,23 +79,13 @@ def readings_played(played: PlayedSequence, *, is_3d: bool) -> PlayedReadings:
     line, partition, average, reference = _of_each_slice(table, labels["SLC"], len(positions))
     _check_slice_positions(played, images, rotation, positions, labels["SLC"])
     _check_receiver(played, images, starts, _stated(played, "Centre", 3), (matrix, fov, oversampling), is_3d)
-    if not np.array_equal(average, averages(line * int(matrix[2]) + partition)):
+    if not np.array_equal(average, earlier_readings(line * int(matrix[2]) + partition)):
         raise ValueError("its averages don't count the repeats")
     if not np.array_equal(labels["REF"], labels["IMA"]):
         raise ValueError("labels REF and IMA differ")
     return PlayedReadings(
         line, partition, average, reference == 1, matrix, fov, len(positions), oversampling, images, labels["SLC"]
     )
-
-
-def averages(order: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int32]:
-    """int32[n]: how often each place of ``order`` came before."""
-    sorting = np.argsort(order, kind="stable")
-    starts = np.flatnonzero(np.diff(order[sorting], prepend=-1))
-    lengths = np.diff(starts, append=order.size)
-    earlier = np.empty(order.size, dtype=np.int32)
-    earlier[sorting] = np.arange(order.size) - np.repeat(starts, lengths)
-    return earlier
 
 
 def _stated(played: PlayedSequence, name: str, size: int | None) -> Floats:
