@@ -44,6 +44,7 @@ _HOMES = {
     "Scan": "sensing.acquisition",
     "Simulation": "workflow.simulate",
     "TrainingSettings": "plan.recipe",
+    "calibrate": "workflow.calibrate",
     "compare": "workflow.compare",
     "design": "learning.training",
     "evaluate": "workflow.evaluate",
@@ -82,6 +83,7 @@ __all__ = [
     "Scan",
     "Simulation",
     "TrainingSettings",
+    "calibrate",
     "compare",
     "design",
     "evaluate",
@@ -112,6 +114,7 @@ if TYPE_CHECKING:
     from acqplan.sensing.acquisition import Acquisition, Scan
     from acqplan.sensing.budget import Budget, parse_budget
     from acqplan.sensing.pattern import Pattern
+    from acqplan.workflow.calibrate import calibrate
     from acqplan.workflow.compare import Comparison, compare
     from acqplan.workflow.evaluate import Measured, evaluate
     from acqplan.workflow.explore import Exploration, explore

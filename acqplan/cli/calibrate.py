@@ -10,7 +10,7 @@ import typer
 from acqplan.cli import arguments, console
 from acqplan.cli.arguments import examples
 from acqplan.cli.plans import Overwrite
-from acqplan.core.errors import AcqplanError, RecipeError
+from acqplan.core.errors import RecipeError
 
 EXAMPLES = examples(
     "acqplan calibrate dark.npy bright.npy --adc-bits 16 -o pmt.json",
@@ -51,57 +51,25 @@ def calibrate(
     overwrite: Overwrite = False,
 ) -> None:
     """Fit a detector's gain, offset and noise to a dark and a bright recording, and check that it is linear."""
-    from dataclasses import replace
+    import acqplan
 
-    from acqplan.core.files import check_writable
-    from acqplan.modalities.dmd.formats.trace import Trace
-    from acqplan.modalities.dmd.traces.calibration import fit_detector
-    from acqplan.modalities.dmd.traces.reading import recording
-    from acqplan.plan.recipe import Component, check_options
-
-    check_writable(output, overwrite=overwrite)
-    given = arguments.options(option)
-    check_options("instruments", Component("trace", given))
-    if "detector" in given:
-        raise RecipeError("A calibration takes no detector.", "Leave the option out.")
-    settings = Trace(**given).settings
-    exposure_s = arguments.seconds(exposure, "--exposure") or settings.frame_time_s
-    try:
-        detector = fit_detector(
-            recording(dark, settings),
-            recording(bright, settings),
-            offset_adu=offset,
-            exposure_s=exposure_s,
-            adc_bits=adc_bits,
-            saturation_adu=saturation,
-            repeats=repeats,
-            levels=_numbers(levels),
-        )
-    except AcqplanError as error:
-        raise type(error)(f"{dark} and {bright}: {error.problem}", error.remedy) from error
-    detector = replace(detector, calibration={**detector.calibration, "dark": str(dark), "bright": str(bright)})
-    detector.save(output, overwrite=overwrite)
-    names = {
-        "gain_adu_per_e": "Gain / ADU per photo-electron",
-        "offset_adu": "Offset / ADU",
-        "read_noise_e": "Read noise / photo-electrons",
-        "dark_current_e_per_s": "Dark current / electrons per second",
-    }
-    console.facts(
-        [
-            (label, f"{getattr(detector, name):.6g} ± {detector.uncertainty[name]:.2g}")
-            for name, label in names.items()
-            if name in detector.uncertainty
-        ]
+    fitted = acqplan.calibrate(
+        dark,
+        bright,
+        output,
+        options=arguments.options(option),
+        offset_adu=offset,
+        exposure_s=arguments.seconds(exposure, "--exposure"),
+        adc_bits=adc_bits,
+        saturation_adu=saturation,
+        repeats=repeats,
+        levels=_numbers(levels),
+        overwrite=overwrite,
     )
-    linearity = detector.calibration["linearity"]
-    if linearity["checked"]:
-        console.note(
-            f"Linear up to {detector.calibration['largest_adu']:.6g} ADU: the mean-variance line bends by "
-            f"{100 * linearity['curvature']:.2g} ± {100 * linearity['curvature_error']:.2g} %."
-        )
-    elif "level_deviation" not in linearity:
-        console.warn(["The bright recording has one light level: that the detector is linear wasn't checked."])
+    console.facts(fitted.numbers)
+    for note in fitted.notes:
+        console.note(note)
+    console.warn(fitted.warnings)
     console.note(f"Written: {output}")
 
 

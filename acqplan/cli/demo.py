@@ -10,7 +10,7 @@ import typer
 
 from acqplan.cli import console
 from acqplan.cli.arguments import examples
-from acqplan.core.errors import OutputError, RecipeError
+from acqplan.core.errors import RecipeError
 
 if TYPE_CHECKING:
     from acqplan.learning.training import Progress
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 EXAMPLES = examples(
     "acqplan demo", "acqplan demo --only mri --minutes 2 -o demo-mri", "acqplan demo --seed 1 --no-open"
 )
-_MARK = "Made by acqplan"
 _TRAINING = 0.85  # of the time; the rest reads images, exports, evaluates
 _MODALITIES = ("mri", "dmd")
 
@@ -38,12 +37,12 @@ def demo(
         raise RecipeError(f"There is no modality {only!r}.", f"Choose one of: {', '.join(_MODALITIES)}.")
     if not minutes > 0:
         raise RecipeError(f"The training time is {minutes} minutes.", "Give a positive number.")
-    _check_folder(output, overwrite)
     started = time.monotonic()
     from acqplan.report.demo_page import demo_page, verdict
     from acqplan.report.page import write_page
-    from acqplan.workflow.demonstration import SETUPS
+    from acqplan.workflow.demonstration import PAGE, SETUPS, check_folder
 
+    check_folder(output, overwrite=overwrite)
     chosen = _MODALITIES if only is None else (only,)
     shares = sum(SETUPS[modality].share for modality in chosen)
     done = []
@@ -52,7 +51,7 @@ def demo(
         done.append(demonstration)
         _show(demonstration)
         console.stdout().print(verdict(demonstration), markup=False)
-    page = output / "index.html"
+    page = output / PAGE
     write_page(demo_page(done), page, overwrite=True)
     console.note(f"Done in {(time.monotonic() - started) / 60:.1f} minutes. Open {page}")
     if open_page and console.stdout().is_terminal:
@@ -61,7 +60,6 @@ def demo(
 
 def _one(modality: str, folder: Path, minutes: float, seed: int, threads: int) -> Demonstration:
     from acqplan.cli.training_display import TrainingDisplay
-    from acqplan.formats.results import part_of, write_image
     from acqplan.workflow.demonstration import demonstrate
 
     stage = ""
@@ -75,14 +73,7 @@ def _one(modality: str, folder: Path, minutes: float, seed: int, threads: int) -
             if progress is not None:
                 display(progress)
 
-        demonstration = demonstrate(modality, folder, minutes, seed=seed, threads=threads, listener=follow)
-    learned = demonstration.learned
-    path = folder / modality / ("recon.nii.gz" if learned.plan.sensing.is_complex else "recon.tif")
-    image = part_of(learned.image * learned.plan.noise.image_scale, "magnitude")
-    stamp = {"plan_id": learned.plan.plan_id, "pattern_digest": learned.plan.pattern.digest, "part": "magnitude"}
-    write_image(image, path, stamp, demonstration.record.geometry, overwrite=True)
-    demonstration.files.append(f"{modality}/{path.name}")
-    return demonstration
+        return demonstrate(modality, folder, minutes, seed=seed, threads=threads, listener=follow)
 
 
 def _show(demonstration: Demonstration) -> None:
@@ -92,15 +83,3 @@ def _show(demonstration: Demonstration) -> None:
     ]
     columns = ["pattern", "reconstruction", "count", *console.METRIC_COLUMNS]
     console.table(columns, rows, title=f"{demonstration.setup.title}, {demonstration.n_test} held-out images", text=2)
-
-
-def _check_folder(folder: Path, overwrite: bool) -> None:
-    """Raise `OutputError` unless the folder can be written and is new, empty or an earlier demonstration's."""
-    from acqplan.core.files import check_writable
-
-    if folder.is_dir():
-        page = folder / "index.html"
-        is_ours = page.is_file() and _MARK in page.read_text(encoding="utf-8", errors="replace")
-        if any(folder.iterdir()) and not is_ours and not overwrite:
-            raise OutputError(f"{folder} holds other files.", "Choose another folder or pass --overwrite.")
-    check_writable(folder / "index.html" if folder.is_dir() else folder, overwrite=folder.is_dir())

@@ -159,10 +159,9 @@ def _commands(demonstrations: Sequence[Demonstration]) -> str:
     lines = []
     for each in demonstrations:
         folder, setup = each.modality, each.setup
-        out = "recon.nii.gz" if each.learned.plan.sensing.is_complex else "recon.tif"
         lines += [
             f"acqplan show {folder}/learned.acqplan",
-            f"acqplan reconstruct {folder}/learned.acqplan {folder}/{setup.acquired} -o {out}",
+            f"acqplan reconstruct {folder}/learned.acqplan {folder}/{setup.acquired} -o {setup.reconstructed}",
         ]
     lines.append("acqplan design mri --images YOUR-SCANS/ --budget 4x -o yours.acqplan")
     return "\n".join(lines)

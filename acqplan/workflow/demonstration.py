@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from acqplan.core import registry
-from acqplan.core.files import atomic_file
+from acqplan.core.errors import OutputError
+from acqplan.core.files import atomic_file, check_writable
 from acqplan.core.seeding import torch_generator
 from acqplan.formats.base import Instrument, export, save_acquired
+from acqplan.formats.results import part_of, write_image
 from acqplan.images import ImageRecord
 from acqplan.learning.evaluation import Scene, evaluate, measures
 from acqplan.learning.resolve import Problem, build_designer, build_reconstructor, resolve
@@ -28,6 +30,9 @@ from acqplan.workflow.virtual_instrument import acquire_virtually
 
 WAVELET_WEIGHTS = (0.001, 0.002, 0.004, 0.008, 0.016)
 DENSITY_POWERS = (1.5, 2.0, 2.5, 3.0, 4.0, 6.0)
+
+PAGE = "index.html"
+_MARK = "Made by acqplan"  # in every page of the report
 
 Listener = Callable[[str, Progress | None], None]
 """Called with what is being done, and with each step of training."""
@@ -47,8 +52,8 @@ class Setup:
         (designer, reconstructor) of patterns without training.
     instrument, settings
         Format and its settings that the learned plan is exported as.
-    acquired
-        File name of the acquired data.
+    acquired, reconstructed
+        File names of the acquired data and of the learned plan's image.
     share
         Of the whole demonstration's time.
     """
@@ -64,6 +69,7 @@ class Setup:
     instrument: str
     settings: dict[str, Any]
     acquired: str
+    reconstructed: str
     share: float
 
 
@@ -80,6 +86,7 @@ SETUPS = {
         instrument="bart",
         settings={},
         acquired="acquired.cfl",
+        reconstructed="recon.nii.gz",
         share=0.55,
     ),
     "dmd": Setup(
@@ -94,6 +101,7 @@ SETUPS = {
         instrument="dmd-tiff",
         settings={"device": "1920x1080"},
         acquired="trace.csv",
+        reconstructed="recon.tif",
         share=0.45,
     ),
 }
@@ -197,9 +205,20 @@ def demonstrate(
     ]
     # Zero-filled ones of fixed patterns stand once, after all others.
     contestants.sort(key=lambda each: (not each.is_trained, each.reconstructor == "zero-filled"))
+    files.append(_write_image(contestants[0], record, folder / modality / setup.reconstructed))
     return Demonstration(
         modality, setup, contestants, record, len(images.train), len(images.test), list(images.warnings), files
     )
+
+
+def check_folder(folder: Path, *, overwrite: bool = False) -> None:
+    """Raise `OutputError` unless the folder can be written and is new, empty or an earlier demonstration's."""
+    if folder.is_dir():
+        page = folder / PAGE
+        is_ours = page.is_file() and _MARK in page.read_text(encoding="utf-8", errors="replace")
+        if any(folder.iterdir()) and not is_ours and not overwrite:
+            raise OutputError(f"{folder} holds other files.", "Choose another folder or pass --overwrite.")
+    check_writable(folder / PAGE if folder.is_dir() else folder, overwrite=folder.is_dir())
 
 
 def _baseline(recipe: Recipe, designer: str, reconstructor: str | None = None) -> Recipe:
@@ -255,6 +274,15 @@ def _through_files(
         for path in (plan_path, folder / "truth.npy", *acquired.parent.glob(f"{acquired.stem}*"), *exported.iterdir())
     )
     return files, replace(instrument.read_acquired(acquired, loaded), geometry=record.geometry)
+
+
+def _write_image(learned: Contestant, record: ImageRecord, path: Path) -> str:
+    """Write the learned plan's image, in the units of a reconstruction; the file's name relative to the folder."""
+    plan = learned.plan
+    image = part_of(learned.image * plan.noise.image_scale, "magnitude")
+    stamp = {"plan_id": plan.plan_id, "pattern_digest": plan.pattern.digest, "part": "magnitude"}
+    write_image(image, path, stamp, record.geometry, overwrite=True)
+    return f"{path.parent.name}/{path.name}"
 
 
 def _contestants(plan: Plan, record: ImageRecord, acquisition: Acquisition | None, seed: int) -> list[Contestant]:

@@ -15,6 +15,8 @@ from acqplan.images import ImageRecord
 from acqplan.modalities.dmd.microscope import Microscope, Recorded, record_trace
 from acqplan.modalities.dmd.traces.detector import Detector
 from acqplan.modalities.dmd.traces.files import SUFFIXES, write_table
+from acqplan.modalities.dmd.traces.fitting import FittedDetector as FittedDetector
+from acqplan.modalities.dmd.traces.fitting import fitted_detector as fitted_detector
 from acqplan.modalities.mri.coils import simulated_maps
 from acqplan.plan.plan import Plan
 from acqplan.plan.recipe import check_keywords

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from acqplan.cli.demo import _check_folder
 from acqplan.plan.plan import Plan
 from acqplan.workflow import demonstration
 
@@ -38,7 +37,7 @@ def test_the_whole_demonstration(run, tiny, tmp_path):
         run("reconstruct", folder / "mri/learned.acqplan", folder / "mri/acquired.cfl", "-o", tmp_path / "r.npy").code
         == 0
     )
-    _check_folder(folder, overwrite=False)  # a second time may replace the first
+    demonstration.check_folder(folder)  # a second time may replace the first
 
 
 def test_with_a_number_of_steps_every_network_takes_them(tiny, tmp_path):
