@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from cli_images import blobs, snapshot, write_volume
+from builders.images import blobs, snapshot, write_volume
 
 from acqplan.cli import main
 

@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from cli_images import write_volume
+from builders.images import write_volume
 from PIL import Image
 
 OUT = "a.acqplan"

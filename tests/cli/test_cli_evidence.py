@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from cli_images import SLICES
+from builders.images import SLICES
 
 from acqplan.plan.plan import Plan
 from acqplan.workflow.compare import bootstrap_interval

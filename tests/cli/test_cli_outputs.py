@@ -6,7 +6,7 @@ from pathlib import Path
 
 import h5py
 import pytest
-from cli_images import snapshot
+from builders.images import snapshot
 
 COMMANDS = {
     "design": ("design", "mri", "--images", "SCANS", "--size", "16x16", "--budget", "4x", "--steps", 2, "-o", "OUT"),

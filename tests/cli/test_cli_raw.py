@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("ismrmrd")
-from ismrmrd_files import acquisition, header, oversampled, write
+from builders.ismrmrd_files import acquisition, header, oversampled, write
 
 from acqplan.plan.plan import Plan
 

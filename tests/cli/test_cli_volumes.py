@@ -9,7 +9,7 @@ import pydicom
 import pytest
 import tifffile
 import torch
-from cli_images import blobs
+from builders.images import blobs
 from nibabel.eulerangles import euler2mat
 
 from acqplan.cli import main

@@ -13,25 +13,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from builders.acquisitions import make_acquisition
+from builders.plans import make_plan
+from builders.sensing import MODELS, random_image
 
 from acqplan.core.errors import AcqplanError, AcquisitionError, InstrumentError, OutputError, PatternMismatch
 from acqplan.core.registry import find, kinds
 from acqplan.formats.base import MANIFEST, Instrument, export, save_acquired
 from acqplan.formats.lookup import for_acquired
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import Recipe
 from acqplan.sensing.acquisition import Acquisition
-from acqplan.sensing.budget import Budget
 from acqplan.sensing.measurement import coefficients_of
-from acqplan.sensing.model import SensingModel
-from acqplan.sensing.pattern import Pattern
 
-SENSING: dict[str, tuple[str, dict[str, Any]]] = {
-    "lines": ("cartesian_mri", {"image_shape": (12, 10), "encoding": "lines"}),
-    "lines-odd": ("cartesian_mri", {"image_shape": (9, 7), "encoding": "lines"}),
-    "points": ("cartesian_mri", {"image_shape": (8, 6), "encoding": "points"}),
-    "hadamard": ("hadamard_dmd", {"image_shape": (8, 16)}),
-}
 SMALL: dict[str, dict[str, Any]] = {
     "pulseq": {"readout_oversampling": 4, "dummies": 3, "noise_readouts": 1},
     **{kind: {"device": "70x50"} for kind in ("dmd-tiff", "png", "micromanager", "alp")},
@@ -39,35 +32,6 @@ SMALL: dict[str, dict[str, Any]] = {
     "dlpc900": {"device": "40x20"},
 }
 """Options that keep the files of a format small."""
-
-
-def make_plan(case: str, seed: int = 0) -> Plan:
-    """A plan whose pattern is in no particular order, repeats units, and has a calibration region."""
-    kind, arguments = SENSING[case]
-    sensing: SensingModel = find("sensing", kind)(**arguments)
-    rng = np.random.default_rng(seed)
-    calibration = sensing.calibration_units(2)
-    others = rng.permutation(np.setdiff1d(np.arange(sensing.n_units), calibration))[: sensing.n_units // 3]
-    order = rng.permutation(np.concatenate([calibration, others, others[:2], calibration[:1]]))
-    noise = find("noise", "complex_gaussian" if sensing.is_complex else "poisson_gaussian")()
-    budget = Budget(order.size, sensing.n_units, calibration.size, reading_time_s=0.01)
-    pattern = Pattern(order, sensing.n_units, calibration)
-    recipe = Recipe("mri" if sensing.is_complex else "dmd")
-    return Plan(sensing, budget, pattern, noise, find("reconstructors", "zero-filled")(), recipe)
-
-
-def make_image(sensing: SensingModel) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(1)
-    image = torch.rand(sensing.image_shape, generator=generator)
-    if not sensing.is_complex:
-        return image * 1000
-    return torch.complex(image, torch.rand(sensing.image_shape, generator=generator))
-
-
-def make_acquisition(plan: Plan) -> Acquisition:
-    order = torch.as_tensor(plan.pattern.order.astype(np.int64))
-    readings = plan.sensing(make_image(plan.sensing)[None])[0].index_select(0, order).numpy()
-    return Acquisition(readings, plan.pattern.digest, "test", plan.pattern.order)
 
 
 def make_instrument(kind: str) -> Instrument:
@@ -80,7 +44,7 @@ def pairs(needs: str) -> list[Any]:
     return [
         pytest.param(kind, case, id=f"{kind}-{case}")
         for kind, cls in kinds("instruments").items()
-        for case, (sensing, _) in SENSING.items()
+        for case, (sensing, _) in MODELS.items()
         if sensing in cls.modalities
         and (cls.exports if needs == "exports" else cls.acquired_suffixes and cls.writes_acquired)
     ]
@@ -213,7 +177,7 @@ def test_manifest_tells_of_the_plan(kind: str, case: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize(("kind", "case"), pairs("exports"))
 def test_played_files_give_the_readings_of_the_sensing_model(kind: str, case: str, tmp_path: Path) -> None:
     instrument, plan = exported(kind, case, tmp_path / "out")
-    played = instrument.play(tmp_path / "out", plan.sensing, make_image(plan.sensing))
+    played = instrument.play(tmp_path / "out", plan.sensing, random_image(plan.sensing, 1))
     expected = torch.as_tensor(make_acquisition(plan).readings)
     assert played.shape == expected.shape
     assert played.dtype == plan.sensing.reading_dtype
@@ -230,7 +194,7 @@ def test_other_image_size_is_not_played(kind: str, case: str, tmp_path: Path) ->
 @pytest.mark.parametrize("kind", kinds("instruments"))
 def test_plans_of_other_modalities_are_refused(kind: str, tmp_path: Path) -> None:
     instrument = make_instrument(kind)
-    for case, (sensing, _) in SENSING.items():
+    for case, (sensing, _) in MODELS.items():
         if sensing not in instrument.modalities:
             plan = make_plan(case)
             with pytest.raises(InstrumentError, match="can't hold"):
@@ -327,7 +291,7 @@ def test_data_that_are_not_finite_are_refused(kind: str, case: str, tmp_path: Pa
 
 def _takes_acquired(kind: str, case: str) -> bool:
     """A table takes the traces of single-pixel detectors only."""
-    return kind != "table" or SENSING[case][0] == "hadamard_dmd"
+    return kind != "table" or MODELS[case][0] == "hadamard_dmd"
 
 
 def _mutated(content: bytes, rng: np.random.Generator) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from builders.networks import make_reconstructor
 
 from acqplan.core.registry import find, kinds
 from acqplan.reconstructors.reconstructor import Reconstructor
@@ -59,18 +60,6 @@ SENSING: dict[str, tuple[str, dict[str, Any]]] = {
     "hadamard": ("hadamard_dmd", {"image_shape": (8, 8)}),
     "hadamard-oblong": ("hadamard_dmd", {"image_shape": (4, 16)}),
 }
-SMALL: dict[str, dict[str, Any]] = {
-    "cascade": {"stages": 2, "channels": 4, "depth": 3},
-    "hqsnet": {"stages": 2, "channels": 4, "depth": 3, "gather": 1},
-    "hyper": {"stages": 2, "channels": 4, "depth": 3},
-    "hqs": {"iterations": 15, "levels": 2},
-    "tv": {"iterations": 20},
-    "unet": {"channels": 3, "levels": 2},
-    "unrolled": {"stages": 2, "channels": 4, "depth": 1},
-    "wavelet": {"iterations": 6, "levels": 2},
-}
-"""Options that keep a reconstructor quick."""
-
 EVERYONE = pytest.mark.parametrize("kind", kinds("reconstructors"))
 TRAINED = pytest.mark.parametrize("kind", [kind for kind, cls in kinds("reconstructors").items() if cls.is_trained])
 EVERYWHERE = pytest.mark.parametrize("case", SENSING)
@@ -87,19 +76,6 @@ def for_images(sensing: SensingModel, chosen: slice) -> SensingModel:
     """The model of some images of a batch."""
     maps = getattr(sensing, "coil_maps", None)
     return sensing if maps is None or maps.ndim == 3 else sensing.with_coil_maps(maps[chosen])
-
-
-def make_reconstructor(kind: str, is_complex: bool, *, nudged: bool = True) -> Reconstructor:
-    """With weights off their start: a network often starts as doing nothing."""
-    cls = find("reconstructors", kind)
-    options = SMALL.get(kind, {})
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        made: Reconstructor = cls(is_complex, **options) if cls.is_trained else cls(**options)
-        with torch.no_grad():
-            for parameter in made.parameters():
-                parameter.add_(0.1 * torch.randn(parameter.shape) * nudged)
-    return made
 
 
 def make_images(sensing: SensingModel, n: int = 1, seed: int = 0) -> torch.Tensor:
@@ -296,7 +272,7 @@ def test_making_one_with_a_seed_gives_the_same_weights(kind: str) -> None:
 @pytest.mark.parametrize("nudged", [False, True])
 def test_gradients_are_finite(kind: str, case: str, nudged: bool) -> None:
     sensing = make_sensing(case)
-    reconstruct = make_reconstructor(kind, sensing.is_complex, nudged=nudged)
+    reconstruct = make_reconstructor(kind, sensing.is_complex, spread=0.1 * nudged)
     counts = (make_counts(sensing) / 2).requires_grad_()  # 0, ½ and 1½
     images = make_images(sensing)
     for scale in (1.0, 0.0):

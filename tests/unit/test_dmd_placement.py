@@ -11,6 +11,8 @@ import numpy.typing as npt
 import pytest
 import tifffile
 import torch
+from builders.plans import make_plan
+from builders.sensing import dmd
 
 from acqplan.core.errors import InstrumentError
 from acqplan.formats.base import export
@@ -18,22 +20,13 @@ from acqplan.formats.numpy_files import NumpyFiles
 from acqplan.modalities.dmd.formats.dmd_devices import DEVICES, alp_frames, alp_row_bytes, find_device
 from acqplan.modalities.dmd.formats.dmd_frames import Placement, unpacked
 from acqplan.modalities.dmd.formats.dmd_tiff import DmdTiff
-from acqplan.modalities.dmd.noise import PoissonGaussian
-from acqplan.modalities.dmd.sensing import HadamardDMD
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import Recipe
-from acqplan.reconstructors.zero_filled import ZeroFilled
-from acqplan.sensing.budget import Budget
-from acqplan.sensing.pattern import Pattern
 
 ORDER = [7, 0, 31, 7, 12, 0]
 
 
-def make_plan(reading_time_s: float | None = None) -> Plan:
-    sensing = HadamardDMD((4, 8))
-    budget = Budget(len(ORDER), sensing.n_units, 1, reading_time_s)
-    pattern = Pattern(ORDER, sensing.n_units, [0])
-    return Plan(sensing, budget, pattern, PoissonGaussian(), ZeroFilled(), Recipe("dmd"))
+def oblong_plan(reading_time_s: float | None = None) -> Plan:
+    return make_plan(dmd(4, 8), ORDER, [0], reading_time_s=reading_time_s)
 
 
 def placed(pixels: npt.NDArray[np.bool_], placement: Placement) -> npt.NDArray[np.bool_]:
@@ -90,7 +83,7 @@ TURNED = {"rotation": 90, "flip_x": True, "offset_x": 3, "offset_y": -2, "border
 
 
 def test_turned_export_reads_back_and_plays(tmp_path: Path) -> None:
-    plan = make_plan()
+    plan = oblong_plan()
     export(plan, DmdTiff("37x22", **TURNED), tmp_path / "out")  # type: ignore[arg-type]
     assert DmdTiff().read(tmp_path / "out").pattern == plan.pattern
     placement = DmdTiff().exported_placement(tmp_path / "out")
@@ -111,7 +104,7 @@ def dead_block(left: int, top: int, side: int) -> list[list[int]]:
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
 def test_pixels_without_a_working_mirror_do_not_hide_the_unit(rotation: int, tmp_path: Path) -> None:
     """Also those of the first row and column, by which a unit is recognised."""
-    plan = make_plan()
+    plan = oblong_plan()
     dead = dead_block(10, 10, 2) + dead_block(12, 10, 2) + dead_block(18, 16, 2) + [[15, 12], [0, 0]]
     instrument = DmdTiff("40x40", scale=2, offset_x=0, rotation=rotation, dead_mirrors=dead)
     assert instrument.check(plan) == []
@@ -128,11 +121,11 @@ def test_remarks_count_the_pixels_that_dead_mirrors_touch() -> None:
     # 16 x 8 mirrors of the pattern in 20 x 10: left 2, top 1
     dead = [*dead_block(2, 1, 2), [4, 1], [5, 1], [0, 0], [19, 9]]
     instrument = DmdTiff("20x10", scale=2, dead_mirrors=dead)
-    assert instrument.remarks(make_plan()) == [
+    assert instrument.remarks(oblong_plan()) == [
         "8 dead mirrors touch 2 pixels of the pattern; 1 of them have no working mirror."
     ]
-    assert DmdTiff("20x10").remarks(make_plan()) == []
-    assert NumpyFiles().remarks(make_plan()) == []
+    assert DmdTiff("20x10").remarks(oblong_plan()) == []
+    assert NumpyFiles().remarks(oblong_plan()) == []
 
 
 def test_dead_mirrors_from_a_file(tmp_path: Path) -> None:
@@ -145,13 +138,13 @@ def test_dead_mirrors_from_a_file(tmp_path: Path) -> None:
     with pytest.raises(InstrumentError, match=r"missing\.csv"):
         DmdTiff(dead_mirrors=str(tmp_path / "missing.csv"))
     assert "1 of the 2 dead mirrors lie outside 20x10" in " ".join(
-        DmdTiff("20x10", dead_mirrors=[[1, 1], [20, 1]]).check(make_plan())
+        DmdTiff("20x10", dead_mirrors=[[1, 1], [20, 1]]).check(oblong_plan())
     )
 
 
 @pytest.mark.parametrize(("max_frames", "batches"), [(12, (12,)), (11, (10, 2)), (5, (4, 4, 4)), (2, (2,) * 6)])
 def test_batches_hold_whole_units(max_frames: int, batches: tuple[int, ...], tmp_path: Path) -> None:
-    plan = make_plan()
+    plan = oblong_plan()
     instrument = DmdTiff("20x10", max_frames=max_frames)
     export(plan, instrument, tmp_path / "out")
     names = ["frames.tif"] if len(batches) == 1 else [f"frames_{n:03d}.tif" for n in range(len(batches))]
@@ -165,7 +158,7 @@ def test_batches_hold_whole_units(max_frames: int, batches: tuple[int, ...], tmp
 
 @pytest.mark.parametrize("swap", [("frames_000.tif", "frames_001.tif"), ("frames_002.tif", "frames_000.tif")])
 def test_batches_in_another_order_are_noticed(swap: tuple[str, str], tmp_path: Path) -> None:
-    export(make_plan(), DmdTiff("20x10", max_frames=4), tmp_path / "out")
+    export(oblong_plan(), DmdTiff("20x10", max_frames=4), tmp_path / "out")
     first, second = (tmp_path / "out" / name for name in swap)
     content = first.read_bytes()
     first.write_bytes(second.read_bytes())
@@ -176,7 +169,7 @@ def test_batches_in_another_order_are_noticed(swap: tuple[str, str], tmp_path: P
 
 def test_check_collects_what_the_device_cannot() -> None:
     device = DmdTiff("lightcrafter-6500", scale=2.5, rotation=45, max_frames=5, split="off", picture_time_us=50)
-    problems = " ".join(device.check(make_plan()))
+    problems = " ".join(device.check(oblong_plan()))
     for words in (
         "the nearest are 2 and 3",
         "rotation by 45 degrees",
@@ -184,14 +177,14 @@ def test_check_collects_what_the_device_cannot() -> None:
         "a frame for 50 µs, the device needs at least 105 µs: the nearest is picture_time_us=105",
     ):
         assert words in problems
-    fast = DmdTiff("alp-xga-4gib", picture_time_us=40).check(make_plan())
+    fast = DmdTiff("alp-xga-4gib", picture_time_us=40).check(oblong_plan())
     assert fast == [
         "The plan shows 25000 frames per second, the device at most 22700: the nearest is picture_time_us=44.06."
     ]
-    assert DmdTiff("alp-xga-4gib", picture_time_us=44.06).check(make_plan()) == []
-    assert "The device holds 1 frames, one coefficient shows 2" in " ".join(DmdTiff(max_frames=1).check(make_plan()))
-    assert DmdTiff("lightcrafter-6500").check(make_plan(reading_time_s=210e-6)) == []
-    assert DmdTiff("lightcrafter-6500").check(make_plan(reading_time_s=200e-6))
+    assert DmdTiff("alp-xga-4gib", picture_time_us=44.06).check(oblong_plan()) == []
+    assert "The device holds 1 frames, one coefficient shows 2" in " ".join(DmdTiff(max_frames=1).check(oblong_plan()))
+    assert DmdTiff("lightcrafter-6500").check(oblong_plan(reading_time_s=210e-6)) == []
+    assert DmdTiff("lightcrafter-6500").check(oblong_plan(reading_time_s=200e-6))
 
 
 @pytest.mark.parametrize(
@@ -244,12 +237,12 @@ def test_memory_of_devices_in_frames() -> None:
 def test_old_manifests_and_damaged_ones(tmp_path: Path) -> None:
     import json
 
-    export(make_plan(), DmdTiff("20x10"), tmp_path / "out")
+    export(oblong_plan(), DmdTiff("20x10"), tmp_path / "out")
     path = tmp_path / "out" / "manifest.json"
     manifest = json.loads(path.read_text())
     older = {k: v for k, v in manifest.items() if k not in ("rotation", "flip_x", "flip_y", "dead_mirrors", "batches")}
     path.write_text(json.dumps(older))
-    assert DmdTiff().read(tmp_path / "out").pattern == make_plan().pattern
+    assert DmdTiff().read(tmp_path / "out").pattern == oblong_plan().pattern
     for name, value in (
         ("rotation", 45),
         ("border", "grey"),

@@ -12,31 +12,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from builders.plans import make_plan
+from builders.sensing import dmd
 
 from acqplan.core.registry import find
 from acqplan.formats.base import export
 from acqplan.modalities.dmd.formats.dlpc900_image import composite_of
-from acqplan.modalities.dmd.noise import PoissonGaussian
-from acqplan.modalities.dmd.sensing import HadamardDMD
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import Recipe
-from acqplan.reconstructors.zero_filled import ZeroFilled
-from acqplan.sensing.budget import Budget
-from acqplan.sensing.pattern import Pattern
 
 PAGE = Path(__file__).parents[2] / "docs" / "dmd-loading.md"
 WIDTH, HEIGHT = 40, 20
 Frames = npt.NDArray[np.bool_]
 
 
-def make_plan() -> Plan:
-    order = np.random.default_rng(0).permutation(16)[:15]
-    budget = Budget(15, 16, 0, 1e-3)
-    return Plan(HadamardDMD((4, 4)), budget, Pattern(order, 16), PoissonGaussian(), ZeroFilled(), Recipe("dmd"))
+def frames_plan() -> Plan:
+    return make_plan(dmd(4, 4), np.random.default_rng(0).permutation(16)[:15], reading_time_s=1e-3)
 
 
 def expected_frames() -> Frames:
-    plan = make_plan()
+    plan = frames_plan()
     frames = np.zeros((30, HEIGHT, WIDTH), dtype=np.bool_)
     for number, unit in enumerate(plan.pattern.order.tolist()):
         for sign, pixels in enumerate(plan.sensing.frames(unit)):
@@ -59,7 +53,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, **content: Any) -> None
 
 
 def exported(kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
-    export(make_plan(), find("instruments", kind)(device=f"{WIDTH}x{HEIGHT}", **settings), folder)
+    export(frames_plan(), find("instruments", kind)(device=f"{WIDTH}x{HEIGHT}", **settings), folder)
     monkeypatch.chdir(folder)
 
 

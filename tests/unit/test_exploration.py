@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from test_hyper import THREE, make_hyper
-from test_plan import make_plan
+from builders.networks import make_reconstructor
+from builders.plans import make_plan
 
 from acqplan.core.errors import PatternMismatch, RecipeError
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import Component
 from acqplan.sensing.acquisition import Acquisition
 from acqplan.workflow.explorer import Candidate, Explorer, choose, consistent, distances, features
 
 
-def knob_plan(losses: tuple[str, ...] = THREE) -> Plan:
-    plan = make_plan("points")
-    recipe = replace(plan.recipe, reconstructor=Component("hyper"))
-    return replace(plan, reconstructor=make_hyper(losses=losses), recipe=recipe)
+def knob_plan(losses: tuple[str, ...] = ("data-consistency", "wavelet", "tv")) -> Plan:
+    return make_plan(reconstructor=make_reconstructor("hyper", True, 1, spread=0.2, losses=losses))
 
 
 def acquired(plan: Plan) -> Acquisition:
@@ -40,7 +36,7 @@ def made_up(values: list[tuple[float, float, float]]) -> list[Candidate]:
 
 @pytest.mark.parametrize("case", ["lines", "points", "hadamard"])
 def test_chi2_of_the_truth_is_one_per_degree_of_freedom(case: str) -> None:
-    plan = make_plan(case, "zero-filled")
+    plan = make_plan(case)
     image = np.random.default_rng(1).random(plan.sensing.image_shape) * plan.noise.image_scale
     explorer = Explorer.__new__(Explorer)
     explorer.plan, explorer._noise, explorer._sensing = plan, plan.noise, plan.sensing
@@ -77,7 +73,7 @@ def test_a_knob_outside_its_range_is_refused(knob: tuple[float, ...]) -> None:
 
 
 def test_a_plan_without_a_knob_is_told_which_have_one() -> None:
-    plan = make_plan("points")
+    plan = make_plan("points", reconstructor="unrolled")
     with pytest.raises(RecipeError, match=r"unrolled has no knob.*--pattern-from PLAN --reconstructor hyper"):
         Explorer(plan, acquired(plan))
     with pytest.raises(RecipeError, match="has no knob"):

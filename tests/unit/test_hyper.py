@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from builders.networks import make_reconstructor
 from test_reconstructor_laws import make_counts, make_images, make_sensing
 
 from acqplan.core.errors import RecipeError
@@ -16,17 +17,14 @@ from acqplan.reconstructors.cascade import Cascade
 from acqplan.reconstructors.hyper import Hyper
 from acqplan.sensing.measurement import measured
 
-THREE = ("data-consistency", "wavelet", "tv")
-
 
 def make_hyper(spread: float = 0.2, **options: Any) -> Hyper:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        made = Hyper(True, **{"stages": 2, "channels": 4, "depth": 3, **options})
-        with torch.no_grad():
-            for parameter in made.parameters():
-                parameter.add_(spread * torch.randn(parameter.shape))
+    made = make_reconstructor("hyper", True, 1, spread=spread, **options)
+    assert isinstance(made, Hyper)
     return made
+
+
+THREE = ("data-consistency", "wavelet", "tv")
 
 
 def data(n: int = 3) -> tuple[torch.Tensor, torch.Tensor, CartesianMRI]:

@@ -14,7 +14,7 @@ pytest.importorskip("ismrmrd")
 pytest.importorskip("pydicom")
 
 import pydicom
-from ismrmrd_files import acquisition, header, kspace_of, oversampled, write
+from builders.ismrmrd_files import acquisition, header, kspace_of, oversampled, write
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 

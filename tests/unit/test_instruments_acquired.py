@@ -12,9 +12,11 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 import pytest
+from builders.plans import make_plan
+from builders.sensing import dmd, mri
 
 from acqplan.core.errors import AcquisitionError, InstrumentError, OutputError, PatternMismatch, RecipeError
-from acqplan.core.registry import find, kinds
+from acqplan.core.registry import kinds
 from acqplan.formats.base import Instrument, export, save_acquired
 from acqplan.formats.hdf5_files import Hdf5Files
 from acqplan.formats.lookup import for_acquired
@@ -22,25 +24,15 @@ from acqplan.formats.numpy_files import NumpyFiles
 from acqplan.formats.table import Table
 from acqplan.modalities.dmd.formats.dmd_tiff import DmdTiff
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import Recipe
 from acqplan.sensing.acquisition import Acquisition, Geometry
-from acqplan.sensing.budget import Budget
-from acqplan.sensing.pattern import Pattern
+from acqplan.sensing.model import SensingModel
 
-LINES = ("cartesian_mri", {"image_shape": (6, 4), "encoding": "lines"})
-POINTS = ("cartesian_mri", {"image_shape": (6, 4), "encoding": "points"})
-HADAMARD = ("hadamard_dmd", {"image_shape": (4, 4)})
+LINES, POINTS, HADAMARD = mri("lines", 6, 4), mri("points", 6, 4), dmd(4, 4)
 N = 6
 
 
-def make_plan(sensing: tuple[str, dict[str, Any]], order: tuple[int, ...] = (5, 3, 2, 5, 0, 1)) -> Plan:
-    model = find("sensing", sensing[0])(**sensing[1])
-    noise = find("noise", "complex_gaussian" if model.is_complex else "poisson_gaussian")()
-    recipe = Recipe("mri" if model.is_complex else "dmd")
-    pattern = Pattern(order, model.n_units, [2])
-    return Plan(
-        model, Budget(len(order), model.n_units, 1), pattern, noise, find("reconstructors", "zero-filled")(), recipe
-    )
+def small_plan(sensing: SensingModel) -> Plan:
+    return make_plan(sensing, [5, 3, 2, 5, 0, 1], [2])
 
 
 def make_readings(plan: Plan, coils: int = 1) -> npt.NDArray[Any]:
@@ -54,7 +46,7 @@ def make_readings(plan: Plan, coils: int = 1) -> npt.NDArray[Any]:
 
 @pytest.fixture
 def dmd() -> Plan:
-    return make_plan(HADAMARD)
+    return small_plan(HADAMARD)
 
 
 @pytest.mark.parametrize("sensing", [LINES, POINTS], ids=["lines", "points"])
@@ -62,7 +54,7 @@ def dmd() -> Plan:
 def test_everything_comes_back(
     instrument: Instrument, suffix: str, sensing: tuple[str, dict[str, Any]], tmp_path: Path
 ) -> None:
-    plan = make_plan(sensing)
+    plan = small_plan(sensing)
     maps = np.random.default_rng(1).normal(size=(3, 6, 4)).astype(np.complex64)
     affine = np.diag([1.5, 1, 5, 1]).astype(np.float64)
     stored = Acquisition(
@@ -169,7 +161,7 @@ def test_traces_of_another_length_are_refused(dmd: Plan, n_values: int, tmp_path
 
 def test_traces_are_not_for_mri(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("1\n2\n")
-    plan = make_plan(LINES)
+    plan = small_plan(LINES)
     with pytest.raises(AcquisitionError, match="one real value per frame"):
         Table().read_acquired(tmp_path / "t.csv", plan)
     with pytest.raises(InstrumentError, match="one real value per frame"):
@@ -189,7 +181,7 @@ def test_bare_arrays_of_other_types(dmd: Plan, dtype: str, tmp_path: Path) -> No
 
 
 def test_single_coil_points_may_be_flat(tmp_path: Path) -> None:
-    plan = make_plan(POINTS)
+    plan = small_plan(POINTS)
     np.save(tmp_path / "r.npy", make_readings(plan).ravel().astype(">c16"))
     back = NumpyFiles().read_acquired(tmp_path / "r.npy", plan)
     assert np.array_equal(back.readings, make_readings(plan))
@@ -293,7 +285,7 @@ def test_order_that_contradicts_the_digest_is_refused(dmd: Plan, tmp_path: Path)
 
 
 def test_coil_maps_of_another_size_are_refused(tmp_path: Path) -> None:
-    plan = make_plan(LINES)
+    plan = small_plan(LINES)
     acquisition = Acquisition(
         make_readings(plan), plan.pattern.digest, "test", coil_maps=np.ones((1, 5, 4), np.complex64)
     )

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from builders.plans import make_plan
+from builders.sensing import drawn_pattern
 
 from acqplan.core.errors import AcquisitionError, InstrumentError, OutputError, PatternMismatch
 from acqplan.core.math.transforms import fft_centred
@@ -19,26 +21,16 @@ from acqplan.modalities.mri.formats.bart import Bart
 from acqplan.modalities.mri.noise import ComplexGaussian
 from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import Recipe
-from acqplan.reconstructors.zero_filled import ZeroFilled
 from acqplan.sensing.acquisition import Acquisition
-from acqplan.sensing.budget import Budget
-from acqplan.sensing.pattern import Pattern
 
 ROWS, COLUMNS, COILS = 12, 8, 3  # multiples of 4: older versions of pics are off by a sign or a pixel otherwise
 Complex = npt.NDArray[np.complex64]
 needs_bart = pytest.mark.skipif(shutil.which("bart") is None, reason="BART isn't installed")
 
 
-def make_plan(encoding: str, fraction: float = 0.6) -> Plan:
+def bart_plan(encoding: str) -> Plan:
     sensing = CartesianMRI((ROWS, COLUMNS), encoding)
-    rng = np.random.default_rng(2)
-    calibration = sensing.calibration_units(4)
-    others = rng.permutation(np.setdiff1d(np.arange(sensing.n_units), calibration))
-    order = rng.permutation(np.concatenate([calibration, others[: int(fraction * others.size)]]))
-    pattern = Pattern(order, sensing.n_units, calibration)
-    budget = Budget(order.size, sensing.n_units, calibration.size)
-    return Plan(sensing, budget, pattern, ComplexGaussian(), ZeroFilled(), Recipe("mri"))
+    return make_plan(sensing, drawn_pattern(sensing, 2, share=0.6, width=4, repeats=0))
 
 
 def make_image() -> Complex:
@@ -91,7 +83,7 @@ def bart(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture(params=["lines", "points"])
 def plan(request: pytest.FixtureRequest) -> Plan:
-    return make_plan(request.param)
+    return bart_plan(request.param)
 
 
 @needs_bart
@@ -191,7 +183,7 @@ def test_a_companion_of_other_data_is_not_overwritten(plan: Plan, tmp_path: Path
 
 def test_repeats_are_averaged(tmp_path: Path) -> None:
     sensing = CartesianMRI((4, 6), "lines")
-    plan = Plan(sensing, Budget(3, 4), Pattern([2, 1, 2], 4), ComplexGaussian(), ZeroFilled(), Recipe("mri"))
+    plan = make_plan(sensing, [2, 1, 2])
     readings = np.arange(18, dtype=np.complex64).reshape(3, 1, 6)
     save_acquired(Bart(), Acquisition(readings, None, "test"), plan, tmp_path / "scan.cfl")
     back = Bart().read_acquired(tmp_path / "scan.cfl", plan).readings
@@ -246,7 +238,7 @@ def test_positions_that_differ_are_a_mismatch(plan: Plan, tmp_path: Path) -> Non
     ],
 )
 def test_wrong_headers(header: str, says: str, tmp_path: Path) -> None:
-    plan = make_plan("lines")
+    plan = bart_plan("lines")
     save_acquired(Bart(), acquire(plan, None), plan, tmp_path / "scan.cfl")
     (tmp_path / "scan.hdr").write_text(header)
     with pytest.raises(AcquisitionError, match=says):
@@ -254,7 +246,7 @@ def test_wrong_headers(header: str, says: str, tmp_path: Path) -> None:
 
 
 def test_sizes_may_be_left_out_or_be_more_ones(tmp_path: Path) -> None:
-    plan = make_plan("lines")
+    plan = bart_plan("lines")
     acquisition = acquire(plan, None)
     save_acquired(Bart(), acquisition, plan, tmp_path / "scan.cfl")
     for sizes in ("8 12", "8 12 1 1" + " 1" * 20):
@@ -263,14 +255,14 @@ def test_sizes_may_be_left_out_or_be_more_ones(tmp_path: Path) -> None:
 
 
 def test_slices_and_sets_of_maps_are_refused(tmp_path: Path) -> None:
-    plan = make_plan("lines")
+    plan = bart_plan("lines")
     write_cfl(tmp_path / "scan.cfl", np.ones((COLUMNS, ROWS, 1, 2, 2)))
     with pytest.raises(AcquisitionError, match="8x12x1x2x2"):
         Bart().read_acquired(tmp_path / "scan.cfl", plan)
 
 
 def test_maps_of_other_sizes_are_refused(tmp_path: Path) -> None:
-    plan = make_plan("lines")
+    plan = bart_plan("lines")
     save_acquired(Bart(), acquire(plan, make_maps()), plan, tmp_path / "scan.cfl")
     write_cfl(tmp_path / "scan_maps.cfl", np.ones((COLUMNS, ROWS, 1, COILS + 1)))
     with pytest.raises(AcquisitionError, match="4 coils"):
@@ -295,7 +287,7 @@ def test_any_changed_sample_of_the_pattern_is_noticed(plan: Plan, tmp_path: Path
 @pytest.mark.parametrize("encoding", ["lines", "points"])
 def test_a_whole_scan_in_one_file(encoding: str, tmp_path: Path) -> None:
     """Slices of lines along axis 13; points with their readout still in k-space."""
-    plan = make_plan(encoding)
+    plan = bart_plan(encoding)
     rng = np.random.default_rng(0)
     n = 5
     shape = (COILS, n, ROWS, COLUMNS)

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from builders.plans import make_plan
+from builders.sensing import dmd
 from PIL import Image
 
 from acqplan.core.errors import InstrumentError
@@ -17,22 +19,13 @@ from acqplan.formats.base import export
 from acqplan.modalities.dmd.formats.dlpc900 import Dlpc900, entries, lut
 from acqplan.modalities.dmd.formats.dlpc900_chart import chart, chart_plane
 from acqplan.modalities.dmd.formats.dlpc900_image import COMPRESSIONS, blob, composite_of, decoded, encoded
-from acqplan.modalities.dmd.noise import PoissonGaussian
-from acqplan.modalities.dmd.sensing import HadamardDMD
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import Recipe
-from acqplan.reconstructors.zero_filled import ZeroFilled
-from acqplan.sensing.budget import Budget
-from acqplan.sensing.pattern import Pattern
 
 WIDTH, HEIGHT, N = 26, 18, 30
 
 
-def make_plan(n: int = N, reading_time_s: float | None = None) -> Plan:
-    sensing = HadamardDMD((8, 8))
-    order = np.random.default_rng(0).permutation(64)[:n]
-    budget = Budget(n, 64, 0, reading_time_s)
-    return Plan(sensing, budget, Pattern(order, 64), PoissonGaussian(), ZeroFilled(), Recipe("dmd"))
+def frames_plan(n: int = N, reading_time_s: float | None = None) -> Plan:
+    return make_plan(dmd(8, 8), np.random.default_rng(0).permutation(64)[:n], reading_time_s=reading_time_s)
 
 
 def expected_frames(plan: Plan) -> npt.NDArray[np.bool_]:
@@ -193,7 +186,7 @@ def bits(rows: Any, plane: int) -> npt.NDArray[np.bool_]:
 
 @pytest.mark.parametrize("dual", [False, True])
 def test_exported_images_hold_the_frames(dual: bool, tmp_path: Path) -> None:
-    plan = make_plan()
+    plan = frames_plan()
     export(plan, Dlpc900(device="26x18", dual=dual, max_frames=50), tmp_path / "out")
     frames = expected_frames(plan)
     shown = 0
@@ -220,7 +213,7 @@ def test_exported_images_hold_the_frames(dual: bool, tmp_path: Path) -> None:
 
 
 def test_sequence_file_says_what_to_load(tmp_path: Path) -> None:
-    export(make_plan(reading_time_s=400e-6), Dlpc900(device="26x18", max_frames=50, repeats=3), tmp_path / "out")
+    export(frames_plan(reading_time_s=400e-6), Dlpc900(device="26x18", max_frames=50, repeats=3), tmp_path / "out")
     content = json.loads((tmp_path / "out" / "dlpc900.json").read_text())
     assert content["exposure_us"] == 200
     assert content["commands"]["define_entry"] == 0x1A34
@@ -236,9 +229,7 @@ def test_sequence_file_says_what_to_load(tmp_path: Path) -> None:
 
 
 def test_batches_are_those_of_the_look_up_table() -> None:
-    order = np.arange(4096)
-    parts = (PoissonGaussian(), ZeroFilled(), Recipe("dmd"))
-    plan = Plan(HadamardDMD((64, 64)), Budget(4096, 4096), Pattern(order, 4096), *parts)
+    plan = make_plan(dmd(64, 64), np.arange(4096), reading_time_s=None)
     remarks = " ".join(Dlpc900().remarks(plan))
     assert "8192 frames, the device holds 400: there are 21 batches of up to 400 frames" in remarks
     assert "with split=on there are 21 batches" in " ".join(Dlpc900(split=False).check(plan))
@@ -246,10 +237,10 @@ def test_batches_are_those_of_the_look_up_table() -> None:
 
 
 def test_exposures() -> None:
-    assert "at least 105 µs" in " ".join(Dlpc900(device="26x18").check(make_plan(reading_time_s=200e-6)))
-    assert "at most for 16.7772 s" in " ".join(Dlpc900(picture_time_us=2e7).check(make_plan()))
-    assert Dlpc900().check(make_plan(reading_time_s=210e-6)) == []
-    assert Dlpc900(device="27x18", dual=True).check(make_plan()) == [
+    assert "at least 105 µs" in " ".join(Dlpc900(device="26x18").check(frames_plan(reading_time_s=200e-6)))
+    assert "at most for 16.7772 s" in " ".join(Dlpc900(picture_time_us=2e7).check(frames_plan()))
+    assert Dlpc900().check(frames_plan(reading_time_s=210e-6)) == []
+    assert Dlpc900(device="27x18", dual=True).check(frames_plan()) == [
         "27 mirrors can't be halved between two controllers."
     ]
 
@@ -264,7 +255,7 @@ def test_settings_that_are_none(settings: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("compression", ["none", "rle", "erle"])
 def test_bitmaps_and_compressions_come_back(compression: str, tmp_path: Path) -> None:
-    plan = make_plan(13)
+    plan = frames_plan(13)
     device = Dlpc900(device="26x18", compression=compression, composites="bmp", planes="bmp", picture_time_us=500)
     export(plan, device, tmp_path / "out")
     assert Dlpc900().read(tmp_path / "out").pattern == plan.pattern
@@ -278,14 +269,14 @@ def test_bitmaps_and_compressions_come_back(compression: str, tmp_path: Path) ->
 
 
 def test_without_pictures_there_are_none(tmp_path: Path) -> None:
-    export(make_plan(13), Dlpc900(device="26x18", composites="none", planes="none"), tmp_path / "out")
+    export(frames_plan(13), Dlpc900(device="26x18", composites="none", planes="none"), tmp_path / "out")
     assert not list((tmp_path / "out").glob("*.png"))
-    assert Dlpc900().read(tmp_path / "out").pattern == make_plan(13).pattern
+    assert Dlpc900().read(tmp_path / "out").pattern == frames_plan(13).pattern
 
 
 @pytest.mark.parametrize("name", ["batch_000_image_01.png", "frame_000007.png", "chart.png"])
 def test_pictures_that_show_something_else_are_refused(name: str, tmp_path: Path) -> None:
-    export(make_plan(13), Dlpc900(device="26x18"), tmp_path / "out")
+    export(frames_plan(13), Dlpc900(device="26x18"), tmp_path / "out")
     with Image.open(tmp_path / "out" / name) as picture:
         changed = picture.copy()
     changed.putpixel((3, 3), 1 - (changed.getpixel((3, 3)) > 0) if changed.mode == "1" else (1, 2, 3))
@@ -295,7 +286,7 @@ def test_pictures_that_show_something_else_are_refused(name: str, tmp_path: Path
 
 
 def test_the_chart_numbers_its_planes(tmp_path: Path) -> None:
-    export(make_plan(2), Dlpc900(device="90x60"), tmp_path / "out")
+    export(frames_plan(2), Dlpc900(device="90x60"), tmp_path / "out")
     rows = slow_decoder((tmp_path / "out" / "chart.spld").read_bytes())[1]
     assert np.array_equal(rows, chart(90, 60))
     planes = [bits(rows, plane) for plane in range(24)]

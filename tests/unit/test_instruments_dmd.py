@@ -13,30 +13,24 @@ import numpy.typing as npt
 import pytest
 import tifffile
 import torch
+from builders.plans import make_plan
+from builders.sensing import dmd
 from PIL import Image
 
 from acqplan.core.errors import InstrumentError
 from acqplan.formats.base import export
 from acqplan.modalities.dmd.formats import dmd_pages
 from acqplan.modalities.dmd.formats.dmd_tiff import DmdTiff
-from acqplan.modalities.dmd.noise import PoissonGaussian
-from acqplan.modalities.dmd.sensing import HadamardDMD
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import Recipe
-from acqplan.reconstructors.zero_filled import ZeroFilled
-from acqplan.sensing.budget import Budget
-from acqplan.sensing.pattern import Pattern
 
+TESTS = str(Path(__file__).parents[1])
 ROWS, COLUMNS = 4, 8
 ORDER = [7, 0, 31, 7, 12]
 Frames = npt.NDArray[np.bool_]
 
 
-def make_plan(reading_time_s: float | None = None) -> Plan:
-    sensing = HadamardDMD((ROWS, COLUMNS))
-    budget = Budget(len(ORDER), sensing.n_units, 1, reading_time_s)
-    pattern = Pattern(ORDER, sensing.n_units, [0])
-    return Plan(sensing, budget, pattern, PoissonGaussian(), ZeroFilled(), Recipe("dmd"))
+def oblong_plan(reading_time_s: float | None = None) -> Plan:
+    return make_plan(dmd(ROWS, COLUMNS), ORDER, [0], reading_time_s=reading_time_s)
 
 
 def expected_frames(width: int, height: int, scale: int, left: int, top: int) -> Frames:
@@ -67,7 +61,7 @@ def write_frames(path: Path, frames: Frames, **options: Any) -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """An export to 37x22 mirrors, which is no multiple of eight: scale 4, 2 mirrors left, 3 at the top."""
-    export(make_plan(), DmdTiff("37x22"), tmp_path / "out")
+    export(oblong_plan(), DmdTiff("37x22"), tmp_path / "out")
     return tmp_path / "out"
 
 
@@ -82,7 +76,7 @@ def test_other_readers_see_the_same_frames(folder: Path) -> None:
 
 
 def test_first_page_carries_the_stamp(folder: Path) -> None:
-    plan = make_plan()
+    plan = oblong_plan()
     with tifffile.TiffFile(folder / "frames.tif") as file:
         stamp = json.loads(file.pages[0].description)
         assert file.pages[1].description == ""
@@ -92,7 +86,7 @@ def test_first_page_carries_the_stamp(folder: Path) -> None:
 
 
 def test_manifest_says_how_to_show_it(tmp_path: Path) -> None:
-    export(make_plan(reading_time_s=0.002), DmdTiff("64x40", scale=3, offset_x=-5, offset_y=4), tmp_path / "out")
+    export(oblong_plan(reading_time_s=0.002), DmdTiff("64x40", scale=3, offset_x=-5, offset_y=4), tmp_path / "out")
     details = DmdTiff().read(tmp_path / "out").details
     assert details == {
         "device": "64x40",
@@ -124,7 +118,7 @@ def test_every_single_wrong_mirror_is_noticed(folder: Path) -> None:
         with pytest.raises(InstrumentError, match=r"Page \d+|pattern that its manifest|pair"):
             DmdTiff().read(folder)
         with pytest.raises(InstrumentError):
-            DmdTiff().play(folder, make_plan().sensing, torch.ones(ROWS, COLUMNS))
+            DmdTiff().play(folder, oblong_plan().sensing, torch.ones(ROWS, COLUMNS))
 
 
 def test_wrong_border_is_located(folder: Path) -> None:
@@ -153,7 +147,7 @@ def test_wrong_pages_are_noticed(folder: Path, pages: list[int]) -> None:
 )
 def test_frames_that_another_program_wrote_again_are_read(folder: Path, options: dict[str, Any]) -> None:
     write_frames(folder / "frames.tif", expected_frames(37, 22, 4, 2, 3), **options)
-    assert DmdTiff().read(folder).pattern == make_plan().pattern
+    assert DmdTiff().read(folder).pattern == oblong_plan().pattern
 
 
 def test_stamp_of_another_plan_is_refused(folder: Path) -> None:
@@ -178,13 +172,13 @@ def test_other_kinds_of_pages_are_refused(folder: Path, change: str) -> None:
 
 def test_large_stacks_are_bigtiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dmd_pages, "CLASSIC_BYTES", 1000)
-    export(make_plan(), DmdTiff("37x22"), tmp_path / "out")
+    export(oblong_plan(), DmdTiff("37x22"), tmp_path / "out")
     with tifffile.TiffFile(tmp_path / "out" / "frames.tif") as file:
         assert file.is_bigtiff
 
 
 def test_check_lists_every_problem() -> None:
-    plan = make_plan(reading_time_s=0.0001)
+    plan = oblong_plan(reading_time_s=0.0001)
     device = DmdTiff("30x20", scale=6, max_frames=8, split=False, min_picture_time_us=105)
     problems = " ".join(device.check(plan))
     for words in ("48 mirrors wide", "24 mirrors high", "10 frames, the device holds 8", "50 µs", "at least 105 µs"):
@@ -198,7 +192,7 @@ def test_check_lists_every_problem() -> None:
 
 def test_export_that_does_not_fit_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(InstrumentError, match="48 mirrors wide"):
-        export(make_plan(), DmdTiff("30x30", scale=6), tmp_path / "out")
+        export(oblong_plan(), DmdTiff("30x30", scale=6), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -210,33 +204,30 @@ def test_devices_that_are_none(device: str) -> None:
 
 def test_fractional_scale_is_refused_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(InstrumentError, match=r"scale of 2\.5 .* no whole number: the nearest are 2 and 3"):
-        export(make_plan(), DmdTiff(scale=2.5), tmp_path / "out")
+        export(oblong_plan(), DmdTiff(scale=2.5), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
-    assert DmdTiff(scale=2.0).check(make_plan()) == []
+    assert DmdTiff(scale=2.0).check(oblong_plan()) == []
 
 
 _EXPORT_1024_FRAMES = """
-import re, sys
+import sys
+
+sys.path.insert(0, sys.argv[2])
+import re
 from pathlib import Path
 import numpy as np, torch
-from acqplan.sensing.budget import Budget
+from builders.plans import make_plan
+from builders.sensing import dmd
 from acqplan.formats.base import export
 from acqplan.modalities.dmd.formats.dmd_tiff import DmdTiff
-from acqplan.modalities.dmd.noise import PoissonGaussian
-from acqplan.sensing.pattern import Pattern
-from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import Recipe
-from acqplan.reconstructors.zero_filled import ZeroFilled
-from acqplan.modalities.dmd.sensing import HadamardDMD
 
-sensing = HadamardDMD((64, 64))
-pattern = Pattern(np.random.default_rng(0).permutation(4096)[:512], 4096)
-plan = Plan(sensing, Budget(512, 4096), pattern, PoissonGaussian(), ZeroFilled(), Recipe("dmd"))
+sensing = dmd(64, 64)
+plan = make_plan(sensing, np.random.default_rng(0).permutation(4096)[:512])
 folder = Path(sys.argv[1]) / "out"
 export(plan, DmdTiff("1920x1080"), folder)
 image = torch.rand((64, 64), generator=torch.Generator().manual_seed(0))
 played = DmdTiff().play(folder, sensing, image)
-expected = sensing(image[None])[0][torch.as_tensor(pattern.order.astype(np.int64))]
+expected = sensing(image[None])[0][torch.as_tensor(plan.pattern.order.astype(np.int64))]
 assert torch.allclose(played, expected, rtol=1e-5)
 print(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])  # ru_maxrss would count the parent's
 """
@@ -246,7 +237,7 @@ print(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1]) 
 def test_a_thousand_frames_fit_in_a_gibibyte(tmp_path: Path) -> None:
     """1,024 frames of 1920x1080: written, read back and played in a process of its own (some ten seconds)."""
     done = subprocess.run(
-        [sys.executable, "-c", _EXPORT_1024_FRAMES, str(tmp_path)], capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", _EXPORT_1024_FRAMES, str(tmp_path), TESTS], capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 1 << 20  # KiB

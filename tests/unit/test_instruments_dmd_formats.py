@@ -13,6 +13,8 @@ import numpy.typing as npt
 import pytest
 import tifffile
 import torch
+from builders.plans import make_plan
+from builders.sensing import dmd
 from PIL import Image
 
 from acqplan.core.errors import InstrumentError
@@ -23,25 +25,18 @@ from acqplan.modalities.dmd.formats.dmd_format import DmdFormat
 from acqplan.modalities.dmd.formats.micromanager import MicroManager
 from acqplan.modalities.dmd.formats.png import PngFrames
 from acqplan.modalities.dmd.formats.spas import Spas
-from acqplan.modalities.dmd.noise import PoissonGaussian
-from acqplan.modalities.dmd.sensing import HadamardDMD
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import Recipe, option_names
-from acqplan.reconstructors.zero_filled import ZeroFilled
-from acqplan.sensing.budget import Budget
-from acqplan.sensing.pattern import Pattern
+from acqplan.plan.recipe import option_names
 
+TESTS = str(Path(__file__).parents[1])
 ORDER = [7, 0, 15, 7, 12]
 DMD_KINDS = [kind for kind, cls in kinds("instruments").items() if issubclass(cls, DmdFormat)]
 FULL_FRAME: dict[str, dict[str, Any]] = {"spas": {"files": "png"}}
 """Options with which a format's files hold the whole mirror array."""
 
 
-def make_plan(reading_time_s: float | None = None, shape: tuple[int, int] = (4, 4)) -> Plan:
-    sensing = HadamardDMD(shape)
-    budget = Budget(len(ORDER), sensing.n_units, 1, reading_time_s)
-    pattern = Pattern(ORDER, sensing.n_units, [0])
-    return Plan(sensing, budget, pattern, PoissonGaussian(), ZeroFilled(), Recipe("dmd"))
+def square_plan(reading_time_s: float | None = None) -> Plan:
+    return make_plan(dmd(4, 4), ORDER, [0], reading_time_s=reading_time_s)
 
 
 def expected_frames(width: int, height: int, scale: int, left: int, top: int) -> npt.NDArray[np.bool_]:
@@ -61,7 +56,7 @@ EXPECTED = expected_frames(29, 21, 4, 6, 2)
 
 def exported(kind: str, folder: Path, **settings: Any) -> DmdFormat:
     instrument: DmdFormat = find("instruments", kind)(device="29x21", scale=4, **FULL_FRAME.get(kind, {}), **settings)
-    export(make_plan(), instrument, folder)
+    export(square_plan(), instrument, folder)
     return instrument
 
 
@@ -82,7 +77,7 @@ def test_png_written_again_by_another_program_is_read(tmp_path: Path) -> None:
         with Image.open(path) as image:
             again = image.copy()
         again.save(path)
-    assert PngFrames().read(tmp_path / "out").pattern == make_plan().pattern
+    assert PngFrames().read(tmp_path / "out").pattern == square_plan().pattern
 
 
 def test_png_of_another_plan_or_kind_is_refused(tmp_path: Path) -> None:
@@ -94,7 +89,7 @@ def test_png_of_another_plan_or_kind_is_refused(tmp_path: Path) -> None:
     path.write_bytes((tmp_path / "grey.png").read_bytes())
     with pytest.raises(InstrumentError, match=r"frame_000003.png isn't an image of 29x21 mirrors of 1 bit"):
         PngFrames().read(tmp_path / "out")
-    path.write_bytes(content.replace(make_plan().plan_id.encode(), b"0" * 64))
+    path.write_bytes(content.replace(square_plan().plan_id.encode(), b"0" * 64))
     with pytest.raises(InstrumentError):
         PngFrames().read(tmp_path / "out")
 
@@ -115,9 +110,7 @@ def test_alp_bytes_are_packed_rows(tmp_path: Path) -> None:
 
 def test_alp_golden_picture(tmp_path: Path) -> None:
     """One picture of 8x4 mirrors in full."""
-    sensing = HadamardDMD((2, 4))
-    pattern = Pattern([2], 8)
-    plan = Plan(sensing, Budget(1, 8, 0, 1e-3), pattern, PoissonGaussian(), ZeroFilled(), Recipe("dmd"))
+    plan = make_plan(dmd(2, 4), [2], reading_time_s=1e-3)
     export(plan, Alp(device="8x4", row_bytes=2), tmp_path / "out")  # unit 2: + - - + in each row, two mirrors a pixel
     data = (tmp_path / "out" / "frames.bin").read_bytes()
     assert data == bytes([0b11000011, 0] * 4 + [0b00111100, 0] * 4)
@@ -138,7 +131,7 @@ def test_alp_golden_picture(tmp_path: Path) -> None:
 def test_alp_batches_memory_and_time(tmp_path: Path) -> None:
     device = Alp(device="29x21", memory_gib=5 * 64 * 21 / 2**30)
     assert device.max_frames == 5
-    export(make_plan(reading_time_s=200.5e-6), device, tmp_path / "out")
+    export(square_plan(reading_time_s=200.5e-6), device, tmp_path / "out")
     sequences = json.loads((tmp_path / "out" / "alp.json").read_text())["sequences"]
     assert [(s["file"], s["first_frame"], s["SeqPut"]["PicLoad"]) for s in sequences] == [
         ("frames_000.bin", 0, 4),
@@ -146,13 +139,13 @@ def test_alp_batches_memory_and_time(tmp_path: Path) -> None:
         ("frames_002.bin", 8, 2),
     ]
     assert {s["SeqTiming"]["PictureTime"] for s in sequences} == {101}
-    remarks = " ".join(device.remarks(make_plan(reading_time_s=200.5e-6)))
+    remarks = " ".join(device.remarks(square_plan(reading_time_s=200.5e-6)))
     assert "100.25 µs, is rounded up to 101 µs" in remarks
     assert "3 batches of up to 4 frames" in remarks
-    assert "isn't known: give picture_time_us" in " ".join(Alp(device="29x21").remarks(make_plan()))
+    assert "isn't known: give picture_time_us" in " ".join(Alp(device="29x21").remarks(square_plan()))
     assert json.loads((tmp_path / "out" / MANIFEST).read_text())["picture_time_s"] == pytest.approx(101e-6)
-    assert "an ALP at most for 10 s" in " ".join(Alp(picture_time_us=2e7).check(make_plan()))
-    full = Alp(device="alp-xga-4gib", max_frames=8, split="off").check(make_plan())
+    assert "an ALP at most for 10 s" in " ".join(Alp(picture_time_us=2e7).check(square_plan()))
+    full = Alp(device="alp-xga-4gib", max_frames=8, split="off").check(square_plan())
     assert full == ["The pattern shows 10 frames, the device holds 8: with split=on there are 2 batches."]
 
 
@@ -189,7 +182,7 @@ def test_micromanager_pages_are_bytes(tmp_path: Path) -> None:
 
 
 def test_spas_numpy_patterns_and_order(tmp_path: Path) -> None:
-    export(make_plan(), Spas(device="40x22", scale=5), tmp_path / "out")
+    export(square_plan(), Spas(device="40x22", scale=5), tmp_path / "out")
     folder = tmp_path / "out"
     with np.load(folder / "pattern_order.npz") as file:
         order, pairs = file["pattern_order"], file["pos_neg"]
@@ -214,21 +207,17 @@ def test_spas_pictures_of_the_whole_array(tmp_path: Path) -> None:
 
 
 def test_spas_refuses_what_it_cannot_show(tmp_path: Path) -> None:
-    problems = " ".join(Spas(rotation=90, border="on").check(make_plan(shape=(4, 8))))
+    problems = " ".join(Spas(rotation=90, border="on").check(make_plan(dmd(4, 8), ORDER, [0], reading_time_s=None)))
     assert "square patterns only, not 4x8" in problems
     assert "without rotation, flips, border or dead mirrors" in problems
-    large = Plan(HadamardDMD((256, 256)), Budget(5, 65536), Pattern(ORDER, 65536), *_rest())
+    large = make_plan(dmd(256, 256), ORDER)
     assert "131072 frames, SPAS counts them up to 65536" in " ".join(Spas().check(large))
     for settings in ({"files": "bmp"}, {"prefix": "../x"}, {"prefix": ""}):
         with pytest.raises(InstrumentError, match=next(iter(settings))):
             Spas(**settings)
     with pytest.raises(InstrumentError, match="SPAS places"):
-        export(make_plan(), Spas(flip_x=True), tmp_path / "out")
+        export(square_plan(), Spas(flip_x=True), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
-
-
-def _rest() -> tuple[Any, ...]:
-    return PoissonGaussian(), ZeroFilled(), Recipe("dmd")
 
 
 @pytest.mark.parametrize("kind", DMD_KINDS)
@@ -236,7 +225,7 @@ def test_frames_play_in_order_in_every_format(kind: str, tmp_path: Path) -> None
     exported(kind, tmp_path / "out", max_frames=4)
     fresh: DmdFormat = find("instruments", kind)()
     assert np.array_equal(list(fresh.frames(tmp_path / "out")), EXPECTED)
-    assert fresh.read(tmp_path / "out").pattern == make_plan().pattern
+    assert fresh.read(tmp_path / "out").pattern == square_plan().pattern
     placement = fresh.exported_placement(tmp_path / "out")
     assert (placement.scale, placement.left, placement.top) == (4, 6, 2)
 
@@ -246,11 +235,11 @@ def test_every_placement_comes_back_in_every_format(kind: str, tmp_path: Path) -
     settings = {"rotation": 270, "flip_y": "on", "border": "on", "offset_x": -3, "offset_y": 1}
     exported(kind, tmp_path / "out", dead_mirrors=[[5, 5], [0, 0], [28, 20]], **settings)
     fresh: DmdFormat = find("instruments", kind)()
-    assert fresh.read(tmp_path / "out").pattern == make_plan().pattern
+    assert fresh.read(tmp_path / "out").pattern == square_plan().pattern
     image = torch.rand((4, 4), generator=torch.Generator().manual_seed(0))
     placement = fresh.exported_placement(tmp_path / "out")
     sums = [(placement.shares(frame) * image.numpy()).sum() for frame in fresh.frames(tmp_path / "out")]
-    played = fresh.play(tmp_path / "out", make_plan().sensing, image).numpy().ravel()
+    played = fresh.play(tmp_path / "out", square_plan().sensing, image).numpy().ravel()
     assert np.allclose(played, sums)
 
 
@@ -258,9 +247,8 @@ def test_every_placement_comes_back_in_every_format(kind: str, tmp_path: Path) -
 @pytest.mark.parametrize("kind", DMD_KINDS)
 def test_every_display_scheme_comes_back_in_every_format(kind: str, scheme: str, tmp_path: Path) -> None:
     """Units of one frame each, unit 0 repeated; a pixel of the first row without a working mirror."""
-    sensing = HadamardDMD((8, 8), scheme)
-    order = np.array([0, 9, 63, 0, 0, 17, 8, 1])
-    plan = Plan(sensing, Budget(8, 64, 1), Pattern(order, 64, [0]), *_rest())
+    sensing, order = dmd(8, 8, scheme=scheme), np.array([0, 9, 63, 0, 0, 17, 8, 1])
+    plan = make_plan(sensing, order, [0], reading_time_s=None)
     settings: dict[str, Any] = {"device": "29x21", "scale": 2, "max_frames": 3, **FULL_FRAME.get(kind, {})}
     dead = [[6 + 6 + x, 2 + y] for x in range(2) for y in range(2)]  # pixel 3 of row 0
     image = torch.rand((8, 8), generator=torch.Generator().manual_seed(0))
@@ -300,7 +288,7 @@ def test_one_wrong_mirror_is_noticed_in_every_format(
 
         monkeypatch.setattr(type(instrument), "write_frames", faulty)
         with pytest.raises(InstrumentError, match=rf"mirror {column} of row {row} is wrong|no pattern|doesn't play"):
-            export(make_plan(), instrument, tmp_path / "out")
+            export(square_plan(), instrument, tmp_path / "out")
         assert list(tmp_path.iterdir()) == []
 
 
@@ -316,7 +304,7 @@ def test_devices_that_cannot_show_it_leave_nothing(kind: str, tmp_path: Path) ->
     for words, settings in wrong.items():
         instrument: DmdFormat = find("instruments", kind)(**settings, **FULL_FRAME.get(kind, {}))
         with pytest.raises(InstrumentError, match=words):
-            export(make_plan(), instrument, tmp_path / "out")
+            export(square_plan(), instrument, tmp_path / "out")
         assert list(tmp_path.iterdir()) == []
 
 
@@ -329,23 +317,20 @@ def test_options_of_a_format_include_those_of_every_one() -> None:
 
 
 _EXPORT = """
-import re, sys
+import sys
+
+sys.path.insert(0, sys.argv[2])
+import re
 from pathlib import Path
 import numpy as np
-from acqplan.sensing.budget import Budget
+from builders.plans import make_plan
+from builders.sensing import dmd
 from acqplan.formats.base import export
-from acqplan.modalities.dmd.noise import PoissonGaussian
-from acqplan.sensing.pattern import Pattern
-from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import Recipe
-from acqplan.reconstructors.zero_filled import ZeroFilled
 from acqplan.core.registry import find
-from acqplan.modalities.dmd.sensing import HadamardDMD
 
 peaks = []
 for n in (64, 640):
-    pattern = Pattern(np.random.default_rng(0).permutation(1024)[:n], 1024)
-    plan = Plan(HadamardDMD((32, 32)), Budget(n, 1024), pattern, PoissonGaussian(), ZeroFilled(), Recipe("dmd"))
+    plan = make_plan(dmd(32, 32), np.random.default_rng(0).permutation(1024)[:n])
     export(plan, find("instruments", "alp")(device="1024x768"), Path(sys.argv[1]) / str(n))
     status = Path("/proc/self/status").read_text()  # ru_maxrss would count the parent's memory too
     peaks.append(int(re.search(r"VmHWM:\\s*(\\d+)", status)[1]))
@@ -355,7 +340,9 @@ print(*peaks)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="measures the memory as Linux counts it")
 def test_ten_times_the_frames_need_no_more_memory(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", _EXPORT, str(tmp_path)], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", _EXPORT, str(tmp_path), TESTS], capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     few, many = (int(word) for word in done.stdout.split())
     assert many < 1 << 20  # KiB

@@ -9,33 +9,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from builders.plans import make_plan
+from builders.sensing import dmd, mri
 
 from acqplan.core.registry import find, kinds
 from acqplan.formats.base import export
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import Recipe
-from acqplan.sensing.budget import Budget
-from acqplan.sensing.pattern import Pattern
 
 FORMATS = Path(__file__).parents[2] / "docs" / "formats.md"
-SENSING: dict[str, tuple[str, dict[str, Any]]] = {
-    "table": ("cartesian_mri", {"image_shape": (6, 4), "encoding": "lines"}),
-    "bart": ("cartesian_mri", {"image_shape": (6, 4), "encoding": "lines"}),
-    **{
-        kind: ("hadamard_dmd", {"image_shape": (4, 4)})
-        for kind in ("dmd-tiff", "png", "alp", "dlpc900", "micromanager", "spas")
-    },
-}
-POINTS: tuple[str, dict[str, Any]] = ("cartesian_mri", {"image_shape": (6, 4), "encoding": "points"})
 
 
-def make_plan(kind: str) -> Plan:
-    name, arguments = SENSING.get(kind, POINTS)
-    model = find("sensing", name)(**arguments)
-    noise = find("noise", "complex_gaussian" if model.is_complex else "poisson_gaussian")()
-    recipe = Recipe("mri" if model.is_complex else "dmd")
-    pattern = Pattern([5, 2, 3], model.n_units, [3])
-    return Plan(model, Budget(3, model.n_units, 1), pattern, noise, find("reconstructors", "zero-filled")(), recipe)
+def plan_for(kind: str) -> Plan:
+    """A plan of the kind of instrument that the example of the format ``kind`` is for."""
+    if kind in ("dmd-tiff", "png", "alp", "dlpc900", "micromanager", "spas"):
+        sensing = dmd(4, 4)
+    else:
+        sensing = mri("lines" if kind in ("table", "bart") else "points", 6, 4)
+    return make_plan(sensing, [5, 2, 3], [3])
 
 
 def example(kind: str) -> str:
@@ -67,7 +57,7 @@ def measure(frame: npt.NDArray[np.bool_]) -> float:
     ],
 )
 def test_example_runs(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = make_plan(kind)
+    plan = plan_for(kind)
     instrument = find("instruments", kind)()
     export(plan, instrument, tmp_path / "out")
     monkeypatch.chdir(tmp_path / "out")

@@ -15,8 +15,9 @@ import pytest
 pytest.importorskip("ismrmrd")
 
 import ismrmrd
-from ismrmrd_files import acquisition, coil_images, header, images_of, kspace_of, oversampled, write
-from test_instrument_laws import make_acquisition, make_plan
+from builders.acquisitions import make_acquisition
+from builders.ismrmrd_files import acquisition, coil_images, header, images_of, kspace_of, oversampled, write
+from builders.plans import make_plan
 
 from acqplan.core.errors import AcquisitionError, InstrumentError
 from acqplan.core.registry import find

@@ -8,30 +8,17 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from builders.plans import make_plan
+from builders.sensing import dmd, mri
 
 from acqplan.core.errors import InstrumentError
-from acqplan.core.registry import find
 from acqplan.formats.base import Instrument, export
 from acqplan.formats.hdf5_files import Hdf5Files
 from acqplan.formats.numpy_files import NumpyFiles
 from acqplan.formats.table import Table
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import Recipe
-from acqplan.sensing.budget import Budget
-from acqplan.sensing.pattern import Pattern
 
-LINES = ("cartesian_mri", {"image_shape": (6, 4), "encoding": "lines"})
-POINTS = ("cartesian_mri", {"image_shape": (6, 4), "encoding": "points"})
-HADAMARD = ("hadamard_dmd", {"image_shape": (2, 4)})
-
-
-def make_plan(sensing: tuple[str, dict[str, Any]], order: list[int], calibration: list[int]) -> Plan:
-    model = find("sensing", sensing[0])(**sensing[1])
-    noise = find("noise", "complex_gaussian" if model.is_complex else "poisson_gaussian")()
-    budget = Budget(len(order), model.n_units, len(calibration))
-    pattern = Pattern(order, model.n_units, calibration)
-    recipe = Recipe("mri" if model.is_complex else "dmd")
-    return Plan(model, budget, pattern, noise, find("reconstructors", "zero-filled")(), recipe)
+LINES, POINTS, HADAMARD = mri("lines", 6, 4), mri("points", 6, 4), dmd(2, 4)
 
 
 def table_of(plan: Plan, folder: Path) -> tuple[dict[str, str], list[str]]:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
+from builders.plans import make_plan
+from builders.sensing import drawn_pattern, make_sensing, random_image
 
 from acqplan.core.errors import AcquisitionError, OutputError, PatternMismatch, PlanFileError
 from acqplan.core.registry import find
@@ -19,67 +20,19 @@ from acqplan.modalities.mri.noise import ComplexGaussian
 from acqplan.plan import file as plan_file
 from acqplan.plan.file import PlanContent, canonical_json
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, Recipe
 from acqplan.sensing.acquisition import Acquisition, Geometry
-from acqplan.sensing.budget import Budget
-from acqplan.sensing.model import SensingModel
 from acqplan.sensing.pattern import Pattern
 
-CASES: dict[str, tuple[str, dict[str, Any]]] = {
-    "lines": ("cartesian_mri", {"image_shape": [9, 7], "encoding": "lines"}),
-    "points": ("cartesian_mri", {"image_shape": [8, 6], "encoding": "points"}),
-    "hadamard": ("hadamard_dmd", {"image_shape": [8, 16]}),
-}
-NETWORKS: dict[str, dict[str, Any]] = {
-    "zero-filled": {},
-    "unet": {"channels": 2, "levels": 1},
-    "unrolled": {"stages": 2, "channels": 3, "depth": 1},
-}
+
+def everything_measured(case: str) -> Plan:
+    sensing = make_sensing(case)
+    return make_plan(sensing, drawn_pattern(sensing, share=1))
 
 
-def make_plan(case: str = "points", network: str = "unrolled", seed: int = 0, *, share: int = 3) -> Plan:
-    """A plan whose order doesn't ascend, with repeats and a calibration region, and random weights."""
-    kind, arguments = CASES[case]
-    sensing: SensingModel = find("sensing", kind)(**arguments)
-    random = np.random.default_rng(seed)
-    calibration = sensing.calibration_units(2)
-    free = random.permutation(np.setdiff1d(np.arange(sensing.n_units), calibration))
-    order = random.permutation(np.concatenate([calibration, free[: sensing.n_units // share]]))
-    order = np.concatenate([order, order[:2]])[: sensing.n_units]
-    pattern = Pattern(order, sensing.n_units, calibration)
-    budget = Budget(order.size, sensing.n_units, calibration.size, reading_time_s=0.01)
-    noise = find("noise", "complex_gaussian")(0.01) if sensing.is_complex else find("noise", "poisson_gaussian")(500.0)
-    options = {} if network == "zero-filled" else {"is_complex": sensing.is_complex, **NETWORKS[network]}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        reconstructor = find("reconstructors", network)(**options)
-        with torch.no_grad():
-            for parameter in reconstructor.parameters():
-                parameter.add_(0.1 * torch.randn(parameter.shape))
-    recipe = Recipe(
-        "mri" if sensing.is_complex else "dmd",
-        seed=seed,
-        images=ImageSettings(["scans/ä"], arguments["image_shape"]),
-        budget=BudgetSettings(str(order.size), 2),
-        reconstructor=Component(network, NETWORKS[network]),
-    )
-    evidence = {"held_out": {"mean": {"plan": {"psnr_db": 30.25}}}, "warnings": ["one – “subject”"]}
-    return Plan(sensing, budget, pattern, noise, reconstructor, recipe, evidence)
-
-
-def image_of(plan: Plan, seed: int = 0) -> npt.NDArray[Any]:
-    random = np.random.default_rng(seed)
-    image: npt.NDArray[Any] = random.random(plan.sensing.image_shape)
-    if not plan.sensing.is_complex:
-        return 500 * image.astype(np.float32)
-    turned: npt.NDArray[np.complex64] = (image * np.exp(1j * random.normal(size=image.shape))).astype(np.complex64)
-    return turned
-
-
-@pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("network", ["zero-filled", "unet", "unrolled"])
+@pytest.mark.parametrize("case", ["lines-odd", "points", "hadamard"])
 def test_a_saved_plan_loads_as_it_was(case: str, network: str, tmp_path: Path) -> None:
-    plan = make_plan(case, network)
+    plan = make_plan(case, reconstructor=network)
     plan.save(tmp_path / "some.acqplan")
     back = Plan.load(str(tmp_path / "some.acqplan"))
     assert back.plan_id == plan.plan_id
@@ -98,15 +51,15 @@ def test_a_saved_plan_loads_as_it_was(case: str, network: str, tmp_path: Path) -
     assert back.reconstructor.state_dict().keys() == weights.keys()
     for name, value in back.reconstructor.state_dict().items():
         assert torch.equal(value, weights[name]), name
-    acquisition = plan.simulate(image_of(plan))
+    acquisition = plan.simulate(random_image(plan.sensing).numpy())
     assert np.array_equal(back.reconstruct(acquisition), plan.reconstruct(acquisition))
     back.save(tmp_path / "again.acqplan")
     assert (tmp_path / "again.acqplan").read_bytes() == (tmp_path / "some.acqplan").read_bytes()
 
 
 def test_every_part_counts_in_the_identity() -> None:
-    plan = make_plan()
-    other = make_plan(seed=1)
+    plan = make_plan(reconstructor="unrolled")
+    other = make_plan(seed=1, reconstructor="unrolled")
     elsewhere = np.setdiff1d(plan.pattern.order, plan.pattern.calibration)[: plan.pattern.calibration.size]
     parts: list[dict[str, Any]] = [
         {},
@@ -123,15 +76,15 @@ def test_every_part_counts_in_the_identity() -> None:
 
 
 def test_a_plan_is_immutable() -> None:
-    plan = make_plan()
+    plan = make_plan(reconstructor="unrolled")
     with pytest.raises(FrozenInstanceError):
-        plan.pattern = make_plan(seed=1).pattern  # type: ignore[misc]
+        plan.pattern = make_plan(seed=1, reconstructor="unrolled").pattern  # type: ignore[misc]
     assert not plan.reconstructor.training
     assert not any(parameter.requires_grad for parameter in plan.reconstructor.parameters())
 
 
 def test_parts_that_do_not_fit_are_refused() -> None:
-    plan = make_plan()
+    plan = make_plan(reconstructor="unrolled")
     for pattern in (Pattern(plan.pattern.order[1:], 48), Pattern(plan.pattern.order, 49)):
         with pytest.raises(ValueError, match="don't fit"):
             replace(plan, pattern=pattern)
@@ -165,12 +118,12 @@ def test_the_budget_counts_repeats_of_the_reference_unit() -> None:
 
 def test_an_existing_file_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "some.acqplan"
-    make_plan().save(path)
+    make_plan(reconstructor="unrolled").save(path)
     with pytest.raises(OutputError, match="exists already"):
-        make_plan(seed=1).save(path)
-    assert Plan.load(path).plan_id == make_plan().plan_id
-    make_plan(seed=1).save(path, overwrite=True)
-    assert Plan.load(path).plan_id == make_plan(seed=1).plan_id
+        make_plan(seed=1, reconstructor="unrolled").save(path)
+    assert Plan.load(path).plan_id == make_plan(reconstructor="unrolled").plan_id
+    make_plan(seed=1, reconstructor="unrolled").save(path, overwrite=True)
+    assert Plan.load(path).plan_id == make_plan(seed=1, reconstructor="unrolled").plan_id
 
 
 # --- files that are sound but can't be right -----------------------------------------------
@@ -223,7 +176,7 @@ def reshaped_weight(content: PlanContent) -> PlanContent:
 )
 def test_impossible_content_with_the_right_identity_is_refused(tmp_path: Path, forge: Forge, message: str) -> None:
     path = tmp_path / "forged.acqplan"
-    plan_file.write(forge(content_of(make_plan(), tmp_path)), path, {})
+    plan_file.write(forge(content_of(make_plan(reconstructor="unrolled"), tmp_path)), path, {})
     with pytest.raises(PlanFileError, match=message) as caught:
         Plan.load(path)
     assert str(path) in caught.value.problem
@@ -231,7 +184,7 @@ def test_impossible_content_with_the_right_identity_is_refused(tmp_path: Path, f
 
 def test_a_flipped_bit_in_a_trained_weight_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "some.acqplan"
-    plan = make_plan()
+    plan = make_plan(reconstructor="unrolled")
     plan.save(path)
     value = plan.reconstructor.state_dict()["raw_penalty"].numpy().tobytes()
     content = path.read_bytes()
@@ -246,9 +199,10 @@ def test_a_flipped_bit_in_a_trained_weight_is_refused(tmp_path: Path) -> None:
 
 # --- acquired data ---------------------------------------------------------------------------
 
-PLAN = make_plan()
+PLAN = make_plan(reconstructor="unrolled")
 DIGEST, ORDER = PLAN.pattern.digest, PLAN.pattern.order
-OTHER = make_plan(seed=1).pattern
+IMAGE = random_image(PLAN.sensing).numpy()
+OTHER = make_plan(seed=1, reconstructor="unrolled").pattern
 OTHER_UNIT = np.flatnonzero(~PLAN.pattern.mask)[0]
 
 
@@ -269,7 +223,7 @@ OTHER_UNIT = np.flatnonzero(~PLAN.pattern.mask)[0]
 def test_what_a_file_says_of_its_pattern_decides(
     digest: str | None, order: Any, message: str | None, assume_plan: bool
 ) -> None:
-    readings = PLAN.simulate(image_of(PLAN)).readings
+    readings = PLAN.simulate(IMAGE).readings
     acquisition = Acquisition(readings, digest, "scan.h5", order)
     if message is None:
         PLAN.check_acquisition(acquisition, assume_plan=assume_plan)
@@ -281,7 +235,7 @@ def test_what_a_file_says_of_its_pattern_decides(
 
 
 def test_a_file_that_says_nothing_needs_to_be_vouched_for() -> None:
-    acquisition = Acquisition(PLAN.simulate(image_of(PLAN)).readings, None, "scan.npy")
+    acquisition = Acquisition(PLAN.simulate(IMAGE).readings, None, "scan.npy")
     with pytest.raises(PatternMismatch, match=r"doesn't say which pattern.*--assume-plan"):
         PLAN.reconstruct(acquisition)
     known = replace(acquisition, pattern_digest=DIGEST)
@@ -289,7 +243,7 @@ def test_a_file_that_says_nothing_needs_to_be_vouched_for() -> None:
 
 
 def test_readings_of_another_length_are_refused() -> None:
-    readings = PLAN.simulate(image_of(PLAN)).readings
+    readings = PLAN.simulate(IMAGE).readings
     with pytest.raises(AcquisitionError, match=r"shape \(17, 1\).*pattern gives \(22, 1\)"):
         PLAN.reconstruct(Acquisition(readings[:17], DIGEST, "scan.h5"))
 
@@ -297,11 +251,11 @@ def test_readings_of_another_length_are_refused() -> None:
 # --- simulate and reconstruct ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ["lines-odd", "points", "hadamard"])
 def test_a_simulation_is_an_acquisition_of_the_pattern(case: str) -> None:
     plan = make_plan(case)
     geometry = Geometry(np.eye(4))
-    image = image_of(plan)
+    image = random_image(plan.sensing).numpy()
     before = image.copy()
     acquisition = plan.simulate(image, seed=3, geometry=geometry, source="phantom")
     assert np.array_equal(image, before)
@@ -316,18 +270,19 @@ def test_a_simulation_is_an_acquisition_of_the_pattern(case: str) -> None:
 
 
 def test_repeats_are_measured_anew() -> None:
-    first, again = (int(i) for i in np.flatnonzero(PLAN.pattern.order == PLAN.pattern.order[0])[:2])
-    readings = PLAN.simulate(image_of(PLAN)).readings
+    repeated = np.flatnonzero(PLAN.pattern.counts == 2)[0]
+    first, again = np.flatnonzero(PLAN.pattern.order == repeated).tolist()
+    readings = PLAN.simulate(IMAGE).readings
     assert readings[first] != readings[again]
-    clean = PLAN.simulate(image_of(PLAN), noise=ComplexGaussian(0.0)).readings
+    clean = PLAN.simulate(IMAGE, noise=ComplexGaussian(0.0)).readings
     assert clean[first] == clean[again]
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ["lines-odd", "points", "hadamard"])
 def test_everything_measured_without_noise_gives_the_image_back(case: str) -> None:
-    plan = make_plan(case, "zero-filled", share=1)
+    plan = everything_measured(case)
     assert plan.pattern.mask.all()
-    image = image_of(plan)
+    image = random_image(plan.sensing).numpy()
     coefficients = plan.sensing(torch.from_numpy(image)[None])[0].numpy()
     acquisition = Acquisition(coefficients[plan.pattern.order], plan.pattern.digest, "exact")
     back = plan.reconstruct(acquisition)
@@ -339,8 +294,8 @@ def test_coil_maps_of_the_scan_are_used() -> None:
     random = np.random.default_rng(5)
     maps = random.normal(size=(3, 8, 6)) + 1j * random.normal(size=(3, 8, 6))
     maps = (maps / np.sqrt((np.abs(maps) ** 2).sum(0))).astype(np.complex64)
-    plan = make_plan("points", "zero-filled", share=1)
-    image = image_of(plan)
+    plan = everything_measured("points")
+    image = random_image(plan.sensing).numpy()
     acquisition = plan.simulate(image, noise=ComplexGaussian(0.0), coil_maps=maps)
     assert acquisition.readings.shape == (48, 3)
     np.testing.assert_allclose(plan.reconstruct(acquisition), image, atol=1e-5)
@@ -355,7 +310,7 @@ def test_images_of_another_size_are_refused() -> None:
 
 
 def test_reconstructing_changes_nothing() -> None:
-    acquisition = PLAN.simulate(image_of(PLAN))
+    acquisition = PLAN.simulate(IMAGE)
     before = acquisition.readings.copy(), PLAN.plan_id
     state = torch.get_rng_state()
     first = PLAN.reconstruct(acquisition)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_instrument_laws import make_plan
+from builders.plans import make_plan
 
 from acqplan.core.errors import AcqplanError, InstrumentError
 from acqplan.core.registry import find
@@ -21,8 +21,6 @@ from acqplan.modalities.mri.formats.pulseq import Pulseq
 from acqplan.modalities.mri.formats.pulseq.limits import GAMMA_HZ_PER_T, PRESETS
 from acqplan.modalities.mri.formats.pulseq.seq_file import read_sequence
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import Recipe
-from acqplan.sensing.budget import Budget
 from acqplan.sensing.pattern import Pattern
 
 pypulseq = pytest.importorskip("pypulseq")
@@ -280,7 +278,7 @@ def test_settings_of_the_other_kind_of_scan_are_refused() -> None:
 
 def test_label_range() -> None:
     sensing = find("sensing", "cartesian_mri")((70000, 8), "lines")
-    plan = _plan(sensing, Pattern([0, 69999], 70000))
+    plan = make_plan(sensing, Pattern([0, 69999], 70000))
     problems = Pulseq().check(plan)
     assert any("70000 ky positions don't fit a label of 16 bits" in problem for problem in problems)
 
@@ -368,11 +366,6 @@ def test_missing_pypulseq_names_the_extra(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(AcqplanError, match=r"acqplan\[mri\]"):
         export(make_plan("lines"), Pulseq(**FAST), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
-
-
-def _plan(sensing: Any, pattern: Pattern) -> Plan:
-    noise, reconstructor = find("noise", "complex_gaussian")(), find("reconstructors", "zero-filled")()
-    return Plan(sensing, Budget(pattern.n_readings, pattern.n_units, 0), pattern, noise, reconstructor, Recipe("mri"))
 
 
 def test_stimulation_is_predicted_as_the_page_shows(tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ import pytest
 
 pytest.importorskip("ismrmrd")
 
+from builders.acquisitions import make_acquisition
+from builders.ismrmrd_files import header as ismrmrd_header
+from builders.ismrmrd_files import kspace_of, oversampled
+from builders.plans import make_plan
 from ismrmrd import xsd as ismrmrd_xsd
-from ismrmrd_files import header as ismrmrd_header
-from ismrmrd_files import kspace_of, oversampled
-from test_instrument_laws import make_acquisition, make_plan
 
 from acqplan.core.errors import AcquisitionError, InstrumentError
 from acqplan.formats.base import save_acquired

@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("ismrmrd")
 
-from ismrmrd_files import acquisition, coil_images, header, images_of, kspace_of, oversampled, write
+from builders.ismrmrd_files import acquisition, coil_images, header, images_of, kspace_of, oversampled, write
 
 from acqplan.core.errors import AcquisitionError
 from acqplan.modalities.mri.formats.ismrmrd.reader import read, recognises

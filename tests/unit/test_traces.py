@@ -11,9 +11,10 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
+from builders.plans import make_plan
+from builders.sensing import dmd
 
 from acqplan.core.errors import AcqplanError, AcquisitionError, PatternMismatch, RecipeError
-from acqplan.core.registry import find
 from acqplan.formats.lookup import for_acquired
 from acqplan.modalities.dmd.formats.trace import Trace
 from acqplan.modalities.dmd.traces.cutting import by_rate, by_trigger, rising_edges
@@ -21,10 +22,8 @@ from acqplan.modalities.dmd.traces.detector import Detector
 from acqplan.modalities.dmd.traces.files import Table, read_table, write_table
 from acqplan.modalities.dmd.traces.settings import TraceSettings, frame_numbers, layout
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import Recipe
 from acqplan.sensing.budget import Budget
 from acqplan.sensing.measurement import coefficients_of
-from acqplan.sensing.pattern import Pattern
 
 N = 24
 FRAMES = 2 * N
@@ -34,11 +33,7 @@ RATE = 200_000.0  # 20 samples a frame
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
-    sensing = find("sensing", "hadamard_dmd")(image_shape=(8, 8))
-    pattern = Pattern(np.random.default_rng(3).permutation(64)[:N], 64)
-    budget = Budget(N, 64, 0, reading_time_s=2e-6 * FRAME_US)
-    noise = find("noise", "poisson_gaussian")()
-    return Plan(sensing, budget, pattern, noise, find("reconstructors", "zero-filled")(), Recipe("dmd"))
+    return make_plan(dmd(8, 8), np.random.default_rng(3).permutation(64)[:N], reading_time_s=2e-6 * FRAME_US)
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from builders.plans import make_plan
+from builders.sensing import dmd
 
-from acqplan.core.registry import find
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import Recipe
 from acqplan.plan.verification import verify
 from acqplan.sensing.acquisition import Acquisition, Scan
 from acqplan.sensing.budget import Budget
@@ -20,17 +20,13 @@ from acqplan.sensing.pattern import Pattern
 SIDE = 16
 
 
-def make_plan(scheme: str = "pairs", photons: float = 300.0, n: int = 128) -> Plan:
-    sensing = find("sensing", "hadamard_dmd")(image_shape=(SIDE, SIDE), scheme=scheme)
+def low_plan(scheme: str = "pairs", photons: float = 300.0, n: int = 128) -> Plan:
+    """The lowest frequencies; the reference unit, where there is one, before every 16th."""
+    sensing = dmd(SIDE, SIDE, scheme=scheme)
     order = np.argsort(sensing.distance(), kind="stable")[:n]
     if sensing.reference_unit is not None:
         order = np.insert(order, range(16, n, 16), 0)
-    noise = find("noise", "poisson_gaussian")(photons=photons)
-    budget = Budget(order.size, sensing.n_units, 0, reading_time_s=1e-4)
-    recipe = Recipe("dmd")
-    return Plan(
-        sensing, budget, Pattern(order, sensing.n_units), noise, find("reconstructors", "zero-filled")(), recipe
-    )
+    return make_plan(sensing, order, reading_time_s=1e-4, noise={"photons": photons})
 
 
 def make_image(seed: int = 0) -> Any:
@@ -46,7 +42,7 @@ def make_image(seed: int = 0) -> Any:
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
-    return make_plan()
+    return low_plan()
 
 
 def acquire(plan: Plan, lamp: Any = None, seed: int = 0) -> Any:
@@ -69,7 +65,7 @@ def found(plan: Plan, values: Any, facts: dict[str, Any] | None = None, digest: 
 @pytest.mark.parametrize("scheme", ["pairs", "two-detector", "dc", "s-matrix"])
 @pytest.mark.parametrize("seed", range(5))
 def test_a_trace_without_fault_isnt_suspected(scheme: str, photons: float, seed: int) -> None:
-    plan = make_plan(scheme, photons)
+    plan = low_plan(scheme, photons)
     assert found(plan, acquire(plan, seed=seed)) == set()
 
 
@@ -81,13 +77,13 @@ def test_units_and_offsets_dont_matter(plan: Plan) -> None:
 
 @pytest.mark.parametrize("scheme", ["pairs", "dc"])
 def test_drift_is_named(scheme: str) -> None:
-    plan = make_plan(scheme)
+    plan = low_plan(scheme)
     n = plan.pattern.n_readings
     assert ("warning", "drift") in found(plan, acquire(plan, np.linspace(1, 0.8, n)))
 
 
 def test_drift_needs_to_exceed_the_noise() -> None:
-    dim = make_plan(photons=1.0)
+    dim = low_plan(photons=1.0)
     assert found(dim, acquire(dim, np.linspace(1, 0.995, 128))) == set()
 
 
@@ -154,7 +150,7 @@ def test_exchanged_signs_are_an_error(plan: Plan) -> None:
 
 
 def test_another_order_of_single_frames_is_an_error() -> None:
-    plan = make_plan("dc")
+    plan = low_plan("dc")
     values = acquire(plan)
     assert ("error", "order") in found(plan, np.roll(values, 3, axis=0))
 

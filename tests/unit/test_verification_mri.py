@@ -5,31 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from builders import sensing as small
+from builders.plans import make_plan
 
 from acqplan.core.math.transforms import ifft_centred
 from acqplan.modalities.mri import checks as mri
 from acqplan.modalities.mri.noise import ComplexGaussian
-from acqplan.modalities.mri.sensing import CartesianMRI
-from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import Recipe
 from acqplan.plan.verification import verify
 from acqplan.plan.verification.checks import CHECKS
-from acqplan.reconstructors.zero_filled import ZeroFilled
 from acqplan.sensing.acquisition import Acquisition, Geometry, Scan
-from acqplan.sensing.budget import Budget
-from acqplan.sensing.pattern import Pattern
 
 SIDE, STD = 48, 0.01
-
-
-def make_plan(encoding="lines", calibration=8, std=STD):
-    sensing = CartesianMRI((SIDE, SIDE), encoding)
-    units = sensing.calibration_units(calibration)
-    others = np.setdiff1d(np.arange(sensing.n_units), units)[:: 2 if encoding == "lines" else 3]
-    order = np.concatenate([units, others])
-    pattern = Pattern(order, sensing.n_units, units)
-    budget = Budget(order.size, sensing.n_units, units.size, reading_time_s=0.01)
-    return Plan(sensing, budget, pattern, ComplexGaussian(std), ZeroFilled(), Recipe("mri"))
 
 
 def smooth_image(seed=0):
@@ -49,6 +35,14 @@ def smooth_maps(n_coils):
     return (maps / np.sqrt((np.abs(maps) ** 2).sum(0))).astype(np.complex64)
 
 
+def scan_plan(encoding="lines", calibration=8, std=STD):
+    """The calibration region first, then every second line or every third point outside it."""
+    sensing = small.mri(encoding, SIDE, SIDE)
+    units = sensing.calibration_units(calibration)
+    others = np.setdiff1d(np.arange(sensing.n_units), units)[:: 2 if encoding == "lines" else 3]
+    return make_plan(sensing, np.concatenate([units, others]), units, noise={"std": std})
+
+
 def acquired(plan, n_coils=1, std=STD, seed=0):
     maps = smooth_maps(n_coils) if n_coils > 1 else None
     return plan.simulate(smooth_image(), noise=ComplexGaussian(std), coil_maps=maps, seed=seed)
@@ -61,7 +55,7 @@ def subjects(plan, *acquisitions, geometry=None, **facts):
 @pytest.mark.parametrize("encoding", ["lines", "points"])
 @pytest.mark.parametrize("n_coils", [1, 4])
 def test_what_was_planned_has_no_findings(encoding, n_coils):
-    plan = make_plan(encoding)
+    plan = scan_plan(encoding)
     acquisition = acquired(plan, n_coils)
     assert subjects(plan, acquisition) == set()
     assert subjects(plan, replace(acquisition, coil_maps=None)) == set()
@@ -80,14 +74,14 @@ def test_what_was_planned_has_no_findings(encoding, n_coils):
     ],
 )
 def test_another_matrix_is_an_error(encoding, matrix, severity):
-    plan = make_plan(encoding)
+    plan = scan_plan(encoding)
     expected = set() if severity is None else {(severity, "matrix")}
     assert subjects(plan, acquired(plan), matrix=matrix) == expected
 
 
 def test_a_field_of_view_that_contradicts_the_position_is_a_warning():
     for encoding, matrix, sizes in (("lines", [SIDE, SIDE, 1], (3, 2, 9)), ("points", [60, SIDE, SIDE], (3, 2.5, 2))):
-        plan = make_plan(encoding)
+        plan = scan_plan(encoding)
         fov = [2.0 * matrix[0], 3.0 * matrix[1], 2.5 * matrix[2]]
         for factor, expected in ((1.0, set()), (1.05, {("warning", "field of view")})):
             affine = np.diag([*sizes, 1.0]) @ np.eye(4)
@@ -97,7 +91,7 @@ def test_a_field_of_view_that_contradicts_the_position_is_a_warning():
 
 
 def test_channels_that_change_or_arent_stated_so_are_errors():
-    plan = make_plan()
+    plan = scan_plan()
     one, four = acquired(plan), acquired(plan, 4)
     assert ("error", "channels") in subjects(plan, one, four)
     assert ("error", "channels") in subjects(plan, four, channels=8)
@@ -107,7 +101,7 @@ def test_channels_that_change_or_arent_stated_so_are_errors():
 
 @pytest.mark.parametrize("encoding", ["lines", "points"])
 def test_without_calibration_several_coils_are_an_error(encoding):
-    plan = make_plan(encoding)
+    plan = scan_plan(encoding)
     acquisition = acquired(plan, 4)
     centre = acquisition.order == plan.sensing.calibration_units(1)[0]
     bare = replace(acquisition, coil_maps=None)
@@ -115,14 +109,14 @@ def test_without_calibration_several_coils_are_an_error(encoding):
     assert subjects(plan, kept) == {("error", "calibration"), ("warning", "missing")}
     with_maps = replace(kept, coil_maps=acquisition.coil_maps)
     assert subjects(plan, with_maps) == {("warning", "missing")}
-    narrow = make_plan(encoding, calibration=2)
+    narrow = scan_plan(encoding, calibration=2)
     assert ("error", "calibration") in subjects(narrow, replace(acquired(narrow, 4), coil_maps=None))
     assert ("error", "calibration") not in subjects(narrow, acquired(narrow))
 
 
 @pytest.mark.parametrize("encoding", ["lines", "points"])
 def test_a_dead_channel_is_found(encoding):
-    plan = make_plan(encoding)
+    plan = scan_plan(encoding)
     acquisition = acquired(plan, 4)
     readings = acquisition.readings.copy()
     readings[:, 2] = 0
@@ -140,7 +134,7 @@ def test_a_dead_channel_is_found(encoding):
 @pytest.mark.parametrize("scale", [1.0, 1e-6, 3e4])
 @pytest.mark.parametrize(("factor", "is_too_much"), [(1.0, False), (1.4, False), (4.0, True)])
 def test_more_noise_than_planned_is_a_warning_at_any_scale(encoding, scale, factor, is_too_much):
-    plan = make_plan(encoding)
+    plan = scan_plan(encoding)
     acquisition = acquired(plan, std=factor * STD)
     scaled = replace(acquisition, readings=(scale * acquisition.readings).astype(np.complex64))
     expected = {("warning", "noise")} if is_too_much else set()
@@ -149,7 +143,7 @@ def test_more_noise_than_planned_is_a_warning_at_any_scale(encoding, scale, fact
 
 
 def test_the_images_detail_isnt_taken_for_noise():
-    plan = make_plan("points", std=0.001)
+    plan = scan_plan("points", std=0.001)
     random = np.random.default_rng(0)
     y = (np.arange(SIDE) - SIDE // 2)[:, None]
     falling = (1 + y**2 + y.T**2) ** -1.0  # of edges and texture: the power falls with the fourth power of the distance
@@ -165,14 +159,14 @@ def test_the_images_detail_isnt_taken_for_noise():
 
 @pytest.mark.parametrize("encoding", ["lines", "points"])
 def test_the_noise_is_measured(encoding):
-    plan = make_plan(encoding)
+    plan = scan_plan(encoding)
     acquisition = acquired(plan, 4, std=0.03)
     found = mri._flat_noise(mri._power(acquisition), mri._distances(plan, acquisition))
     assert found == pytest.approx(0.03, rel=0.15)
 
 
 def test_clipped_readings_are_a_warning():
-    plan = make_plan()
+    plan = scan_plan()
     acquisition = acquired(plan)
     assert subjects(plan, acquisition, saturated=[3, 4]) == {("warning", "saturation")}
     limit = 0.3 * float(np.abs(acquisition.readings).max())
@@ -202,7 +196,7 @@ def test_clipped_readings_are_a_warning():
     ],
 )
 def test_no_check_breaks_on_impossible_data(readings):
-    plan = make_plan()
+    plan = scan_plan()
     for order in (None, np.arange(len(readings), dtype=np.int32), np.full(len(readings), 10**6, np.int32)):
         scan = Scan([Acquisition(readings, plan.pattern.digest, "scan", order)], "scan")
         assert any(each.severity == "error" for check in CHECKS for each in check(plan, scan))

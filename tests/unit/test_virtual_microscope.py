@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_verification_dmd import SIDE, make_image, make_plan
+from test_verification_dmd import SIDE, low_plan, make_image
 
 from acqplan.core.errors import InstrumentError, RecipeError
 from acqplan.core.registry import find, kinds
@@ -33,7 +33,7 @@ def make_record(plan: Plan) -> ImageRecord:
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
-    return make_plan(photons=30000)
+    return low_plan(photons=30000)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_the_loop_of_every_format(plan: Plan, kind: str, tmp_path: Path) -> None
 @pytest.mark.parametrize("scheme", ["pairs", "two-detector", "dc", "s-matrix"])
 @pytest.mark.parametrize("faults", [{}, CONTINUOUS], ids=["frames", "continuous"])
 def test_every_scheme_is_recorded(scheme: str, faults: dict[str, Any], tmp_path: Path) -> None:
-    plan = make_plan(scheme, photons=30000)
+    plan = low_plan(scheme, photons=30000)
     export(plan, find("instruments", "dmd-tiff")(device=f"{SIDE}x{SIDE}", scale=1), tmp_path / "out")
     recorded = play(plan, tmp_path / "out", **faults)
     for suffix in (".csv", ".h5"):
@@ -203,7 +203,7 @@ def test_impossible_microscopes(faults: dict[str, Any], says: str) -> None:
 
 def test_files_of_another_plan_or_without_frames_arent_played(plan: Plan, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InstrumentError, match="was exported from plan"):
-        play(make_plan(photons=30000, n=100), folder)
+        play(low_plan(photons=30000, n=100), folder)
     export(plan, find("instruments", "numpy")(), tmp_path / "numpy")
     with pytest.raises(InstrumentError, match="no frames that a DMD shows"):
         play(plan, tmp_path / "numpy", "numpy")

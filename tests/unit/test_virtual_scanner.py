@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from builders.plans import make_plan
+from builders.sensing import mri
 
 from acqplan.core.errors import AcquisitionError
 from acqplan.core.registry import find
@@ -17,30 +19,27 @@ from acqplan.formats.lookup import for_acquired
 from acqplan.modalities.mri.formats.ismrmrd import writer as ismrmrd_writer
 from acqplan.modalities.mri.formats.pulseq import Pulseq
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import Recipe
 from acqplan.plan.verification import verify
-from acqplan.sensing.budget import Budget
-from acqplan.sensing.pattern import Pattern
+
+
+def central_plan(
+    encoding: str, side: int, share: float, reconstructor: str = "zero-filled", calibration: int = 4, repeats: int = 0
+) -> Plan:
+    """Units drawn at random around a measured centre, in random order."""
+    sensing = mri(encoding, side, side)
+    centre, rng = sensing.calibration_units(calibration), np.random.default_rng(0)
+    away = sensing.distance() + 0.3 * rng.random(sensing.n_units)
+    away[centre] = -1
+    units = np.argsort(away)[: round(share * sensing.n_units)]
+    order = rng.permutation(np.concatenate([units, units[:repeats]]))
+    made = find("reconstructors", reconstructor)()
+    return make_plan(sensing, order, centre, reading_time_s=None, reconstructor=made)
+
 
 pytest.importorskip("pypulseq")
 pytest.importorskip("ismrmrd")
 
 Array = npt.NDArray[Any]
-
-
-def make_plan(
-    encoding: str, side: int, share: float, reconstructor: str = "zero-filled", calibration: int = 4, repeats: int = 0
-) -> Plan:
-    """Units drawn at random around a measured centre, in random order."""
-    sensing = find("sensing", "cartesian_mri")((side, side), encoding)
-    centre, rng = sensing.calibration_units(calibration), np.random.default_rng(0)
-    away = sensing.distance() + 0.3 * rng.random(sensing.n_units)
-    away[centre] = -1
-    units = np.argsort(away)[: round(share * sensing.n_units)]
-    pattern = Pattern(rng.permutation(np.concatenate([units, units[:repeats]])), sensing.n_units, centre)
-    made = find("reconstructors", reconstructor)()
-    budget = Budget(pattern.n_readings, sensing.n_units, centre.size)
-    return Plan(sensing, budget, pattern, find("noise", "complex_gaussian")(), made, Recipe("mri"))
 
 
 def phantom(matrix: tuple[int, int, int]) -> Array:
@@ -87,7 +86,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], float]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_the_phantom_comes_back_from_the_played_sequence(case: str, tmp_path: Path) -> None:
     parts, options, at_least = CASES[case]
-    plan = make_plan(**parts)
+    plan = central_plan(**parts)
     instrument = Pulseq(noise_readouts=2, **options)
     export(plan, instrument, tmp_path / "out")
     details = instrument.read(tmp_path / "out").details
@@ -111,7 +110,7 @@ def test_the_phantom_comes_back_from_the_played_sequence(case: str, tmp_path: Pa
 
 def test_signal_becomes_a_raw_scan_with_noise_and_slices(tmp_path: Path) -> None:
     """Each readout of a made-up signal holds its own number, so that any mix-up shows."""
-    plan = make_plan("lines", 8, 0.5, calibration=2, repeats=2)
+    plan = central_plan("lines", 8, 0.5, calibration=2, repeats=2)
     instrument = Pulseq(noise_readouts=3, dummies=1, slices=3)
     export(plan, instrument, tmp_path / "out")
     n = 3 * plan.pattern.n_readings
