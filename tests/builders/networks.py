@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from acqplan.reconstructors.base import Reconstructor
 
 from acqplan.core.registry import find
+from acqplan.reconstructors.reconstructor import Reconstructor
 
 SMALL: dict[str, dict[str, Any]] = {
     "cascade": {"stages": 2, "channels": 4, "depth": 3},

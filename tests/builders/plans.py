@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy.typing as npt
-from acqplan.reconstructors.base import Reconstructor
 
 from acqplan.core.registry import find
 from acqplan.plan.plan import Plan
 from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, Recipe
+from acqplan.reconstructors.reconstructor import Reconstructor
 from acqplan.sensing.budget import Budget
 from acqplan.sensing.model import SensingModel
 from acqplan.sensing.noise import NoiseModel
