@@ -108,3 +108,13 @@ def test_gradient_is_the_transform(transform: object) -> None:
 
 def test_powers_of_two() -> None:
     assert [n for n in range(-2, 40) if is_power_of_two(n)] == [1, 2, 4, 8, 16, 32]
+
+
+def test_what_a_reconstruction_transformed_first_can_be_trained_with() -> None:
+    """The matrices are kept from one call to the next."""
+    with torch.inference_mode():
+        walsh_sequency(torch.rand(2, 32, dtype=torch.float64))
+    image = torch.rand(2, 32, dtype=torch.float64, requires_grad=True)
+    walsh_sequency(image).square().sum().backward()
+    assert image.grad is not None
+    assert torch.allclose(image.grad, 2 * image.detach())

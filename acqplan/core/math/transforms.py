@@ -47,7 +47,8 @@ def _hadamard(bits: int, scale: float, dtype: torch.dtype, device: torch.device)
     matrix = np.ones((1, 1))
     for _ in range(bits):
         matrix = np.block([[matrix, matrix], [matrix, -matrix]])
-    return torch.as_tensor(scale * matrix, dtype=dtype, device=device)
+    with torch.inference_mode(False):  # kept for training too, whoever asks first
+        return torch.as_tensor(scale * matrix, dtype=dtype, device=device)
 
 
 def walsh_hadamard(x: torch.Tensor, n_dims: int = 2, *, orthonormal: bool = True) -> torch.Tensor:
@@ -104,7 +105,8 @@ def _sequency_index(sides: tuple[int, ...], device: torch.device) -> torch.Tenso
     flat = np.zeros((1,), dtype=np.int64)
     for side in sides:
         flat = (flat[:, None] * side + sequency_order(side)[None, :]).reshape(-1)
-    return torch.as_tensor(flat, device=device)
+    with torch.inference_mode(False):
+        return torch.as_tensor(flat, device=device)
 
 
 def walsh_sequency(x: torch.Tensor, n_dims: int = 2) -> torch.Tensor:
