@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_training import make_recipe, scans  # noqa: F401  # the fixture
+from builders.trainings import make_recipe
 
 from acqplan.core import registry
 from acqplan.core.errors import AcqplanError, PlanFileError, RecipeError
@@ -21,7 +21,7 @@ from acqplan.sensing.pattern import Pattern
 
 
 @pytest.fixture(scope="module")
-def made(scans: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan]:  # noqa: F811
+def made(scans: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan]:
     """A plan whose order doesn't ascend and repeats two units."""
     plan = design(make_recipe(scans, designer="variable-density"))
     order = plan.pattern.order[::-1].copy()
@@ -37,7 +37,7 @@ def recipe_for(path: Path, folder: Path, **options: str) -> Recipe:
     return replace(make_recipe(folder), designer=Component("from-plan", {"plan": str(path), **options}))
 
 
-def test_the_pattern_is_the_same_and_the_plan_another(made: tuple[Path, Plan], scans: Path) -> None:  # noqa: F811
+def test_the_pattern_is_the_same_and_the_plan_another(made: tuple[Path, Plan], scans: Path) -> None:
     path, given = made
     assert given.pattern.counts.max() == 3
     plan = design(recipe_for(path, scans))
@@ -49,19 +49,19 @@ def test_the_pattern_is_the_same_and_the_plan_another(made: tuple[Path, Plan], s
     assert design(plan.recipe).plan_id == plan.plan_id
 
 
-def test_another_pattern_than_the_recipe_says_is_refused(made: tuple[Path, Plan], scans: Path) -> None:  # noqa: F811
+def test_another_pattern_than_the_recipe_says_is_refused(made: tuple[Path, Plan], scans: Path) -> None:
     with pytest.raises(RecipeError, match=r"has the pattern .*, the recipe asks for 0123"):
         design(recipe_for(made[0], scans, digest="0123"))
 
 
-def test_a_missing_plan_is_refused(tmp_path: Path, scans: Path) -> None:  # noqa: F811
+def test_a_missing_plan_is_refused(tmp_path: Path, scans: Path) -> None:
     with pytest.raises(PlanFileError, match="No such file"):
         design(recipe_for(tmp_path / "none.acqplan", scans))
     with pytest.raises(RecipeError, match="--pattern-from"):
         design(replace(make_recipe(scans), designer=Component("from-plan")))
 
 
-def test_another_budget_or_size_is_refused(made: tuple[Path, Plan], scans: Path) -> None:  # noqa: F811
+def test_another_budget_or_size_is_refused(made: tuple[Path, Plan], scans: Path) -> None:
     recipe = recipe_for(made[0], scans)
     with pytest.raises(RecipeError, match=r"measures 64 times.*Leave out --budget"):
         design(replace(recipe, budget=BudgetSettings("8x")))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_training import Interrupt, Stop, make_recipe, scans
+from builders.trainings import Interrupt, Stop, make_recipe
 
 from acqplan.core.errors import RecipeError
 from acqplan.core.seeding import torch_generator
@@ -26,7 +26,6 @@ from acqplan.reconstructors.zero_filled import ZeroFilled
 from acqplan.report import facts
 from acqplan.workflow.compare import compare
 
-__all__ = ["scans"]  # the images are those of the other tests of training
 with_sigpy = pytest.mark.skipif(importlib.util.find_spec("sigpy") is None, reason="needs sigpy")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_training import JOINT, SLICES, STEPS, SUBJECTS, make_recipe, scans  # noqa: F401  # the fixture
+from builders.trainings import JOINT, SLICES, STEPS, SUBJECTS, make_recipe
 
 from acqplan.core.errors import PlanFileError
 from acqplan.core.seeding import stream_seed, torch_generator
@@ -51,7 +51,7 @@ def equal(a: Any, b: Any) -> bool:
 
 @MODALITIES
 def test_training_sees_the_noise_of_the_instrument(
-    scans: Path,  # noqa: F811
+    scans: Path,
     monkeypatch: pytest.MonkeyPatch,
     modality: str,
 ) -> None:
@@ -78,7 +78,7 @@ def test_training_sees_the_noise_of_the_instrument(
         assert float(torch.cat(found).mean() / torch.cat(stated).mean()) == pytest.approx(1, abs=0.1)
 
 
-def test_noise_is_new_in_every_step(scans: Path) -> None:  # noqa: F811
+def test_noise_is_new_in_every_step(scans: Path) -> None:
     _, state, batches = started(make_recipe(scans, designer="low-pass"))
     drawn = []
     for _ in range(2):
@@ -94,7 +94,7 @@ def test_noise_is_new_in_every_step(scans: Path) -> None:  # noqa: F811
 # --- random numbers -----------------------------------------------------------------------------
 
 
-def test_each_purpose_has_random_numbers_of_its_own(scans: Path) -> None:  # noqa: F811
+def test_each_purpose_has_random_numbers_of_its_own(scans: Path) -> None:
     _, state, _ = started(make_recipe(scans, seed=5))
     seeds = {name: generator.initial_seed() for name, generator in state.generators.items()}
     assert seeds == {name: stream_seed(5, name) for name in ("batches", "noise", "designer", "criterion")}
@@ -103,7 +103,7 @@ def test_each_purpose_has_random_numbers_of_its_own(scans: Path) -> None:  # noq
     assert len({tuple(numbers) for numbers in first.values()}) == 4
 
 
-def test_the_noise_does_not_change_which_images_are_drawn(scans: Path) -> None:  # noqa: F811
+def test_the_noise_does_not_change_which_images_are_drawn(scans: Path) -> None:
     batches_drawn = []
     for seed in (1, 2):
         _, state, batches = started(make_recipe(scans))
@@ -120,7 +120,7 @@ def validation_psnr(scene: Scene, network: Reconstructor, records: tuple[ImageRe
     return evaluate(scene, {"plan": network}, records).means["plan"]["psnr_db"]
 
 
-def test_validation_is_on_validation_images(scans: Path) -> None:  # noqa: F811
+def test_validation_is_on_validation_images(scans: Path) -> None:
     recipe = make_recipe(scans, reconstructor="unet")
     told: list[Progress] = []
     plan = design(recipe, progress=told.append)
@@ -131,7 +131,7 @@ def test_validation_is_on_validation_images(scans: Path) -> None:  # noqa: F811
         assert abs(last - validation_psnr(scene, plan.reconstructor, tuple(others))) > 1e-3
 
 
-def test_no_subject_is_in_two_parts_and_the_evidence_is_of_the_test_part(scans: Path) -> None:  # noqa: F811
+def test_no_subject_is_in_two_parts_and_the_evidence_is_of_the_test_part(scans: Path) -> None:
     recipe = make_recipe(scans)
     images = resolve(recipe).images
     train, validation, test = (
@@ -147,7 +147,7 @@ def test_no_subject_is_in_two_parts_and_the_evidence_is_of_the_test_part(scans: 
 # --- steps --------------------------------------------------------------------------------------
 
 
-def test_each_step_takes_the_rate_of_its_schedule(scans: Path) -> None:  # noqa: F811
+def test_each_step_takes_the_rate_of_its_schedule(scans: Path) -> None:
     problem, state, batches = started(make_recipe(scans))
     objective, schedule = build_objective(problem), state.schedule
     for step in range(STEPS):
@@ -160,7 +160,7 @@ def test_each_step_takes_the_rate_of_its_schedule(scans: Path) -> None:  # noqa:
             assert state.optimisers[optimiser].param_groups[0]["lr"] == full * schedule.rate(step)
 
 
-def test_joint_steps_move_both_and_fine_tuning_steps_the_network_alone(scans: Path) -> None:  # noqa: F811
+def test_joint_steps_move_both_and_fine_tuning_steps_the_network_alone(scans: Path) -> None:
     problem, state, batches = started(make_recipe(scans))
     objective = build_objective(problem)
 
@@ -207,7 +207,7 @@ def test_a_designer_is_told_the_error_of_each_unit_at_full_scale() -> None:
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_a_saved_state_comes_back_and_goes_on_the_same(scans: Path, tmp_path: Path, frozen: bool) -> None:  # noqa: F811
+def test_a_saved_state_comes_back_and_goes_on_the_same(scans: Path, tmp_path: Path, frozen: bool) -> None:
     recipe = make_recipe(scans)
     problem, state, batches = started(recipe)
     objective = build_objective(problem)
@@ -225,7 +225,7 @@ def test_a_saved_state_comes_back_and_goes_on_the_same(scans: Path, tmp_path: Pa
     assert equal(again.save(), state.save())
 
 
-def test_a_state_of_another_recipe_is_refused_and_nothing_changes(scans: Path) -> None:  # noqa: F811
+def test_a_state_of_another_recipe_is_refused_and_nothing_changes(scans: Path) -> None:
     _, state, _ = started(make_recipe(scans))
     _, other, _ = started(make_recipe(scans, seed=1))
     before = other.save()
@@ -235,7 +235,7 @@ def test_a_state_of_another_recipe_is_refused_and_nothing_changes(scans: Path) -
     assert equal(other.save(), before)
 
 
-def test_steps_on_a_throw_away_copy_leave_the_state_as_it_is(scans: Path) -> None:  # noqa: F811
+def test_steps_on_a_throw_away_copy_leave_the_state_as_it_is(scans: Path) -> None:
     problem, state, batches = started(make_recipe(scans))
     objective = build_objective(problem)
     take_step(state, batches, objective)  # so that the optimisers hold something

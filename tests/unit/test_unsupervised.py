@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_training import interrupt, make_recipe, scans  # noqa: F401  # the fixture
+from builders.trainings import interrupt, make_recipe
 
 from acqplan.core.errors import RecipeError
 from acqplan.learning import training
@@ -51,7 +51,7 @@ def change_truth(problem: Problem, *, is_measured: bool) -> None:
 
 
 @pytest.mark.parametrize("modality", ["mri", "dmd"])
-def test_what_was_not_measured_changes_nothing(scans: Path, modality: str) -> None:  # noqa: F811
+def test_what_was_not_measured_changes_nothing(scans: Path, modality: str) -> None:
     """Up to rounding: transforming another image rounds differently."""
 
     def seen(*, is_measured: bool | None) -> torch.Tensor:
@@ -69,7 +69,7 @@ def test_what_was_not_measured_changes_nothing(scans: Path, modality: str) -> No
 
 
 def test_without_its_unmeasured_part_the_same_network_is_trained(
-    scans: Path,  # noqa: F811
+    scans: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     recipe = unsupervised(scans)
@@ -88,7 +88,7 @@ def test_without_its_unmeasured_part_the_same_network_is_trained(
     assert altered(is_measured=False) < 0.02 * altered(is_measured=True)
 
 
-def test_training_hands_no_truth_to_the_losses(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_training_hands_no_truth_to_the_losses(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[torch.Tensor | None] = []
     original = Objective.__call__
 
@@ -105,7 +105,7 @@ def test_training_hands_no_truth_to_the_losses(scans: Path, monkeypatch: pytest.
     assert all(truth is not None for truth in seen)
 
 
-def test_a_resumed_training_is_the_uninterrupted_one(scans: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_a_resumed_training_is_the_uninterrupted_one(scans: Path, tmp_path: Path) -> None:
     recipe = unsupervised(scans, loss={"held-back": 1.0})
     path = tmp_path / "run.checkpoint"
     interrupt(recipe, path, 3)
@@ -164,6 +164,6 @@ def test_units_are_hidden_where_the_pattern_has_holes() -> None:
         ({"hold_back": 1.0}, "hold_back is 1.0"),
     ],
 )
-def test_impossible_losses_are_refused(scans: Path, settings: dict[str, Any], message: str) -> None:  # noqa: F811
+def test_impossible_losses_are_refused(scans: Path, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         resolve(make_recipe(scans, **{"designer": "low-pass", "loss": UNSUPERVISED, **settings}))
