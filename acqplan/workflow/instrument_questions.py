@@ -165,3 +165,8 @@ class _Trace:
     def write(self, path: Path, *, overwrite: bool) -> None:
         with atomic_file(path, overwrite=overwrite) as temporary:
             write_table(self._recorded.table, temporary)
+
+
+def title_of_sensing(kind: str) -> str:
+    """What people call the instrument of a sensing model."""
+    return {"cartesian_mri": "MRI", "hadamard_dmd": "DMD"}.get(kind, kind)
