@@ -43,7 +43,7 @@ def measure(kind: str, n_frames: int, device: str, side: int) -> None:
     import torch
 
     from acqplan.core.registry import find
-    from acqplan.formats.base import export
+    from acqplan.formats.export import export
     from acqplan.modalities.dmd.formats.dmd_frames import frames_of
     from acqplan.modalities.dmd.noise import PoissonGaussian
     from acqplan.modalities.dmd.sensing import HadamardDMD

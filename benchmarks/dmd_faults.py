@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from acqplan.core.math.metrics import psnr
-from acqplan.formats.base import export
+from acqplan.formats.export import export
 from acqplan.learning.resolve import read_images, training_images
 from acqplan.modalities.dmd.formats.dmd_tiff import DmdTiff
 from acqplan.modalities.dmd.formats.trace import Trace

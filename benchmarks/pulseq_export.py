@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from acqplan.core.registry import find
-from acqplan.formats.base import export
+from acqplan.formats.export import export
 from acqplan.modalities.mri.formats.pulseq import Pulseq
 from acqplan.modalities.mri.formats.pulseq.build import import_pypulseq
 from acqplan.plan.plan import Plan

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acqplan.core.errors import AcquisitionError
-from acqplan.formats.base import readable
+from acqplan.core.files import readable
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Acquisition, Geometry, Scan
 

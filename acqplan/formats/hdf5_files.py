@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acqplan.core.errors import AcquisitionError, InstrumentError
+from acqplan.core.files import readable
 from acqplan.core.hdf5 import hdf5_file, set_text, text_of
 from acqplan.core.registry import register
 from acqplan.formats.acquired import (
@@ -38,8 +39,8 @@ from acqplan.formats.acquired import (
     one_image_of,
     scan_from,
 )
-from acqplan.formats.base import EXPORT_AGAIN, Exported, Instrument, exported, read_manifest, readable
-from acqplan.formats.contracts import ImageWriter, Result
+from acqplan.formats.contracts import AcquiredReader, Exported, ImageWriter, PatternFormat, Result, ScanWriter
+from acqplan.formats.export import EXPORT_AGAIN, exported, read_manifest
 from acqplan.plan.file import canonical_json
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Acquisition, Scan
@@ -54,11 +55,10 @@ _MAGIC = b"\x89HDF\r\n\x1a\n"
 
 @register("image_writers", "hdf5")
 @register("instruments", "hdf5")
-class Hdf5Files(Instrument, ImageWriter):
+class Hdf5Files(PatternFormat, AcquiredReader, ScanWriter, ImageWriter):
     """``pattern.h5`` and acquired ``.h5``, laid out as above; no pickle, no links, nothing outside the file."""
 
     summary = "acqplan's HDF5: pattern, and acquired data with coil maps and geometry (the default of simulate)."
-    modalities = ("cartesian_mri", "hadamard_dmd")
     acquired_suffixes = (".h5", ".hdf5")
     image_suffixes, offered = (".h5", ".hdf5"), 4
     is_whole = True

@@ -8,11 +8,11 @@ from typing import Any
 
 from acqplan.core import registry
 from acqplan.core.errors import AcquisitionError, InstrumentError
-from acqplan.formats.base import Instrument
+from acqplan.formats.contracts import AcquiredReader, PatternFormat
 from acqplan.plan.recipe import Component, check_options, option_names
 
 
-def for_acquired(path: Path, kind: str | None = None, options: Mapping[str, Any] | None = None) -> Instrument:
+def for_acquired(path: Path, kind: str | None = None, options: Mapping[str, Any] | None = None) -> AcquiredReader:
     """The format to read acquired data at ``path`` with, or to write them there.
 
     A given ``kind`` decides. Otherwise the content of the file does; where there is none yet, or no
@@ -31,8 +31,8 @@ def for_acquired(path: Path, kind: str | None = None, options: Mapping[str, Any]
     given = dict(options or {})
     if kind is not None:
         check_options("instruments", Component(kind, given))
-        chosen: Instrument = registry.find("instruments", kind)(**given)
-        if not chosen.acquired_suffixes:
+        chosen = registry.find("instruments", kind)(**given)
+        if not isinstance(chosen, AcquiredReader):
             raise InstrumentError(f"The format {kind!r} holds no acquired data.", _known())
         return chosen
     formats = [known for known in _formats() if set(given) <= set(option_names("instruments", known.kind))]
@@ -41,7 +41,11 @@ def for_acquired(path: Path, kind: str | None = None, options: Mapping[str, Any]
         options_of = {known.kind: set(option_names("instruments", known.kind)) for known in _formats()}
         best = max(
             _formats(),
-            key=lambda each: (len(set(given) & options_of[each.kind]), not each.exports, len(options_of[each.kind])),
+            key=lambda each: (
+                len(set(given) & options_of[each.kind]),
+                not issubclass(each, PatternFormat),
+                len(options_of[each.kind]),
+            ),
         )
         check_options("instruments", Component(best.kind, given))
     if path.is_file():
@@ -56,9 +60,10 @@ def for_acquired(path: Path, kind: str | None = None, options: Mapping[str, Any]
     return by_suffix[0](**given)
 
 
-def _formats() -> list[type[Instrument]]:
-    known: list[type[Instrument]] = list(registry.kinds("instruments").values())
-    return sorted((each for each in known if each.acquired_suffixes), key=lambda each: -len(each.modalities))
+def _formats() -> list[type[AcquiredReader]]:
+    """The formats that are read, those for more kinds of instruments first."""
+    known = [each for each in registry.kinds("instruments").values() if issubclass(each, AcquiredReader)]
+    return sorted(known, key=lambda each: -len(each.sensing_kinds()))
 
 
 def _known() -> str:

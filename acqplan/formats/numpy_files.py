@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acqplan.core.errors import AcquisitionError, ImageError, InstrumentError
+from acqplan.core.files import readable
 from acqplan.core.registry import register
 from acqplan.formats.acquired import (
     ARRAYS,
@@ -23,8 +24,8 @@ from acqplan.formats.acquired import (
     is_npy,
     load_npy,
 )
-from acqplan.formats.base import EXPORT_AGAIN, Exported, Instrument, exported, pattern_from, read_manifest, readable
-from acqplan.formats.contracts import ImageWriter, Result
+from acqplan.formats.contracts import AcquiredReader, AcquiredWriter, Exported, ImageWriter, PatternFormat, Result
+from acqplan.formats.export import EXPORT_AGAIN, exported, pattern_from, read_manifest
 from acqplan.images.reading import ImageReader, RawImages, as_stack, unreadable
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Acquisition
@@ -35,7 +36,7 @@ _ZIP_MAGIC = b"PK\x03\x04"
 @register("image_readers", "numpy")
 @register("image_writers", "numpy")
 @register("instruments", "numpy")
-class NumpyFiles(Instrument, ImageReader, ImageWriter):
+class NumpyFiles(PatternFormat, AcquiredReader, AcquiredWriter, ImageReader, ImageWriter):
     """``order.npy`` int32[n], and derived from it ``counts.npy`` int32 and ``mask.npy`` bool, in the catalogue's grid.
 
     Acquired: ``.npz`` with readings, pattern digest, order, coil maps and geometry; or the bare readings
@@ -46,7 +47,6 @@ class NumpyFiles(Instrument, ImageReader, ImageWriter):
     """
 
     summary = "NumPy arrays: mask, counts and order for scripts; acquired data as .npz or .npy."
-    modalities = ("cartesian_mri", "hadamard_dmd")
     acquired_suffixes = (".npz", ".npy")
     title, asked = "NumPy", 1
     image_suffixes, offered = (".npy",), 5

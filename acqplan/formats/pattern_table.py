@@ -24,7 +24,8 @@ import numpy.typing as npt
 
 from acqplan.core import registry
 from acqplan.core.errors import InstrumentError
-from acqplan.formats.base import EXPORT_AGAIN, readable
+from acqplan.core.files import readable
+from acqplan.formats.export import EXPORT_AGAIN
 from acqplan.modalities.dmd.sensing import HadamardDMD
 from acqplan.plan.file import canonical_json
 from acqplan.plan.plan import Plan

@@ -7,7 +7,8 @@ from typing import Any
 
 from acqplan.core.errors import InstrumentError
 from acqplan.core.registry import register
-from acqplan.formats.base import EXPORT_AGAIN, Exported, Instrument, exported, read_manifest
+from acqplan.formats.contracts import AcquiredReader, AcquiredWriter, Exported, PatternFormat
+from acqplan.formats.export import EXPORT_AGAIN, exported, read_manifest
 from acqplan.formats.pattern_table import read_table, write_table
 from acqplan.modalities.dmd.formats.detector_trace import is_trace, read_trace, write_trace
 from acqplan.plan.plan import Plan
@@ -15,14 +16,13 @@ from acqplan.sensing.acquisition import Acquisition
 
 
 @register("instruments", "table")
-class Table(Instrument):
+class Table(PatternFormat, AcquiredReader, AcquiredWriter):
     """``table.csv``: line, point or frame numbers in acquisition order (see `pattern_table`).
 
     Acquired, for single-pixel detectors only: a CSV with one value per frame (see `detector_trace`).
     """
 
     summary = "CSV table of lines, points or frames in acquisition order; detector traces as .csv."
-    modalities = ("cartesian_mri", "hadamard_dmd")
     acquired_suffixes = (".csv",)
 
     def check(self, plan: Plan) -> list[str]:

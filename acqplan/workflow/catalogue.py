@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from acqplan.core import registry
 from acqplan.core.errors import RecipeError
+from acqplan.formats.contracts import AcquiredReader, PatternFormat
 from acqplan.reconstructors.reconstructor import KnobReconstructor, Reconstructor
 from acqplan.sensing.model import SensingModel
 from acqplan.workflow.instrument_questions import title_of_sensing as title_of_sensing
@@ -28,9 +29,9 @@ def formats() -> list[dict[str, Any]]:
         {
             "kind": kind,
             "summary": cls.summary,
-            "modalities": list(cls.modalities),
-            "exports_patterns": cls.exports,
-            "acquired_suffixes": list(cls.acquired_suffixes),
+            "modalities": cls.sensing_kinds(),
+            "exports_patterns": issubclass(cls, PatternFormat),
+            "acquired_suffixes": list(cls.acquired_suffixes) if issubclass(cls, AcquiredReader) else [],
         }
         for kind, cls in registry.kinds("instruments").items()
     ]

@@ -14,8 +14,9 @@ from acqplan.core import registry
 from acqplan.core.errors import OutputError
 from acqplan.core.files import atomic_file, check_writable
 from acqplan.core.seeding import torch_generator
-from acqplan.formats.base import Instrument, export, save_acquired
+from acqplan.formats.export import export
 from acqplan.formats.results import part_of, write_image
+from acqplan.formats.save import save_acquired
 from acqplan.images import ImageRecord
 from acqplan.learning.evaluation import Scene, evaluate, measures
 from acqplan.learning.resolve import Problem, build_designer, build_reconstructor, resolve
@@ -263,7 +264,7 @@ def _through_files(
     plan_path, exported, acquired = folder / "learned.acqplan", folder / setup.instrument, folder / setup.acquired
     plan.save(plan_path, overwrite=True)
     loaded = Plan.load(plan_path)
-    instrument: Instrument = registry.find("instruments", setup.instrument)(**setup.settings)
+    instrument = registry.find("instruments", setup.instrument)(**setup.settings)
     export(loaded, instrument, exported, overwrite=True)
     acquisition = acquire_virtually(loaded, instrument, exported, record, seed=seed)
     save_acquired(instrument, acquisition, loaded, acquired, overwrite=True)

@@ -11,8 +11,9 @@ from typing import Any
 from acqplan.core import registry
 from acqplan.core.errors import RecipeError
 from acqplan.core.files import check_writable
-from acqplan.formats import base
-from acqplan.formats.base import Instrument
+from acqplan.formats.contracts import FileFormat, pattern_format
+from acqplan.formats.export import MANIFEST
+from acqplan.formats.export import export as export_files
 from acqplan.plan.recipe import Component, check_options
 from acqplan.workflow.inputs import PlanOrFile, plan_of
 
@@ -71,18 +72,18 @@ def export(
     check_writable(target, overwrite=overwrite)
     instrument = format_with(to, options)
     plan = plan_of(plan)
-    base.export(plan, instrument, target, overwrite=overwrite)
+    export_files(plan, instrument, target, overwrite=overwrite)
     files = sorted(path for path in target.rglob("*") if path.is_file())
-    manifest = json.loads((target / base.MANIFEST).read_text(encoding="utf-8"))
-    return Export(target, files, manifest, instrument.remarks(plan))
+    manifest = json.loads((target / MANIFEST).read_text(encoding="utf-8"))
+    return Export(target, files, manifest, pattern_format(instrument).remarks(plan))
 
 
-def format_with(kind: str, settings: Mapping[str, Any] | None = None) -> Instrument:
+def format_with(kind: str, settings: Mapping[str, Any] | None = None) -> FileFormat:
     """The format ``kind`` with these settings; `RecipeError` if it doesn't know or take one of them."""
     given = dict(settings or {})
     check_options("instruments", Component(kind, given))
     try:
-        instrument: Instrument = registry.find("instruments", kind)(**given)
+        instrument: FileFormat = registry.find("instruments", kind)(**given)
     except (TypeError, ValueError) as error:
         raise RecipeError(f"The settings {given} don't fit the format {kind!r}: {error}.", "Correct them.") from error
     return instrument

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from acqplan.core.errors import OutputError, RecipeError
 from acqplan.core.files import atomic_file
 from acqplan.core.seeding import torch_generator
-from acqplan.formats.base import Instrument
+from acqplan.formats.contracts import PatternFormat
 from acqplan.images import ImageRecord
 from acqplan.modalities.dmd.microscope import Microscope, Recorded, record_trace
 from acqplan.modalities.dmd.traces.detector import Detector
@@ -106,7 +106,7 @@ class Recorder(Protocol):
         """Raise `OutputError` if the data can't be written as ``path``."""
 
     def record(
-        self, plan: Plan, instrument: Instrument, folder: Path, record: ImageRecord, *, noise: NoiseModel, seed: int
+        self, plan: Plan, instrument: PatternFormat, folder: Path, record: ImageRecord, *, noise: NoiseModel, seed: int
     ) -> Recording:
         """Play the exported files in ``folder`` on an image."""
 
@@ -137,7 +137,7 @@ class _TraceRecorder:
             )
 
     def record(
-        self, plan: Plan, instrument: Instrument, folder: Path, record: ImageRecord, *, noise: NoiseModel, seed: int
+        self, plan: Plan, instrument: PatternFormat, folder: Path, record: ImageRecord, *, noise: NoiseModel, seed: int
     ) -> Recording:
         how: dict[str, Any] = {"microscope": self._microscope, "detector": self._detector, "noise": noise, "seed": seed}
         return _Trace(record_trace(plan, instrument, folder, record, **how))

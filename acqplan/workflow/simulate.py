@@ -16,11 +16,12 @@ import numpy.typing as npt
 from acqplan.core.errors import InstrumentError, OutputError, RecipeError
 from acqplan.core.files import check_writable
 from acqplan.core.words import with_settings
-from acqplan.formats.base import MANIFEST, Instrument, save_scan
-from acqplan.formats.base import export as export_files
-from acqplan.formats.contracts import Result
+from acqplan.formats.contracts import PatternFormat, Result, pattern_format
+from acqplan.formats.export import MANIFEST
+from acqplan.formats.export import export as export_files
 from acqplan.formats.lookup import for_acquired
 from acqplan.formats.results import write_images
+from acqplan.formats.save import save_scan
 from acqplan.images import ImageRecord
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Scan
@@ -163,13 +164,13 @@ class _Job:
         return volume(self.plan, self.image, None if self.slices == "all" else self.slices)
 
     @contextmanager
-    def played(self) -> Iterator[tuple[Instrument, Path, str]]:
+    def played(self) -> Iterator[tuple[PatternFormat, Path, str]]:
         """(format, folder, words): the exported files given, or fresh ones in a temporary folder."""
         if self.exported is not None:
             yield _format_of(self.exported), self.exported, str(self.exported)
             return
         kind, settings = played_format(self.plan)
-        instrument = format_with(kind, settings)
+        instrument = pattern_format(format_with(kind, settings))
         with tempfile.TemporaryDirectory(prefix="acqplan-") as parent:
             folder = Path(parent) / "exported"
             export_files(self.plan, instrument, folder)
@@ -224,10 +225,10 @@ def _recorded(job: _Job, own: Recorder, output: Path | None, overwrite: bool) ->
     return Simulation(None, images, job.noise, where, files, recording.contents, recording.remarks(output))
 
 
-def _format_of(folder: Path) -> Instrument:
+def _format_of(folder: Path) -> PatternFormat:
     """The format that an exported folder's manifest names."""
     try:
         kind = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["format"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InstrumentError(f"{folder} is no exported folder.", "Pass a folder made by acqplan export.") from error
-    return format_with(str(kind))
+    return pattern_format(format_with(str(kind)))

@@ -10,7 +10,7 @@ import torch
 
 from acqplan.core.errors import InstrumentError
 from acqplan.core.seeding import torch_generator
-from acqplan.formats.base import Instrument
+from acqplan.formats.contracts import PatternFormat
 from acqplan.images import ImageRecord
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Acquisition, Scan
@@ -20,7 +20,7 @@ from acqplan.sensing.noise import NoiseModel
 
 def acquire_virtually(
     plan: Plan,
-    instrument: Instrument,
+    instrument: PatternFormat,
     folder: Path,
     record: ImageRecord,
     *,
@@ -41,7 +41,7 @@ def acquire_virtually(
 
 def acquire_volume_virtually(
     plan: Plan,
-    instrument: Instrument,
+    instrument: PatternFormat,
     folder: Path,
     records: Sequence[ImageRecord],
     *,
@@ -72,7 +72,7 @@ def acquire_volume_virtually(
 
 def _acquire(
     plan: Plan,
-    instrument: Instrument,
+    instrument: PatternFormat,
     folder: Path,
     record: ImageRecord,
     model: NoiseModel,

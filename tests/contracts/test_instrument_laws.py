@@ -19,8 +19,10 @@ from builders.sensing import MODELS, random_image
 
 from acqplan.core.errors import AcqplanError, AcquisitionError, InstrumentError, OutputError, PatternMismatch
 from acqplan.core.registry import find, kinds
-from acqplan.formats.base import MANIFEST, Instrument, export, save_acquired
+from acqplan.formats.contracts import AcquiredWriter, FileFormat, PatternFormat
+from acqplan.formats.export import MANIFEST, export
 from acqplan.formats.lookup import for_acquired
+from acqplan.formats.save import save_acquired
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Acquisition
 from acqplan.sensing.measurement import coefficients_of
@@ -34,8 +36,8 @@ SMALL: dict[str, dict[str, Any]] = {
 """Options that keep the files of a format small."""
 
 
-def make_instrument(kind: str) -> Instrument:
-    instrument: Instrument = find("instruments", kind)(**SMALL.get(kind, {}))
+def make_instrument(kind: str) -> FileFormat:
+    instrument: FileFormat = find("instruments", kind)(**SMALL.get(kind, {}))
     return instrument
 
 
@@ -45,12 +47,11 @@ def pairs(needs: str) -> list[Any]:
         pytest.param(kind, case, id=f"{kind}-{case}")
         for kind, cls in kinds("instruments").items()
         for case, (sensing, _) in MODELS.items()
-        if sensing in cls.modalities
-        and (cls.exports if needs == "exports" else cls.acquired_suffixes and cls.writes_acquired)
+        if sensing in cls.sensing_kinds() and issubclass(cls, PatternFormat if needs == "exports" else AcquiredWriter)
     ]
 
 
-def exported(kind: str, case: str, folder: Path) -> tuple[Instrument, Plan]:
+def exported(kind: str, case: str, folder: Path) -> tuple[FileFormat, Plan]:
     instrument, plan = make_instrument(kind), make_plan(case)
     if problems := instrument.check(plan):
         pytest.skip(" ".join(problems))
@@ -66,7 +67,7 @@ def some_files(folder: Path) -> list[Path]:
     return [files[place] for files in alike.values() for place in sorted({0, len(files) // 2, len(files) - 1})]
 
 
-def acquired(kind: str, case: str, folder: Path) -> list[tuple[Instrument, Plan, Path]]:
+def acquired(kind: str, case: str, folder: Path) -> list[tuple[FileFormat, Plan, Path]]:
     """Acquired data in every suffix of a format."""
     instrument, plan = make_instrument(kind), make_plan(case)
     paths = [folder / f"acquired-{suffix[1:]}{suffix}" for suffix in instrument.acquired_suffixes]
@@ -195,7 +196,7 @@ def test_other_image_size_is_not_played(kind: str, case: str, tmp_path: Path) ->
 def test_plans_of_other_modalities_are_refused(kind: str, tmp_path: Path) -> None:
     instrument = make_instrument(kind)
     for case, (sensing, _) in MODELS.items():
-        if sensing not in instrument.modalities:
+        if sensing not in instrument.sensing_kinds():
             plan = make_plan(case)
             with pytest.raises(InstrumentError, match="can't hold"):
                 export(plan, instrument, tmp_path / "out")

@@ -15,7 +15,7 @@ from builders.plans import make_plan
 from builders.sensing import dmd
 
 from acqplan.core.errors import InstrumentError
-from acqplan.formats.base import export
+from acqplan.formats.export import export
 from acqplan.formats.numpy_files import NumpyFiles
 from acqplan.modalities.dmd.formats.dmd_devices import DEVICES, alp_frames, alp_row_bytes, find_device
 from acqplan.modalities.dmd.formats.dmd_frames import Placement, unpacked

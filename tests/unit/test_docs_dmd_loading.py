@@ -16,7 +16,7 @@ from builders.plans import make_plan
 from builders.sensing import dmd
 
 from acqplan.core.registry import find
-from acqplan.formats.base import export
+from acqplan.formats.export import export
 from acqplan.modalities.dmd.formats.dlpc900_image import composite_of
 from acqplan.plan.plan import Plan
 

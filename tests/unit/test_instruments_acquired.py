@@ -17,10 +17,12 @@ from builders.sensing import dmd, mri
 
 from acqplan.core.errors import AcquisitionError, InstrumentError, OutputError, PatternMismatch, RecipeError
 from acqplan.core.registry import kinds
-from acqplan.formats.base import Instrument, export, save_acquired
+from acqplan.formats.contracts import AcquiredReader, FileFormat, PatternFormat
+from acqplan.formats.export import export
 from acqplan.formats.hdf5_files import Hdf5Files
 from acqplan.formats.lookup import for_acquired
 from acqplan.formats.numpy_files import NumpyFiles
+from acqplan.formats.save import save_acquired
 from acqplan.formats.table import Table
 from acqplan.modalities.dmd.formats.dmd_tiff import DmdTiff
 from acqplan.plan.plan import Plan
@@ -52,7 +54,7 @@ def dmd() -> Plan:
 @pytest.mark.parametrize("sensing", [LINES, POINTS], ids=["lines", "points"])
 @pytest.mark.parametrize(("instrument", "suffix"), [(Hdf5Files(), ".h5"), (NumpyFiles(), ".npz")])
 def test_everything_comes_back(
-    instrument: Instrument, suffix: str, sensing: tuple[str, dict[str, Any]], tmp_path: Path
+    instrument: FileFormat, suffix: str, sensing: tuple[str, dict[str, Any]], tmp_path: Path
 ) -> None:
     plan = small_plan(sensing)
     maps = np.random.default_rng(1).normal(size=(3, 6, 4)).astype(np.complex64)
@@ -417,5 +419,7 @@ def test_every_format_has_a_summary_of_one_line() -> None:
     for kind, cls in kinds("instruments").items():
         assert cls.summary, kind
         assert "\n" not in cls.summary
-        assert set(cls.modalities) <= set(kinds("sensing")), kind
-        assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in cls.acquired_suffixes)
+        assert set(cls.sensing_kinds()) <= set(kinds("sensing")), kind
+        assert issubclass(cls, PatternFormat | AcquiredReader), kind
+        suffixes = cls.acquired_suffixes if issubclass(cls, AcquiredReader) else ()
+        assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in suffixes)

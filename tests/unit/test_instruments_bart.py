@@ -16,7 +16,8 @@ from builders.sensing import drawn_pattern
 
 from acqplan.core.errors import AcquisitionError, InstrumentError, OutputError, PatternMismatch
 from acqplan.core.math.transforms import fft_centred
-from acqplan.formats.base import export, save_acquired
+from acqplan.formats.export import export
+from acqplan.formats.save import save_acquired
 from acqplan.modalities.mri.formats.bart import Bart
 from acqplan.modalities.mri.noise import ComplexGaussian
 from acqplan.modalities.mri.sensing import CartesianMRI

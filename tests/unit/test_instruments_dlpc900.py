@@ -15,7 +15,7 @@ from builders.sensing import dmd
 from PIL import Image
 
 from acqplan.core.errors import InstrumentError
-from acqplan.formats.base import export
+from acqplan.formats.export import export
 from acqplan.modalities.dmd.formats.dlpc900 import Dlpc900, entries, lut
 from acqplan.modalities.dmd.formats.dlpc900_chart import chart, chart_plane
 from acqplan.modalities.dmd.formats.dlpc900_image import COMPRESSIONS, blob, composite_of, decoded, encoded

@@ -18,7 +18,7 @@ from builders.sensing import dmd
 from PIL import Image
 
 from acqplan.core.errors import InstrumentError
-from acqplan.formats.base import export
+from acqplan.formats.export import export
 from acqplan.modalities.dmd.formats import dmd_pages
 from acqplan.modalities.dmd.formats.dmd_tiff import DmdTiff
 from acqplan.plan.plan import Plan
@@ -218,7 +218,7 @@ from pathlib import Path
 import numpy as np, torch
 from builders.plans import make_plan
 from builders.sensing import dmd
-from acqplan.formats.base import export
+from acqplan.formats.export import export
 from acqplan.modalities.dmd.formats.dmd_tiff import DmdTiff
 
 sensing = dmd(64, 64)

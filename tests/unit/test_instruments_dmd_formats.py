@@ -19,7 +19,7 @@ from PIL import Image
 
 from acqplan.core.errors import InstrumentError
 from acqplan.core.registry import find, kinds
-from acqplan.formats.base import MANIFEST, export
+from acqplan.formats.export import MANIFEST, export
 from acqplan.modalities.dmd.formats.alp import Alp
 from acqplan.modalities.dmd.formats.dmd_format import DmdFormat
 from acqplan.modalities.dmd.formats.micromanager import MicroManager
@@ -325,7 +325,7 @@ from pathlib import Path
 import numpy as np
 from builders.plans import make_plan
 from builders.sensing import dmd
-from acqplan.formats.base import export
+from acqplan.formats.export import export
 from acqplan.core.registry import find
 
 peaks = []

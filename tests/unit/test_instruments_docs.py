@@ -13,7 +13,7 @@ from builders.plans import make_plan
 from builders.sensing import dmd, mri
 
 from acqplan.core.registry import find, kinds
-from acqplan.formats.base import export
+from acqplan.formats.export import export
 from acqplan.plan.plan import Plan
 
 FORMATS = Path(__file__).parents[2] / "docs" / "formats.md"

@@ -21,7 +21,8 @@ from builders.plans import make_plan
 
 from acqplan.core.errors import AcquisitionError, InstrumentError
 from acqplan.core.registry import find
-from acqplan.formats.base import export, save_acquired
+from acqplan.formats.export import export
+from acqplan.formats.save import save_acquired
 from acqplan.modalities.mri.formats.ismrmrd import FILE, Ismrmrd
 from acqplan.modalities.mri.formats.ismrmrd import writer as ismrmrd_writer
 from acqplan.modalities.mri.formats.ismrmrd.reader import read

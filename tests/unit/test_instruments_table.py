@@ -12,7 +12,8 @@ from builders.plans import make_plan
 from builders.sensing import dmd, mri
 
 from acqplan.core.errors import InstrumentError
-from acqplan.formats.base import Instrument, export
+from acqplan.formats.contracts import FileFormat
+from acqplan.formats.export import export
 from acqplan.formats.hdf5_files import Hdf5Files
 from acqplan.formats.numpy_files import NumpyFiles
 from acqplan.formats.table import Table
@@ -118,7 +119,7 @@ def test_hdf5_layout(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["order", "counts", "mask"])
 @pytest.mark.parametrize("instrument", [NumpyFiles(), Hdf5Files()], ids=["numpy", "hdf5"])
-def test_any_changed_number_is_noticed(instrument: Instrument, name: str, tmp_path: Path) -> None:
+def test_any_changed_number_is_noticed(instrument: FileFormat, name: str, tmp_path: Path) -> None:
     export(make_plan(POINTS, [23, 0, 14, 23], [14]), instrument, tmp_path / "out")
     values = np.load(tmp_path / "out" / f"{name}.npy") if isinstance(instrument, NumpyFiles) else None
     if values is None:

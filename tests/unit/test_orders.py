@@ -12,7 +12,7 @@ from builders.plans import make_plan
 from acqplan.core import registry
 from acqplan.core.errors import InstrumentError, RecipeError
 from acqplan.core.seeding import numpy_generator
-from acqplan.formats.base import export
+from acqplan.formats.export import export
 from acqplan.learning.resolve import resolve
 from acqplan.learning.training import design
 from acqplan.modalities.mri.orders import dealt_to_trains

@@ -16,7 +16,7 @@ from builders.plans import make_plan
 
 from acqplan.core.errors import AcqplanError, InstrumentError
 from acqplan.core.registry import find
-from acqplan.formats.base import export
+from acqplan.formats.export import export
 from acqplan.modalities.mri.formats.pulseq import Pulseq
 from acqplan.modalities.mri.formats.pulseq.limits import GAMMA_HZ_PER_T, PRESETS
 from acqplan.modalities.mri.formats.pulseq.seq_file import read_sequence

@@ -19,8 +19,8 @@ from builders.plans import make_plan
 from ismrmrd import xsd as ismrmrd_xsd
 
 from acqplan.core.errors import AcquisitionError, InstrumentError
-from acqplan.formats.base import save_acquired
 from acqplan.formats.lookup import for_acquired
+from acqplan.formats.save import save_acquired
 from acqplan.modalities.mri.formats.fastmri import FastMRI, read, recognises
 from acqplan.plan.verification import verify
 

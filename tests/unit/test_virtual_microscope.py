@@ -11,7 +11,7 @@ from test_verification_dmd import SIDE, low_plan, make_image
 
 from acqplan.core.errors import InstrumentError, RecipeError
 from acqplan.core.registry import find, kinds
-from acqplan.formats.base import export
+from acqplan.formats.export import export
 from acqplan.formats.lookup import for_acquired
 from acqplan.images import ImageRecord
 from acqplan.modalities.dmd.formats.dmd_format import DmdFormat

@@ -14,7 +14,7 @@ from builders.sensing import mri
 
 from acqplan.core.errors import AcquisitionError
 from acqplan.core.registry import find
-from acqplan.formats.base import export
+from acqplan.formats.export import export
 from acqplan.formats.lookup import for_acquired
 from acqplan.modalities.mri.formats.ismrmrd import writer as ismrmrd_writer
 from acqplan.modalities.mri.formats.pulseq import Pulseq

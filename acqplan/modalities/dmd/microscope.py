@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from acqplan.core.errors import InstrumentError, RecipeError
 from acqplan.core.seeding import stream_seed
-from acqplan.formats.base import Instrument
+from acqplan.formats.contracts import PatternFormat
 from acqplan.images import ImageRecord
 from acqplan.modalities.dmd.formats.dmd_format import DmdFormat, hadamard
 from acqplan.modalities.dmd.formats.dmd_frames import Placement
@@ -127,7 +127,7 @@ class Recorded:
 
 def record_trace(
     plan: Plan,
-    instrument: Instrument,
+    instrument: PatternFormat,
     folder: Path,
     record: ImageRecord,
     *,
@@ -152,7 +152,7 @@ def record_trace(
 
 def record_traces(
     plan: Plan,
-    instrument: Instrument,
+    instrument: PatternFormat,
     folder: Path,
     records: Sequence[ImageRecord],
     *,

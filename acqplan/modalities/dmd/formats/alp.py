@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from acqplan.core.errors import InstrumentError
+from acqplan.core.files import readable
 from acqplan.core.registry import register
-from acqplan.formats.base import EXPORT_AGAIN, readable
+from acqplan.formats.export import EXPORT_AGAIN
 from acqplan.modalities.dmd.formats.dmd_devices import alp_frames, alp_row_bytes
 from acqplan.modalities.dmd.formats.dmd_format import Display, DmdFormat, batch_name, place_of, positive, whole
 from acqplan.modalities.dmd.formats.dmd_frames import Packed

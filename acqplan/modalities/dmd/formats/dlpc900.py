@@ -22,8 +22,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from acqplan.core.errors import InstrumentError
+from acqplan.core.files import readable
 from acqplan.core.registry import register
-from acqplan.formats.base import EXPORT_AGAIN, readable
+from acqplan.formats.export import EXPORT_AGAIN
 from acqplan.modalities.dmd.formats.dlpc900_chart import chart
 from acqplan.modalities.dmd.formats.dlpc900_image import COMPRESSIONS, PLANES, Composite, blob, composite_of
 from acqplan.modalities.dmd.formats.dmd_format import Display, DmdFormat, place_of, switch, whole

@@ -18,17 +18,9 @@ import torch
 
 from acqplan.core import registry
 from acqplan.core.errors import InstrumentError
-from acqplan.formats.base import (
-    EXPORT_AGAIN,
-    MANIFEST,
-    Exported,
-    Instrument,
-    check_image,
-    exported,
-    pattern_from,
-    read_manifest,
-    readable,
-)
+from acqplan.core.files import readable
+from acqplan.formats.contracts import Exported, PatternFormat, check_image
+from acqplan.formats.export import EXPORT_AGAIN, MANIFEST, exported, pattern_from, read_manifest
 from acqplan.modalities.dmd.formats.dmd_devices import find_device
 from acqplan.modalities.dmd.formats.dmd_frames import Bits, Mirrors, Packed, Placement, frames_of, shown_units, unpacked
 from acqplan.modalities.dmd.sensing import HadamardDMD
@@ -86,7 +78,7 @@ class Display:
         return sum(self.batches)
 
 
-class DmdFormat(Instrument):
+class DmdFormat(PatternFormat):
     """A format of frames for a digital micromirror device.
 
     Parameters
@@ -315,6 +307,10 @@ class DmdFormat(Instrument):
         return exported(pattern, manifest, folder, {name: manifest.get(name) for name in DETAILS})
 
     def frames(self, folder: Path) -> Iterator[Bits]:
+        """What the DMD shows when the exported files are played: bool[height, width], True is on, frame by frame.
+
+        Raises `InstrumentError` if the files can't be read.
+        """
         manifest = read_manifest(folder, self.kind)
         display = _display(manifest, folder)
         for frame in self.read_frames(folder, display, manifest):

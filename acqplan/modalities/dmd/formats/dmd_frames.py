@@ -17,7 +17,7 @@ import torch
 
 from acqplan.core.errors import InstrumentError
 from acqplan.core.math.transforms import walsh_sequency
-from acqplan.formats.base import EXPORT_AGAIN
+from acqplan.formats.export import EXPORT_AGAIN
 from acqplan.modalities.dmd.sensing import HadamardDMD
 
 Bits = npt.NDArray[np.bool_]

@@ -13,7 +13,8 @@ import numpy as np
 import tifffile
 
 from acqplan.core.errors import InstrumentError
-from acqplan.formats.base import EXPORT_AGAIN, readable
+from acqplan.core.files import readable
+from acqplan.formats.export import EXPORT_AGAIN
 from acqplan.modalities.dmd.formats.dmd_format import Display, batch_name, place_of, stamp_matches
 from acqplan.modalities.dmd.formats.dmd_frames import Packed, Placement, unpacked
 

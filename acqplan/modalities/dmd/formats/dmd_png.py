@@ -13,7 +13,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from acqplan.core.errors import InstrumentError
-from acqplan.formats.base import EXPORT_AGAIN, readable
+from acqplan.core.files import readable
+from acqplan.formats.export import EXPORT_AGAIN
 from acqplan.modalities.dmd.formats.dmd_format import Display, stamp_matches
 from acqplan.modalities.dmd.formats.dmd_frames import Packed
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from acqplan.core.registry import register
+from acqplan.formats.contracts import AcquiredReader, AcquiredWriter
 from acqplan.modalities.dmd.formats.detector_trace import read_trace, write_trace
 from acqplan.modalities.dmd.formats.dmd_format import Display, DmdFormat
 from acqplan.modalities.dmd.formats.dmd_frames import Packed
@@ -23,7 +24,7 @@ from acqplan.sensing.acquisition import Acquisition
 
 
 @register("instruments", "dmd-tiff")
-class DmdTiff(DmdFormat):
+class DmdTiff(DmdFormat, AcquiredReader, AcquiredWriter):
     """``frames.tif``, ready to load into a DMD's software; ``frames_000.tif`` and so on where memory is short."""
 
     summary = "1-bit TIFF stack of frames for a DMD; detector traces as .csv or .npy."

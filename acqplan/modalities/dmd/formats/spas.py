@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from acqplan.core.errors import InstrumentError
+from acqplan.core.files import readable
 from acqplan.core.registry import register
-from acqplan.formats.base import EXPORT_AGAIN, readable
+from acqplan.formats.export import EXPORT_AGAIN
 from acqplan.modalities.dmd.formats.dmd_format import Display, DmdFormat, batch_name, hadamard, place_of
 from acqplan.modalities.dmd.formats.dmd_frames import Packed, unpacked
 from acqplan.modalities.dmd.formats.dmd_png import read_image, write_png

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from acqplan.core.errors import AcquisitionError, InstrumentError
+from acqplan.core.errors import AcquisitionError
 from acqplan.core.registry import register
 from acqplan.formats.acquired import fields_of
-from acqplan.formats.base import Exported, Instrument
+from acqplan.formats.contracts import AcquiredReader, AcquiredWriter
 from acqplan.modalities.dmd.formats.detector_trace import is_trace, read_trace, write_trace
 from acqplan.modalities.dmd.traces import files
 from acqplan.modalities.dmd.traces.detector import Detector
@@ -20,7 +19,7 @@ from acqplan.sensing.acquisition import Acquisition
 
 
 @register("instruments", "trace")
-class Trace(Instrument):
+class Trace(AcquiredReader, AcquiredWriter):
     """The signal of a single-pixel detector; options as in `acqplan.modalities.dmd.traces.settings.TraceSettings`.
 
     ``detector`` is the name of a detector file. Files that acqplan wrote state their own settings.
@@ -28,7 +27,6 @@ class Trace(Instrument):
 
     summary = "Detector traces of any program: NumPy, CSV, HDF5 or MATLAB; per frame, or continuous with a trigger."
     modalities = ("hadamard_dmd",)
-    exports = False
     acquired_suffixes = (".csv", ".npy", ".h5", ".mat")
 
     def __init__(
@@ -64,15 +62,6 @@ class Trace(Instrument):
             drift,
             second_signal,
         )
-
-    def check(self, plan: Plan) -> list[str]:
-        return ["Detector traces hold no patterns."]
-
-    def write(self, plan: Plan, folder: Path) -> dict[str, Any]:
-        raise InstrumentError(f"The format {self.kind!r} holds no patterns.", "See acqplan formats.")
-
-    def read(self, folder: Path) -> Exported:
-        raise InstrumentError(f"The format {self.kind!r} holds no patterns.", "See acqplan formats.")
 
     @classmethod
     def recognises(cls, path: Path) -> bool:

@@ -26,9 +26,11 @@ import numpy.typing as npt
 import torch
 
 from acqplan.core.errors import AcqplanError, AcquisitionError, InstrumentError, PatternMismatch
+from acqplan.core.files import readable
 from acqplan.core.registry import register
 from acqplan.formats.acquired import FRESH_COPY, MAX_BYTES, acquisition_from
-from acqplan.formats.base import EXPORT_AGAIN, Exported, Instrument, exported, read_manifest, readable
+from acqplan.formats.contracts import AcquiredReader, AcquiredWriter, Exported, PatternFormat
+from acqplan.formats.export import EXPORT_AGAIN, exported, read_manifest
 from acqplan.formats.pattern_table import read_table, write_table
 from acqplan.images.reading import ImageReader, RawImages
 from acqplan.modalities.mri.raw.acquisitions import scan_of
@@ -51,7 +53,7 @@ Complex = npt.NDArray[np.complex64]
 
 @register("image_readers", "bart")
 @register("instruments", "bart")
-class Bart(Instrument, ImageReader):
+class Bart(PatternFormat, AcquiredReader, AcquiredWriter, ImageReader):
     """``pattern.cfl``/``.hdr`` of 0 and 1 in the size of the k-space, and the order, which a mask can't hold.
 
     Acquired: k-space on the full grid, ``name.cfl`` and ``name.hdr``, zero where nothing was measured

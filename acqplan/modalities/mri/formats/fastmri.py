@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from acqplan.core.errors import AcquisitionError, ImageError, InstrumentError
+from acqplan.core.errors import AcquisitionError, ImageError
 from acqplan.core.math.transforms import ifft_centred
 from acqplan.core.registry import register
-from acqplan.formats.base import Exported, Instrument
+from acqplan.formats.contracts import AcquiredReader
 from acqplan.images.reading import ImageReader, RawImages, root_sum_of_squares, unreadable
 from acqplan.modalities.mri.raw import readouts
 from acqplan.modalities.mri.raw.acquisitions import cartesian, scan_of, single
@@ -35,24 +35,13 @@ _MAGIC = b"\x89HDF\r\n\x1a\n"
 
 @register("image_readers", "fastmri")
 @register("instruments", "fastmri")
-class FastMRI(Instrument, ImageReader):
+class FastMRI(AcquiredReader, ImageReader):
     """Only read: slices of ``kspace``, columns in ``mask`` as lines of a plan; the file states no order."""
 
     summary = "fastMRI HDF5: acquired k-space, single- or multi-coil, and its mask; only read."
     modalities = ("cartesian_mri",)
-    exports = False
     acquired_suffixes = (".h5",)
-    writes_acquired = False
     title, asked = "fastMRI HDF5", 11
-
-    def check(self, plan: Plan) -> list[str]:
-        return ["fastMRI files hold no patterns."]
-
-    def write(self, plan: Plan, folder: Path) -> dict[str, Any]:
-        raise InstrumentError("fastMRI files hold no patterns.", "See acqplan formats.")
-
-    def read(self, folder: Path) -> Exported:
-        raise InstrumentError("fastMRI files hold no patterns.", "See acqplan formats.")
 
     @classmethod
     def recognises(cls, path: Path) -> bool:

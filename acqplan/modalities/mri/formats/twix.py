@@ -21,10 +21,10 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from acqplan.core.errors import AcquisitionError, InstrumentError
+from acqplan.core.errors import AcquisitionError
 from acqplan.core.optional import optional_import
 from acqplan.core.registry import register
-from acqplan.formats.base import Exported, Instrument
+from acqplan.formats.contracts import AcquiredReader
 from acqplan.images.reading import ImageReader, RawImages
 from acqplan.modalities.mri.raw import readouts
 from acqplan.modalities.mri.raw.acquisitions import cartesian, single
@@ -49,24 +49,13 @@ _CARTESIAN = 1
 
 @register("image_readers", "twix")
 @register("instruments", "twix")
-class Twix(Instrument, ImageReader):
+class Twix(AcquiredReader, ImageReader):
     """Only read: the last measurement of the file. The module says what that was tested with."""
 
     summary = "Siemens twix (meas.dat): acquired raw data with noise scan, through twixtools; only read."
     modalities = ("cartesian_mri",)
-    exports = False
     acquired_suffixes = (".dat",)
-    writes_acquired = False
     title, asked = "twix", 13
-
-    def check(self, plan: Plan) -> list[str]:
-        return ["Twix files hold no patterns."]
-
-    def write(self, plan: Plan, folder: Path) -> dict[str, Any]:
-        raise InstrumentError("Twix files hold no patterns.", "See acqplan formats.")
-
-    def read(self, folder: Path) -> Exported:
-        raise InstrumentError("Twix files hold no patterns.", "See acqplan formats.")
 
     @classmethod
     def recognises(cls, path: Path) -> bool:

@@ -17,8 +17,8 @@ import numpy as np
 from acqplan.core.errors import AcquisitionError, InstrumentError, OutputError
 from acqplan.core.optional import optional_import
 from acqplan.core.registry import register
-from acqplan.formats.base import EXPORT_AGAIN, Exported, Instrument, exported, read_manifest
-from acqplan.formats.contracts import ImageWriter, Result
+from acqplan.formats.contracts import AcquiredReader, AcquiredWriter, Exported, ImageWriter, PatternFormat, Result
+from acqplan.formats.export import EXPORT_AGAIN, exported, read_manifest
 from acqplan.images.reading import ImageReader, RawImages
 from acqplan.modalities.mri.formats.ismrmrd import images, reader, writer
 from acqplan.modalities.mri.raw.acquisitions import (
@@ -44,7 +44,7 @@ MAX_TABLE_BYTES = 4 << 30
 @register("image_readers", "ismrmrd")
 @register("image_writers", "ismrmrd")
 @register("instruments", "ismrmrd")
-class Ismrmrd(Instrument, ImageReader, ImageWriter):
+class Ismrmrd(PatternFormat, AcquiredReader, AcquiredWriter, ImageReader, ImageWriter):
     """Header and table of acquisitions for a console or simulator; raw data back in.
 
     Parameters

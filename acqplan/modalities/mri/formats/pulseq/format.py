@@ -18,8 +18,10 @@ import numpy.typing as npt
 
 from acqplan.core import registry
 from acqplan.core.errors import AcquisitionError, InstrumentError
+from acqplan.core.files import readable
 from acqplan.core.registry import register
-from acqplan.formats.base import EXPORT_AGAIN, MANIFEST, Exported, Instrument, exported, read_manifest, readable
+from acqplan.formats.contracts import Exported, PatternFormat
+from acqplan.formats.export import EXPORT_AGAIN, MANIFEST, exported, read_manifest
 from acqplan.modalities.mri.formats.pulseq.build import Loop, Readings, build, import_pypulseq
 from acqplan.modalities.mri.formats.pulseq.gradient_echo import LABEL_MAX, Protocol, Timing, timing
 from acqplan.modalities.mri.formats.pulseq.limits import GAMMA_HZ_PER_T, limits_of
@@ -46,7 +48,7 @@ _DUMMIES_AT_MOST = 150
 
 
 @register("instruments", "pulseq")
-class Pulseq(Instrument):
+class Pulseq(PatternFormat):
     """``sequence.seq``, a spoiled gradient echo for Pulseq interpreters.
 
     Parameters
