@@ -52,6 +52,7 @@ ROLES = {
     "reconstructors": Role("reconstructor", "reconstructors", "acqplan.reconstructors"),
     "losses": Role("loss", "losses", "acqplan.reconstructors.losses"),
     "instruments": Role("format", "formats", "acqplan.formats"),
+    "acquired_tables": Role("table of acquired data", "formats"),
     "image_readers": Role("format of images to read", "formats", "acqplan.formats"),
     "image_writers": Role("format of images to write", "formats", "acqplan.formats"),
 }

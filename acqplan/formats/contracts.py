@@ -151,6 +151,28 @@ class ScanWriter(AcquiredWriter):
         """Write a scan of several images, as `write_acquired` does one."""
 
 
+class AcquiredTable(ABC):
+    """An instrument's acquired data as the CSV of the format ``table``.
+
+    Registered as ``acquired_tables``, under the kind of its sensing model.
+    """
+
+    kind: ClassVar[str]
+
+    @classmethod
+    @abstractmethod
+    def recognises(cls, path: Path) -> bool:
+        """Whether the *content* of the file ``path`` is such a table; never raises."""
+
+    @abstractmethod
+    def read(self, path: Path, plan: Plan) -> Acquisition:
+        """As `AcquiredReader.read_acquired`."""
+
+    @abstractmethod
+    def write(self, acquisition: Acquisition, plan: Plan, path: Path) -> None:
+        """As `AcquiredWriter.write_acquired`."""
+
+
 def pattern_format(form: FileFormat) -> PatternFormat:
     """The format as one of patterns; `InstrumentError` if it is none."""
     if not isinstance(form, PatternFormat):

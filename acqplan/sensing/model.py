@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from acqplan.sensing.acquisition import Acquisition
+from acqplan.sensing.table_terms import TableTerms
 
 
 class SensingModel(nn.Module, ABC):
@@ -142,6 +143,12 @@ class SensingModel(nn.Module, ABC):
         if coil_maps is not None:
             raise ValueError(f"{self.kind} has no coils")
         return self
+
+    def table_terms(self, readings_per_shot: int = 1) -> TableTerms:
+        """The words for a table of a pattern, of which so many readings follow one excitation."""
+        axes = tuple(f"axis_{axis}" for axis in range(len(self.grid_shape)))
+        sizes = " ".join(f"{name}={size}" for name, size in zip(axes, self.grid_shape, strict=True))
+        return TableTerms("reading", axes, header={"grid": sizes, "indices": "from 0", "rows": "one per reading"})
 
     @abstractmethod
     def spec(self) -> dict[str, Any]:

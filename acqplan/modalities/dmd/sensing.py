@@ -14,6 +14,16 @@ from acqplan.core.math.transforms import is_power_of_two, walsh_sequency
 from acqplan.core.registry import register
 from acqplan.modalities.dmd.display_schemes import scheme_named
 from acqplan.sensing.model import SensingModel
+from acqplan.sensing.table_terms import TableTerms
+
+_DECODED = {
+    "pairs": "detector signal of each frame in photo-electrons; coefficient = sign 1 minus sign -1",
+    "two-detector": "two detectors in each frame, photo-electrons; coefficient = on-arm minus off-arm",
+    "dc": "detector signal of each frame in photo-electrons; coefficient = twice it minus the mean of unit 0",
+    "s-matrix": "detector signal of each frame in photo-electrons; coefficient = mean of unit 0 minus twice it; "
+    "unit 0: all mirrors on but pixel 0",
+}
+"""What a table's readers are told of a scheme's readings."""
 
 
 @register("sensing", "hadamard_dmd")
@@ -153,6 +163,24 @@ class HadamardDMD(SensingModel):
             )
         u, v = np.divmod(np.arange(rows * columns), columns)
         return np.flatnonzero((u < width) & (v < width)).astype(np.int32)
+
+    def table_terms(self, readings_per_shot: int = 1) -> TableTerms:
+        """A row for each shown frame; ``sign`` is that of the pattern where the frame's mirrors are on."""
+        rows, columns = self.grid_shape
+        header = {
+            "grid": f"row_sequency 0 to {rows - 1}, column_sequency 0 to {columns - 1}",
+            "indices": f"from 0; unit = row_sequency * {columns} + column_sequency; a sequency counts sign changes",
+            "rows": "one per shown frame, in order; sign 1: mirrors on where the pattern is +1; -1: where it is -1",
+            "readings": _DECODED[self.scheme],
+        }
+        return TableTerms(
+            "frame",
+            ("row_sequency", "column_sequency"),
+            states_unit=True,
+            rows_per_reading=self.frames_per_unit,
+            of_rows={"sign": self.frame_signs},
+            header=header,
+        )
 
     def spec(self) -> dict[str, Any]:
         # Plans and exported files of pairs are older than the choice, and say nothing of it.

@@ -13,6 +13,7 @@ from acqplan.core.math.transforms import fft_centred, ifft_centred
 from acqplan.core.registry import register
 from acqplan.sensing.acquisition import Acquisition
 from acqplan.sensing.model import SensingModel
+from acqplan.sensing.table_terms import TableTerms
 
 ENCODINGS = ("lines", "points")
 NO_POINTS_IN_2D = (
@@ -159,6 +160,21 @@ class CartesianMRI(SensingModel):
 
     def with_coil_maps(self, coil_maps: torch.Tensor | None) -> Self:
         return type(self)(self.image_shape, self.encoding, coil_maps)
+
+    def table_terms(self, readings_per_shot: int = 1) -> TableTerms:
+        axes = ("ky", "kz")[: len(self.grid_shape)]
+        sizes = dict(zip(axes, self.grid_shape, strict=True))
+        rows = "one per shot (one excitation and readout), in order of acquisition"
+        if readings_per_shot > 1:
+            rows = f"one per readout, in order of acquisition; every {readings_per_shot} follow one excitation"
+        header = {
+            "grid": " ".join(f"{name}={size}" for name, size in sizes.items()),
+            "centre": " ".join(f"{name}={size // 2}" for name, size in sizes.items()),
+            "indices": "from 0; the centre is frequency zero, so index minus centre is the step in 1/FOV",
+            "rows": rows,
+            "readings": "complex, prewhitened; repeat counts earlier measurements of the same position",
+        }
+        return TableTerms("shot", axes, header=header, per_shot="echo_train")
 
     def spec(self) -> dict[str, Any]:
         return {"image_shape": list(self.image_shape), "encoding": self.encoding}

@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from acqplan.core.errors import AcquisitionError, InstrumentError
+from acqplan.core.registry import register
 from acqplan.formats.acquired import TEXTS, acquisition_from, checked_digest, fields_of, first_bytes
+from acqplan.formats.contracts import AcquiredTable
 from acqplan.modalities.dmd.traces.files import read_table
 from acqplan.modalities.dmd.traces.reading import PatternTrace, lamp_of_pairs, read_pattern_trace
 from acqplan.modalities.dmd.traces.settings import TraceSettings
@@ -24,6 +26,21 @@ _CAUSES = {
     "dropped": ("missing", "Acquire again, or pass the plan that was played."),
     "repeated": ("there more than once", "Acquire again."),
 }
+
+
+@register("acquired_tables", "hadamard_dmd")
+class TraceTable(AcquiredTable):
+    """One value per shown frame, as CSV."""
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        return is_trace(path)
+
+    def read(self, path: Path, plan: Plan) -> Acquisition:
+        return read_trace(path, plan)
+
+    def write(self, acquisition: Acquisition, plan: Plan, path: Path) -> None:
+        write_trace(acquisition, plan, path)
 
 
 def is_trace(path: Path) -> bool:

@@ -31,7 +31,7 @@ from acqplan.core.registry import register
 from acqplan.formats.acquired import FRESH_COPY, MAX_BYTES, acquisition_from
 from acqplan.formats.contracts import AcquiredReader, AcquiredWriter, Exported, PatternFormat
 from acqplan.formats.export import EXPORT_AGAIN, exported, read_manifest
-from acqplan.formats.pattern_table import read_table, write_table
+from acqplan.formats.table import read_table, write_table
 from acqplan.images.reading import ImageReader, RawImages
 from acqplan.modalities.mri.raw.acquisitions import scan_of
 from acqplan.modalities.mri.raw.images import images_of
