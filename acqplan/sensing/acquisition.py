@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar, overload
+from typing import TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +71,19 @@ class Geometry:
         return self.moved((0.0, 0.0, float(i)))
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What a file states besides the readings, to be held against the plan; an instrument adds its own.
+
+    Parameters
+    ----------
+    saturated
+        Places, in the order of acquisition, of readings with clipped samples.
+    """
+
+    saturated: tuple[int, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Acquisition:
     """Readings in acquisition order.
@@ -93,7 +106,7 @@ class Acquisition:
     order_is_assumed
         ``order`` is the plan's without what got lost: the file itself doesn't state it.
     facts
-        What else the file states, JSON-ready, as in `Scan`.
+        What else the file states, as in `Scan`.
     """
 
     readings: npt.NDArray[np.generic]
@@ -104,7 +117,7 @@ class Acquisition:
     geometry: Geometry | None = None
     record: dict[str, str] = field(default_factory=dict)
     order_is_assumed: bool = False
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Facts = Facts()
 
     @property
     def states_pattern(self) -> bool:
@@ -130,13 +143,13 @@ class Scan:
     geometry
         Of the volume: voxel index (row, column, slice) to millimetres, or None.
     facts
-        What else the file states, JSON-ready; the names that `acqplan.plan.verification` compares are listed there.
+        What else the file states, which `acqplan.plan.verification` compares with the plan.
     """
 
     acquisitions: Sequence[Acquisition]
     source: str
     geometry: Geometry | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Facts = Facts()
 
     def mapped(self, change: Callable[[Acquisition], Acquisition]) -> Scan:
         """The scan with ``change`` applied to each acquisition when it is asked for: nothing is held twice."""

@@ -29,6 +29,7 @@ from acqplan.modalities.mri.coils import (
     virtual,
 )
 from acqplan.modalities.mri.coils.calibration import calibration_data
+from acqplan.modalities.mri.facts import MriFacts
 from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.sensing.acquisition import Acquisition, Scan
 from acqplan.sensing.pattern import Pattern
@@ -299,7 +300,7 @@ class Lazy(Sequence[Acquisition]):
 def test_a_scan_is_calibrated_lazily_with_one_phase_reference() -> None:
     plan, truth = planned("points", 12), true_maps()
     slices = Lazy([acquired(plan, truth), acquired(plan, truth * np.complex64(1j)), acquired(plan, true_maps(seed=1))])
-    scan = Scan(slices, "scan.h5", facts={"channels": N_COILS})
+    scan = Scan(slices, "scan.h5", facts=MriFacts(channels=N_COILS))
     result = calibrated_scan(scan, plan)
     assert slices.asked == 0
     assert len(result.acquisitions) == 3

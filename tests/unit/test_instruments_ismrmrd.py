@@ -146,10 +146,10 @@ def test_slices_of_a_scanner_are_reconstructed_one_by_one(tmp_path: Path) -> Non
     xml = header((2 * columns, rows, 1), (columns, rows, 1))
     scan = Ismrmrd().read_scan(write(tmp_path / "a.h5", xml, lines), plan)
     assert len(scan.acquisitions) == 3
-    assert scan.facts["matrix"] == [columns, rows, 1]
-    assert scan.facts["channels"] == 1
-    assert scan.facts["noise_std"] == 1
-    assert scan.facts["field_of_view_mm"] == pytest.approx([240, 200, 5])
+    assert scan.facts.matrix == (columns, rows, 1)
+    assert scan.facts.channels == 1
+    assert scan.facts.noise_std == 1
+    assert scan.facts.field_of_view_mm == pytest.approx([240, 200, 5])
     assert [each for each in verify(plan, scan) if each.severity == "error"] == []
     assert scan.geometry is not None
     assert scan.geometry.affine[:3, 2] == pytest.approx([0, 0, 3])

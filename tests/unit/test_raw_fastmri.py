@@ -52,8 +52,8 @@ def test_masked_columns_are_the_plans_lines(coils: int | None, tmp_path: Path) -
     assert isinstance(for_acquired(path), FastMRI)
     scan = FastMRI().read_scan(path, plan)
     assert len(scan.acquisitions) == 2
-    assert scan.facts["matrix"] == [COLUMNS, ROWS, 1]
-    assert scan.facts["field_of_view_mm"] == pytest.approx([240, 200, 5])
+    assert scan.facts.matrix == (COLUMNS, ROWS, 1)
+    assert scan.facts.field_of_view_mm == pytest.approx([240, 200, 5])
     found = [each.subject for each in verify(plan, scan) if each.severity != "note"]
     assert found == (["calibration"] if coils else [])  # that plan's centre is too narrow for coil maps
     for i, acquired in enumerate(scan.acquisitions):

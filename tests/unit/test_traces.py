@@ -82,8 +82,8 @@ def test_a_continuous_trace_with_a_trigger_gives_the_frames(
         write_table(Table(arrays), path)
     back = read(plan, path, **CONTINUOUS)
     assert back.readings.ravel() == pytest.approx(values, rel=1e-6)
-    assert back.facts["frames"]["interval_s"] == pytest.approx(FRAME_US * 1e-6)
-    assert back.facts["frames"]["samples"] == 16
+    assert back.facts.frames.interval_s == pytest.approx(FRAME_US * 1e-6)
+    assert back.facts.frames.samples == 16
     assert not back.states_pattern
     with pytest.raises(PatternMismatch, match="doesn't say"):
         plan.reconstruct(back)
@@ -112,7 +112,7 @@ def test_missed_triggers_are_named_and_their_units_not_measured(plan: Plan, valu
     signal, trigger = signal_of(values, missed=(4, 31))
     write_table(Table({"ai0": signal, "ai1": trigger}), tmp_path / "daq.h5")
     back = read(plan, tmp_path / "daq.h5", **CONTINUOUS)
-    assert back.facts["frames"]["dropped"] == [4, 31]
+    assert back.facts.frames.dropped == (4, 31)
     assert np.array_equal(back.order, np.delete(plan.pattern.order, [2, 15]))
     expected = np.delete(values.reshape(-1, 2), [2, 15], axis=0)
     assert back.readings == pytest.approx(expected, rel=1e-6)
@@ -129,7 +129,7 @@ def test_a_spurious_trigger_is_passed_over(plan: Plan, values: Any, tmp_path: Pa
     write_table(Table({"ai0": signal, "ai1": trigger}), tmp_path / "daq.h5")
     back = read(plan, tmp_path / "daq.h5", **CONTINUOUS)
     assert back.readings.ravel() == pytest.approx(values, rel=1e-6)
-    assert back.facts["frames"]["spurious_triggers"] == 1
+    assert back.facts.frames.spurious_triggers == 1
 
 
 def test_a_noisy_trigger_has_one_edge_a_frame() -> None:
@@ -160,7 +160,7 @@ def test_a_row_that_is_missing_is_a_dropped_frame(plan: Plan, values: Any, suffi
     kept = np.delete(np.arange(FRAMES), [9])
     write_table(Table({"frame": kept.astype(float), "signal": values[kept]}), tmp_path / f"t{suffix}")
     back = read(plan, tmp_path / f"t{suffix}", frame_numbers="frame")
-    assert back.facts["frames"]["dropped"] == [9]
+    assert back.facts.frames.dropped == (9,)
     assert np.array_equal(back.order, np.delete(plan.pattern.order, 4))
 
 
@@ -168,7 +168,7 @@ def test_a_doubled_row_isnt_measured(plan: Plan, values: Any, tmp_path: Path) ->
     numbers = np.sort(np.append(np.arange(FRAMES), 3))
     write_table(Table({"frame": numbers.astype(float), "signal": values[numbers]}), tmp_path / "t.csv")
     back = read(plan, tmp_path / "t.csv")
-    assert back.facts["frames"]["repeated"] == [3]
+    assert back.facts.frames.repeated == (3,)
     assert np.array_equal(back.order, np.delete(plan.pattern.order, 1))
 
 
@@ -179,8 +179,8 @@ def test_saturated_frames_arent_measured(plan: Plan, values: Any, tmp_path: Path
     Detector(adc_bits=12).save(tmp_path / "pmt.json")
     back = for_acquired(tmp_path / "t.npy", None, {"detector": str(tmp_path / "pmt.json")})
     acquisition = back.read_acquired(tmp_path / "t.npy", plan)
-    assert acquisition.facts["frames"]["saturated"] == [6, 40]
-    assert acquisition.facts["saturated"] == [3, 20]
+    assert acquisition.facts.frames.saturated == (6, 40)
+    assert acquisition.facts.saturated == (3, 20)
     assert np.array_equal(acquisition.order, np.delete(plan.pattern.order, [3, 20]))
     counts[:20] = 4095
     np.save(tmp_path / "t.npy", counts)
@@ -192,7 +192,7 @@ def test_saturation_of_one_sample_marks_its_frame(plan: Plan, values: Any, tmp_p
     signal, trigger = signal_of(values)
     signal[7 + 20 * 10 + 12] = 1e9
     write_table(Table({"ai0": signal, "ai1": trigger}), tmp_path / "daq.h5")
-    assert read(plan, tmp_path / "daq.h5", **CONTINUOUS, saturation=1e8).facts["frames"]["saturated"] == [10]
+    assert read(plan, tmp_path / "daq.h5", **CONTINUOUS, saturation=1e8).facts.frames.saturated == (10,)
 
 
 def test_a_detector_gives_photo_electrons(plan: Plan, values: Any, tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_reference_frames_correct_the_drift(plan: Plan, values: Any, tmp_path: P
     back = read(plan, tmp_path / "t.npy", reference_frames=numbers)
     ratio = back.readings.ravel() / values
     assert np.ptp(ratio[values > 1]) < 1e-5
-    assert back.facts["drift_corrected"] == "references"
+    assert back.facts.drift_corrected == "references"
     raw = read(plan, tmp_path / "t.npy", reference_frames="::9", drift="none")
     assert np.ptp(raw.readings.ravel()[values > 1] / values[values > 1]) > 0.1
     dark = shown.copy()

@@ -11,9 +11,10 @@ import torch
 from builders.plans import make_plan
 from builders.sensing import dmd
 
+from acqplan.modalities.dmd.facts import FrameFacts, TraceFacts
 from acqplan.plan.plan import Plan
 from acqplan.plan.verification import verify
-from acqplan.sensing.acquisition import Acquisition, Scan
+from acqplan.sensing.acquisition import Acquisition, Facts, Scan
 from acqplan.sensing.budget import Budget
 from acqplan.sensing.pattern import Pattern
 
@@ -55,9 +56,9 @@ def acquire(plan: Plan, lamp: Any = None, seed: int = 0) -> Any:
     return plan.noise.sample(expected, generator=generator).numpy().astype(np.float64)
 
 
-def found(plan: Plan, values: Any, facts: dict[str, Any] | None = None, digest: bool = True) -> set[tuple[str, str]]:
+def found(plan: Plan, values: Any, facts: Facts | None = None, digest: bool = True) -> set[tuple[str, str]]:
     acquisition = Acquisition(values, plan.pattern.digest if digest else None, "trace")
-    findings = verify(plan, Scan([acquisition], "trace", facts=facts or {}), assume_plan=True)
+    findings = verify(plan, Scan([acquisition], "trace", facts=facts or Facts()), assume_plan=True)
     return {(each.severity, each.subject) for each in findings if each.subject != "unstated pattern"}
 
 
@@ -88,7 +89,7 @@ def test_drift_needs_to_exceed_the_noise() -> None:
 
 
 def test_lost_frames_are_named(plan: Plan) -> None:
-    facts = {"frames": {"shown": 256, "dropped": [4, 9], "repeated": [30], "saturated": [], "spurious_triggers": 2}}
+    facts = TraceFacts(frames=FrameFacts(256, dropped=(4, 9), repeated=(30,), spurious_triggers=2))
     kinds = {("warning", "dropped"), ("warning", "repeated"), ("note", "spurious triggers")}
     assert found(plan, acquire(plan), facts) == kinds
 
@@ -103,17 +104,19 @@ def test_lost_calibration_units_are_told(plan: Plan) -> None:
 
 
 def test_the_clock_is_compared(plan: Plan) -> None:
-    facts: dict[str, Any] = {"frames": {"shown": 256, "interval_s": 5.01e-5, "jitter_s": 1e-7}}
-    assert found(plan, acquire(plan), facts) == set()  # the plan shows a frame for 50 µs
-    facts["frames"]["interval_s"] = 6e-5
-    assert found(plan, acquire(plan), facts) == {("warning", "clock")}
-    facts["frames"] |= {"interval_s": 5e-5, "jitter_s": 5e-6}
-    assert found(plan, acquire(plan), facts) == {("warning", "jitter")}
+    def of(interval_s: float, jitter_s: float) -> set[tuple[str, str]]:
+        return found(plan, acquire(plan), TraceFacts(frames=FrameFacts(256, interval_s=interval_s, jitter_s=jitter_s)))
+
+    assert of(5.01e-5, 1e-7) == set()  # the plan shows a frame for 50 µs
+    assert of(6e-5, 1e-7) == {("warning", "clock")}
+    assert of(5e-5, 5e-6) == {("warning", "jitter")}
 
 
 def test_references_that_change_are_told(plan: Plan) -> None:
-    assert found(plan, acquire(plan), {"reference_change": 0.2}) == {("warning", "drift")}
-    assert found(plan, acquire(plan), {"reference_change": 0.2, "drift_corrected": "references"}) == {("note", "drift")}
+    assert found(plan, acquire(plan), TraceFacts(reference_change=0.2)) == {("warning", "drift")}
+    assert found(plan, acquire(plan), TraceFacts(reference_change=0.2, drift_corrected="references")) == {
+        ("note", "drift")
+    }
 
 
 def test_another_order_is_an_error(plan: Plan) -> None:

@@ -10,6 +10,7 @@ from builders.plans import make_plan
 
 from acqplan.core.math.transforms import ifft_centred
 from acqplan.modalities.mri import checks as mri
+from acqplan.modalities.mri.facts import MriFacts
 from acqplan.modalities.mri.noise import ComplexGaussian
 from acqplan.plan.verification import verify
 from acqplan.plan.verification.checks import CHECKS
@@ -49,7 +50,9 @@ def acquired(plan, n_coils=1, std=STD, seed=0):
 
 
 def subjects(plan, *acquisitions, geometry=None, **facts):
-    return {(each.severity, each.subject) for each in verify(plan, Scan(acquisitions, "scan", geometry, facts))}
+    return {
+        (each.severity, each.subject) for each in verify(plan, Scan(acquisitions, "scan", geometry, MriFacts(**facts)))
+    }
 
 
 @pytest.mark.parametrize("encoding", ["lines", "points"])

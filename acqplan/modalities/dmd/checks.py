@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import spearmanr
 
+from acqplan.modalities.dmd.facts import TraceFacts, facts_of
 from acqplan.modalities.dmd.noise import PoissonGaussian
 from acqplan.modalities.dmd.sensing import HadamardDMD
 from acqplan.plan.plan import Plan
@@ -47,7 +47,7 @@ class _Trace:
     values: Floats
     units: npt.NDArray[np.int64]
     places: npt.NDArray[np.int64]
-    facts: dict[str, Any]
+    facts: TraceFacts
     is_certain: bool
     """The values are photo-electrons for sure: a detector converted them, or acqplan wrote them."""
 
@@ -64,12 +64,12 @@ def _traces(plan: Plan, scan: Scan) -> Iterator[_Trace]:
     if not isinstance(plan.sensing, HadamardDMD):
         return
     for acquisition in scan.acquisitions:
-        trace = _trace(plan, acquisition, dict(scan.facts))
+        trace = _trace(plan, acquisition, facts_of(scan))
         if trace is not None:
             yield trace
 
 
-def _trace(plan: Plan, acquisition: Acquisition, facts: dict[str, Any]) -> _Trace | None:
+def _trace(plan: Plan, acquisition: Acquisition, facts: TraceFacts) -> _Trace | None:
     """None where the readings are wrong in a way that other checks report."""
     order = acquisition.units(plan.pattern)
     values = np.asarray(acquisition.readings)
@@ -78,28 +78,28 @@ def _trace(plan: Plan, acquisition: Acquisition, facts: dict[str, Any]) -> _Trac
     values = values.astype(np.float64)
     if not np.isfinite(values).all() or not values.any():
         return None
-    places = np.asarray(facts.get("positions", np.arange(order.size)), dtype=np.int64)
+    places = np.asarray(() if facts.positions is None else facts.positions, dtype=np.int64)
     if places.size != order.size:
         places = np.arange(order.size)
-    is_certain = bool(facts.get("in_electrons", False)) or acquisition.pattern_digest is not None
+    is_certain = facts.in_electrons or acquisition.pattern_digest is not None
     return _Trace(acquisition.source, values, order.astype(np.int64), places, facts, is_certain)
 
 
 def frames(plan: Plan, scan: Scan) -> Iterator[Finding]:
     """Frames that were dropped, repeated or saturated, and triggers that came too early."""
     for trace in _traces(plan, scan):
-        stated = trace.facts.get("frames", {})
+        stated = trace.facts.frames
         for name, what in (
             ("dropped", "without a reading of their own (a missing trigger or row)"),
             ("repeated", "with more than one reading"),
             ("saturated", "at the end of the detector's range"),
         ):
-            numbers = np.asarray(stated.get(name, []), dtype=np.int64)
-            if numbers.size:
+            numbers: tuple[int, ...] = getattr(stated, name)
+            if numbers:
                 yield Finding(
                     "warning",
                     name,
-                    f"{trace.source} has {numbers.size} of {stated['shown']} frames {what}: {named(numbers.tolist())}.",
+                    f"{trace.source} has {len(numbers)} of {stated.shown} frames {what}: {named(numbers)}.",
                     "Their coefficients are reconstructed as not measured.",
                 )
         lowest = np.setdiff1d(plan.pattern.calibration, trace.units)
@@ -111,19 +111,19 @@ def frames(plan: Plan, scan: Scan) -> Iterator[Finding]:
                 f"which hold most of the image: {named(lowest.tolist())}.",
                 "Acquire again: without them the image may be far off.",
             )
-        if stated.get("spurious_triggers"):
+        if stated.spurious_triggers:
             yield Finding(
                 "note",
                 "spurious triggers",
-                f"{trace.source} has {stated['spurious_triggers']} triggers within a frame; they were passed over.",
+                f"{trace.source} has {stated.spurious_triggers} triggers within a frame; they were passed over.",
             )
 
 
 def clock(plan: Plan, scan: Scan) -> Iterator[Finding]:
     """The time from trigger to trigger against the plan's picture time."""
     for trace in _traces(plan, scan):
-        stated = trace.facts.get("frames", {})
-        interval_s, jitter_s = stated.get("interval_s"), stated.get("jitter_s")
+        stated = trace.facts.frames
+        interval_s, jitter_s = stated.interval_s, stated.jitter_s
         planned_s = plan.budget.reading_time_s
         if interval_s is None:
             continue
@@ -176,8 +176,8 @@ def clipping(plan: Plan, scan: Scan) -> Iterator[Finding]:
 def lamp(plan: Plan, scan: Scan) -> Iterator[Finding]:
     """The light from frame to frame: drift, readings that fall out, no light at all."""
     for trace in _traces(plan, scan):
-        change = trace.facts.get("reference_change")
-        corrected = trace.facts.get("drift_corrected")
+        change = trace.facts.reference_change
+        corrected = trace.facts.drift_corrected
         if change is not None and change > DRIFT_AT_LEAST:
             yield Finding(
                 "note" if corrected else "warning",

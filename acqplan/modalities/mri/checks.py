@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from acqplan.modalities.mri.coils import MIN_WIDTH
+from acqplan.modalities.mri.facts import facts_of
 from acqplan.modalities.mri.noise import ComplexGaussian
 from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.plan.plan import Plan
@@ -35,7 +36,8 @@ Array = npt.NDArray[Any]
 
 def grid(plan: Plan, scan: Scan) -> Iterator[Finding]:
     """Another matrix than the plan's, or a field of view that contradicts the position in space."""
-    sensing, matrix = plan.sensing, scan.facts.get("matrix")
+    sensing, facts = plan.sensing, facts_of(scan)
+    matrix = facts.matrix
     if not isinstance(sensing, CartesianMRI) or matrix is None:
         return
     rows, columns = sensing.image_shape
@@ -49,7 +51,7 @@ def grid(plan: Plan, scan: Scan) -> Iterator[Finding]:
             "Pass the plan that it was acquired with.",
         )
         return
-    fov = scan.facts.get("field_of_view_mm")
+    fov = facts.field_of_view_mm
     if fov is None or scan.geometry is None:
         return
     readout, ky, kz = (side / n for side, n in zip(fov, matrix, strict=True))
@@ -74,7 +76,7 @@ def channels(plan: Plan, scan: Scan) -> Iterator[Finding]:
     if not isinstance(sensing, CartesianMRI):
         return
     found = {each.readings.shape[1] if each.readings.ndim > 1 else 1 for each in scan.acquisitions}
-    stated = scan.facts.get("channels")
+    stated = facts_of(scan).channels
     if len(found) > 1 or (stated is not None and found != {stated}):
         text = ", ".join(map(str, sorted(found))) + (f"; it states {stated}" if stated is not None else "")
         yield Finding("error", "channels", f"{scan.source} has images of {text} channels.", "Acquire it again.")
@@ -161,8 +163,8 @@ def noise(plan: Plan, scan: Scan) -> Iterator[Finding]:
         return
     n = len(scan.acquisitions)
     chosen = np.unique(np.linspace(0, n - 1, min(n, _LOOKED_AT)).round().astype(int)).tolist()
-    stated = scan.facts.get("noise_std")
-    peak, lowest = 0.0, math.inf if stated is None else float(stated)
+    stated = facts_of(scan).noise_std
+    peak, lowest = 0.0, math.inf if stated is None else stated
     for i in chosen:
         acquisition = scan.acquisitions[i]
         distance = _distances(plan, acquisition)
@@ -189,9 +191,9 @@ def clipping(plan: Plan, scan: Scan) -> Iterator[Finding]:
     """Readings that the file calls saturated, or whose largest value comes several times."""
     if not isinstance(plan.sensing, CartesianMRI):
         return
-    saturated = scan.facts.get("saturated") or []
+    saturated = scan.facts.saturated
     remedy = "Lower the receiver gain and acquire again; clipped readings make streaks and shading."
-    if len(saturated):
+    if saturated:
         yield Finding(
             "warning",
             "saturation",

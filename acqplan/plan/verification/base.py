@@ -1,22 +1,6 @@
 """A difference between a plan and what was acquired, and the list of all of them.
 
-Each module of this package holds checks of one kind; `CHECKS` names them. What a scan's `facts` may state:
-
-======================  ==================================================================
-name                    value
-======================  ==================================================================
-``matrix``              [readout, ky, kz] of the acquired grid
-``field_of_view_mm``    [readout, ky, kz]
-``channels``            number of receive coils
-``noise_std``           √E|n|² of a reading, in the units of the readings
-``saturated``           int list: positions in the order of acquisition of clipped readings
-``positions``           int list: place of each reading in the order of acquisition, where some were lost
-``frames``              DMD: table of ``shown`` (count), ``dropped``, ``repeated``, ``saturated`` (numbers of frames),
-                        ``spurious_triggers``, ``interval_s``, ``jitter_s`` (from the triggers), ``samples``
-``in_electrons``        DMD: a detector file converted the values
-``drift_corrected``     DMD: by what the lamp's drift was corrected, or null
-``reference_change``    DMD: share by which the reference frames change
-======================  ==================================================================
+Each module of this package holds checks of one kind; `CHECKS` names them.
 """
 
 from __future__ import annotations

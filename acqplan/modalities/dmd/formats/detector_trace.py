@@ -14,6 +14,7 @@ from acqplan.core.errors import AcquisitionError, InstrumentError
 from acqplan.core.registry import register
 from acqplan.formats.acquired import TEXTS, acquisition_from, checked_digest, fields_of, first_bytes
 from acqplan.formats.contracts import AcquiredTable
+from acqplan.modalities.dmd.facts import FrameFacts
 from acqplan.modalities.dmd.traces.files import read_table
 from acqplan.modalities.dmd.traces.reading import PatternTrace, lamp_of_pairs, read_pattern_trace
 from acqplan.modalities.dmd.traces.settings import TraceSettings
@@ -116,7 +117,7 @@ def read_trace(path: Path, plan: Plan, settings: TraceSettings | None = None) ->
             picture_time_s=picture_time_s,
         )
     measured = np.asarray(trace.measured.reshape(n_readings, n_values).all(axis=1))
-    _check_measured(measured, trace.facts["frames"], path)
+    _check_measured(measured, trace.facts.frames, path)
     order = None if measured.all() else plan.pattern.order[measured]
     reference = sensing.reference_unit
     if order is not None and reference is not None and not (order == reference).any():
@@ -130,7 +131,9 @@ def read_trace(path: Path, plan: Plan, settings: TraceSettings | None = None) ->
         acquisition,
         order=order,
         order_is_assumed=order is not None and acquisition.pattern_digest is None,
-        facts=trace.facts if order is None else {**trace.facts, "positions": np.flatnonzero(measured).tolist()},
+        facts=trace.facts
+        if order is None
+        else replace(trace.facts, positions=tuple(np.flatnonzero(measured).tolist())),
     )
 
 
@@ -150,25 +153,25 @@ def _of_two_arms(
     ]
     values = np.stack([arm.values for arm in arms], axis=1).ravel()
     measured = np.repeat(arms[0].measured & arms[1].measured, 2)
-    facts = dict(arms[0].facts)
-    frames = [arm.facts["frames"] for arm in arms]
-    facts["frames"] = {**frames[0], "saturated": sorted({*frames[0]["saturated"], *frames[1]["saturated"]})}
-    facts["saturated"] = sorted({*arms[0].facts["saturated"], *arms[1].facts["saturated"]})
+    one, other = (arm.facts for arm in arms)
+    frames = replace(one.frames, saturated=tuple(sorted({*one.frames.saturated, *other.frames.saturated})))
+    facts = replace(one, frames=frames, saturated=tuple(sorted({*one.saturated, *other.saturated})))
     if settings.drift == "pairs":
         values = values / lamp_of_pairs(values, measured, 2, str(path), together=True)
-        facts["drift_corrected"] = "pairs"
+        facts = replace(facts, drift_corrected="pairs")
     return PatternTrace(values, measured, arms[0].texts, facts)
 
 
-def _check_measured(measured: npt.NDArray[np.bool_], frames: dict[str, list[int]], path: Path) -> None:
+def _check_measured(measured: npt.NDArray[np.bool_], frames: FrameFacts, path: Path) -> None:
     """Raise `AcquisitionError` that names the commonest cause if too many readings are lost."""
     lost = int((~measured).sum())
     if lost <= MISSING_AT_MOST * measured.size:
         return
-    cause = max(_CAUSES, key=lambda name: len(frames[name]))
+    lost_by = {name: len(getattr(frames, name)) for name in _CAUSES}
+    cause = max(_CAUSES, key=lambda name: lost_by[name])
     what, remedy = _CAUSES[cause]
     raise AcquisitionError(
-        f"{path} has {len(frames[cause])} of {frames['shown']} frames {what}: {lost} of {measured.size} readings are "
+        f"{path} has {lost_by[cause]} of {frames.shown} frames {what}: {lost} of {measured.size} readings are "
         f"lost, at most {MISSING_AT_MOST:.0%} may be.",
         remedy,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy.signal import savgol_filter
 
 from acqplan.core.errors import AcquisitionError
+from acqplan.modalities.dmd.facts import FrameFacts, TraceFacts
 from acqplan.modalities.dmd.traces import cutting
 from acqplan.modalities.dmd.traces.cutting import Frames
 from acqplan.modalities.dmd.traces.files import Table, read_table
@@ -44,13 +45,13 @@ class PatternTrace:
     texts
         What the file states (plan, digest, …).
     facts
-        JSON-ready, for `acqplan.plan.verification`; see there.
+        What is held against the plan.
     """
 
     values: Floats
     measured: npt.NDArray[np.bool_]
     texts: dict[str, str]
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: TraceFacts = field(default_factory=TraceFacts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,37 +191,36 @@ def read_pattern_trace(
     measured = frames.measured
     total = len(frames.values)
     values = _electrons(frames.values, measured, shown.dark, settings, frames.interval_s or picture_time_s, str(path))
-    facts: dict[str, Any] = {
-        "frames": {
-            "shown": total,
-            "dropped": frames.dropped.tolist(),
-            "repeated": frames.repeated.tolist(),
-            "saturated": frames.saturated.tolist(),
-            "spurious_triggers": frames.spurious,
-            "interval_s": frames.interval_s,
-            "jitter_s": frames.jitter_s,
-            "samples": frames.samples,
-        },
-        "in_electrons": settings.detector is not None,
-        "drift_corrected": None,
-    }
     position = np.full(total, -1)
     position[pattern] = np.arange(n_pattern)
     saturated = position[frames.saturated]
-    facts["saturated"] = np.unique(saturated[saturated >= 0] // frames_per_unit).tolist()
+    facts = TraceFacts(
+        tuple(np.unique(saturated[saturated >= 0] // frames_per_unit).tolist()),
+        FrameFacts(
+            total,
+            tuple(frames.dropped.tolist()),
+            tuple(frames.repeated.tolist()),
+            tuple(frames.saturated.tolist()),
+            frames.spurious,
+            frames.interval_s,
+            frames.jitter_s,
+            frames.samples,
+        ),
+        in_electrons=settings.detector is not None,
+    )
     chosen = settings.drift
     if chosen == "auto":
         chosen = "references" if reference.size else "none"
     if reference.size:
         light = _lamp_of_references(values, measured, reference, total, str(path))
-        facts["reference_change"] = float(light[reference].max() / light[reference].min() - 1)
+        facts = replace(facts, reference_change=float(light[reference].max() / light[reference].min() - 1))
         if chosen == "references":
             values = values / light
-            facts["drift_corrected"] = "references"
+            facts = replace(facts, drift_corrected="references")
     values, measured = values[pattern], measured[pattern]
     if chosen == "pairs":
         values = values / lamp_of_pairs(values, measured, frames_per_unit, str(path), together=together)
-        facts["drift_corrected"] = "pairs"
+        facts = replace(facts, drift_corrected="pairs")
     return PatternTrace(values, measured, shown.texts, facts)
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,7 @@ import torch
 
 from acqplan.core.errors import AcqplanError, AcquisitionError
 from acqplan.core.math.transforms import ifft_centred
+from acqplan.modalities.mri.facts import MriFacts
 from acqplan.modalities.mri.raw.scan import IMAGE_AXES, Lines, RawScan
 from acqplan.modalities.mri.sensing import NO_POINTS_IN_2D, CartesianMRI
 from acqplan.plan.plan import Plan
@@ -58,14 +58,7 @@ def scan_of(raw: RawScan, plan: Plan) -> Scan:
         raise AcquisitionError(
             f"{raw.source} holds a pattern digest that is none: {digest[:80]!r}.", "Get a fresh copy of it."
         )
-    facts: dict[str, Any] = {"matrix": list(raw.matrix), "channels": raw.n_coils}
-    if raw.field_of_view_mm is not None:
-        facts["field_of_view_mm"] = list(raw.field_of_view_mm)
-    if raw.noise_std is not None:
-        facts["noise_std"] = raw.noise_std
-    if raw.saturated:
-        facts["saturated"] = list(raw.saturated)
-    facts |= {name: raw.parameters[name] for name in ("TR_ms", "TE_ms", "flip_angle_deg") if name in raw.parameters}
+    facts = MriFacts(raw.saturated, raw.matrix, raw.field_of_view_mm, raw.n_coils, raw.noise_std)
     if not raw.states_order:
         raw = _in_order(raw, plan)
     images = _Slices(raw, digest) if sensing.encoding == "lines" else _Slabs(raw, digest)
