@@ -20,8 +20,10 @@ from acqplan.core.files import readable
 from acqplan.core.registry import register
 from acqplan.formats.export import EXPORT_AGAIN
 from acqplan.modalities.dmd.formats.dmd_devices import alp_frames, alp_row_bytes
-from acqplan.modalities.dmd.formats.dmd_format import Display, DmdFormat, batch_name, place_of, positive, whole
+from acqplan.modalities.dmd.formats.dmd_display import Display, batch_name, place_of
+from acqplan.modalities.dmd.formats.dmd_format import DmdFormat
 from acqplan.modalities.dmd.formats.dmd_frames import Packed
+from acqplan.modalities.dmd.formats.dmd_options import positive, whole
 from acqplan.plan.plan import Plan
 
 PARAMETERS = "alp.json"

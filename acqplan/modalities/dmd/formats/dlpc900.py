@@ -27,8 +27,10 @@ from acqplan.core.registry import register
 from acqplan.formats.export import EXPORT_AGAIN
 from acqplan.modalities.dmd.formats.dlpc900_chart import chart
 from acqplan.modalities.dmd.formats.dlpc900_image import COMPRESSIONS, PLANES, Composite, blob, composite_of
-from acqplan.modalities.dmd.formats.dmd_format import Display, DmdFormat, place_of, switch, whole
+from acqplan.modalities.dmd.formats.dmd_display import Display, place_of
+from acqplan.modalities.dmd.formats.dmd_format import DmdFormat
 from acqplan.modalities.dmd.formats.dmd_frames import Packed, unpacked
+from acqplan.modalities.dmd.formats.dmd_options import switch, whole
 from acqplan.modalities.dmd.formats.dmd_png import frame_name, read_frame, read_image, write_frame, write_png
 from acqplan.plan.plan import Plan
 

@@ -5,11 +5,10 @@ A format adds two functions, of a few lines each: `DmdFormat.write_frames` and `
 
 from __future__ import annotations
 
-import json
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,60 +21,14 @@ from acqplan.core.files import readable
 from acqplan.formats.contracts import Exported, PatternFormat, check_image
 from acqplan.formats.export import EXPORT_AGAIN, MANIFEST, exported, pattern_from, read_manifest
 from acqplan.modalities.dmd.formats.dmd_devices import find_device
-from acqplan.modalities.dmd.formats.dmd_frames import Bits, Mirrors, Packed, Placement, frames_of, shown_units, unpacked
+from acqplan.modalities.dmd.formats.dmd_display import DETAILS, Display, details_of, display_of
+from acqplan.modalities.dmd.formats.dmd_frames import Bits, Packed, Placement, frames_of, shown_units, unpacked
+from acqplan.modalities.dmd.formats.dmd_options import mirrors, number, positive, switch, whole
 from acqplan.modalities.dmd.sensing import HadamardDMD
 from acqplan.plan.plan import Plan
 from acqplan.sensing.model import SensingModel
 
-DETAILS = (
-    "device",
-    "scale",
-    "left",
-    "top",
-    "rotation",
-    "flip_x",
-    "flip_y",
-    "border",
-    "dead_mirrors",
-    "frames",
-    "frame_order",
-    "batches",
-    "picture_time_s",
-)
-"""Keys of the manifest that every DMD format writes."""
-_PAIRS = "frame 2k: reading k, mirrors on where the pattern is +1; frame 2k + 1: where it is -1"
-_STAMPED = ("plan_id", "pattern_digest")
 _BATCH = 64
-
-
-@dataclass(frozen=True)
-class Display:
-    """What is shown: where, how many frames, in which batches, and for how long.
-
-    Parameters
-    ----------
-    placement
-        Where the pattern lies.
-    device
-        ``WIDTHxHEIGHT`` or a name of `acqplan.modalities.dmd.formats.dmd_devices.DEVICES`.
-    batches
-        Number of frames that are loaded together, batch by batch.
-    picture_time_s
-        Time per frame in seconds, or None if it isn't known.
-    stamp
-        JSON-ready, for files that can hold it: ``plan_id``, ``pattern_digest`` and where the pattern lies.
-    """
-
-    placement: Placement
-    device: str
-    batches: tuple[int, ...]
-    picture_time_s: float | None
-    stamp: dict[str, Any]
-
-    @property
-    def n_frames(self) -> int:
-        """Number of frames over all batches."""
-        return sum(self.batches)
 
 
 class DmdFormat(PatternFormat):
@@ -139,7 +92,7 @@ class DmdFormat(PatternFormat):
         self.rotation = whole("rotation", rotation)
         self.flip_x, self.flip_y = switch("flip_x", flip_x), switch("flip_y", flip_y)
         self.border = switch("border", border)
-        self.dead_mirrors = _mirrors(dead_mirrors)
+        self.dead_mirrors = mirrors(dead_mirrors)
         self.max_frames = self.device.max_frames if max_frames is None else whole("max_frames", max_frames, 1)
         self.split = switch("split", split)
         self.picture_time_us = None if picture_time_us is None else positive("picture_time_us", picture_time_us)
@@ -292,7 +245,7 @@ class DmdFormat(PatternFormat):
         sensing = hadamard(plan.sensing)
         placement = self.placement(sensing.image_shape)
         display = Display(placement, self.device.name, self._batches(plan), self._picture_time_s(plan), {})
-        details = _details(display, sensing)
+        details = details_of(display, sensing)
         stamp = {"plan_id": plan.plan_id, "pattern_digest": plan.pattern.digest, **details}
         display = replace(display, stamp=stamp)
         frames = frames_of(plan.pattern.order.tolist(), sensing, placement)
@@ -300,7 +253,7 @@ class DmdFormat(PatternFormat):
 
     def read(self, folder: Path) -> Exported:
         manifest = read_manifest(folder, self.kind)
-        sensing, display = _sensing(manifest, folder), _display(manifest, folder)
+        sensing, display = _sensing(manifest, folder), display_of(manifest, folder)
         shown = self._shown(folder, manifest, display, sensing)
         units = [unit for unit, number, _ in shown if number == 0]
         pattern = pattern_from(np.array(units, dtype=np.int64), manifest, folder)
@@ -312,13 +265,13 @@ class DmdFormat(PatternFormat):
         Raises `InstrumentError` if the files can't be read.
         """
         manifest = read_manifest(folder, self.kind)
-        display = _display(manifest, folder)
+        display = display_of(manifest, folder)
         for frame in self.read_frames(folder, display, manifest):
             yield unpacked(frame, display.placement.width)
 
     def exported_placement(self, folder: Path) -> Placement:
         """Where the pattern of an exported folder lies on the mirrors."""
-        return _display(read_manifest(folder, self.kind), folder).placement
+        return display_of(read_manifest(folder, self.kind), folder).placement
 
     def play(self, folder: Path, sensing: SensingModel, image: torch.Tensor) -> torch.Tensor:
         """Expected readings[n, *reading_shape]: for each frame of the files, the sum of the image over the mirrors on.
@@ -332,7 +285,7 @@ class DmdFormat(PatternFormat):
                 "Pass the folder that was exported from this plan.",
             )
         check_image(image, sensing)
-        display = _display(manifest, folder)
+        display = display_of(manifest, folder)
         light = image.detach().to("cpu", torch.float64)
         pixels = light * torch.from_numpy(display.placement.working)
         sums: list[torch.Tensor] = []
@@ -354,20 +307,6 @@ class DmdFormat(PatternFormat):
         return shown_units(frames, display.placement, sensing, lambda frame: self.label(folder, display, frame))
 
 
-def batch_name(stem: str, batch: int, n_batches: int, suffix: str) -> str:
-    """``frames.tif`` of a single batch, ``frames_000.tif`` of the first of several."""
-    return f"{stem}{suffix}" if n_batches == 1 else f"{stem}_{batch:03d}{suffix}"
-
-
-def place_of(display: Display, frame: int) -> tuple[int, int]:
-    """(batch, number in the batch) of a frame."""
-    for batch, count in enumerate(display.batches):
-        if frame < count:
-            return batch, frame
-        frame -= count
-    return len(display.batches) - 1, display.batches[-1] + frame
-
-
 def hadamard(sensing: SensingModel) -> HadamardDMD:
     """The model as one that a DMD can show; `InstrumentError` if it isn't."""
     if not isinstance(sensing, HadamardDMD):
@@ -375,101 +314,8 @@ def hadamard(sensing: SensingModel) -> HadamardDMD:
     return sensing
 
 
-def number(name: str, value: Any) -> float:
-    """A finite number; `InstrumentError` if it is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InstrumentError(f"The DMD setting {name} is {value!r}.", "Give a number.")
-    return value
-
-
-def positive(name: str, value: Any) -> float:
-    """A number above 0; `InstrumentError` if it is none."""
-    if number(name, value) <= 0:
-        raise InstrumentError(f"The DMD setting {name} is {value!r}.", "Give a number above 0.")
-    return float(value)
-
-
-def whole(name: str, value: Any, least: int | None = None) -> int:
-    """A whole number; `InstrumentError` if it is none, or less than ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int) or (least is not None and value < least):
-        raise InstrumentError(
-            f"The DMD setting {name} is {value!r}.",
-            "Give a whole number." if least is None else f"Give a whole number from {least}.",
-        )
-    return value
-
-
-def switch(name: str, value: Any) -> bool:
-    """on or off, true or false; `InstrumentError` if it is none of them."""
-    if isinstance(value, bool):
-        return value
-    if value not in ("on", "off"):
-        raise InstrumentError(f"The DMD setting {name} is {value!r}.", "Give on or off.")
-    return bool(value == "on")
-
-
-def _mirrors(given: Any) -> Mirrors:
-    """(column, row) of each, ascending; from a list, or a text file with one ``column,row`` a line."""
-    how = "Give [column, row] of each, counted from 0 at the top left, or a text file with one column,row a line."
-    if isinstance(given, str):
-        path = Path(given)
-        with readable(path, InstrumentError, how):
-            lines = [line.split("#")[0].strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-            given = [[int(part) for part in line.split(",")] for line in lines if line]
-    try:
-        pairs = [tuple(int(value) for value in mirror) for mirror in given]
-    except (TypeError, ValueError) as error:
-        raise InstrumentError(f"The DMD setting dead_mirrors is {str(given)[:80]}.", how) from error
-    if any(len(pair) != 2 or min(pair) < 0 for pair in pairs):
-        raise InstrumentError(f"The DMD setting dead_mirrors is {str(given)[:80]}.", how)
-    return tuple(sorted({(pair[0], pair[1]) for pair in pairs}))
-
-
 def _n_frames(plan: Plan) -> int:
     return plan.pattern.n_readings * plan.sensing.frames_per_unit
-
-
-def _details(display: Display, sensing: HadamardDMD) -> dict[str, Any]:
-    """The part of the manifest that `_display` reads back."""
-    placement, per_unit = display.placement, sensing.frames_per_unit
-    several = f"frames {per_unit}k to {per_unit}k + {per_unit - 1}: those of reading k" if per_unit > 1 else ""
-    values = (
-        display.device,
-        placement.scale,
-        placement.left,
-        placement.top,
-        placement.rotation,
-        placement.flip_x,
-        placement.flip_y,
-        "on" if placement.border else "off",
-        [list(mirror) for mirror in placement.dead],
-        display.n_frames,
-        _PAIRS if per_unit == 2 else several or "frame k: reading k",
-        list(display.batches),
-        display.picture_time_s,
-    )
-    return dict(zip(DETAILS, values, strict=True))
-
-
-def _display(manifest: dict[str, Any], folder: Path) -> Display:
-    with readable(folder / MANIFEST, InstrumentError, EXPORT_AGAIN):
-        device = find_device(manifest["device"])
-        rows, columns = (int(side) for side in manifest["sensing"]["image_shape"])
-        scale, left, top = (int(manifest[name]) for name in ("scale", "left", "top"))
-        rotation = int(manifest.get("rotation", 0))
-        flips = bool(manifest.get("flip_x", False)), bool(manifest.get("flip_y", False))
-        border = switch("border", manifest.get("border", "off"))
-        dead = _mirrors(list(manifest.get("dead_mirrors", [])))
-        batches = tuple(int(count) for count in manifest.get("batches", [manifest["frames"]]))
-        time_s = manifest.get("picture_time_s")
-        picture_time_s = None if time_s is None else positive("picture_time_s", time_s)
-        stamp = {name: manifest.get(name) for name in _STAMPED}
-    placement = Placement(device.width, device.height, rows, columns, scale, left, top, rotation, *flips, border, dead)
-    if placement.problems():
-        raise InstrumentError(" ".join(placement.problems()), EXPORT_AGAIN)
-    if not batches or min(batches) < 1 or len(batches) > 1_000_000:
-        raise InstrumentError(f"{folder / MANIFEST} names no batches of frames.", EXPORT_AGAIN)
-    return Display(placement, str(manifest["device"]), batches, picture_time_s, stamp)
 
 
 def _sensing(manifest: dict[str, Any], folder: Path) -> HadamardDMD:
@@ -477,14 +323,3 @@ def _sensing(manifest: dict[str, Any], folder: Path) -> HadamardDMD:
         arguments = dict(manifest["sensing"])
         sensing: SensingModel = registry.find("sensing", arguments.pop("kind"))(**arguments)
     return hadamard(sensing)
-
-
-def stamp_matches(text: str, display: Display) -> bool:
-    """Whether a stamp in a file (JSON) is that of the manifest; a text that is none says nothing."""
-    try:
-        stamp = json.loads(text)
-    except ValueError:
-        return True
-    if not isinstance(stamp, dict):
-        return True
-    return all(name not in stamp or stamp[name] == display.stamp[name] for name in _STAMPED)

@@ -15,7 +15,7 @@ import tifffile
 from acqplan.core.errors import InstrumentError
 from acqplan.core.files import readable
 from acqplan.formats.export import EXPORT_AGAIN
-from acqplan.modalities.dmd.formats.dmd_format import Display, batch_name, place_of, stamp_matches
+from acqplan.modalities.dmd.formats.dmd_display import Display, batch_name, place_of, stamp_matches
 from acqplan.modalities.dmd.formats.dmd_frames import Packed, Placement, unpacked
 
 ZLIB_LEVEL = 6  # a fifth of the size of level 2 for twice the time: 4 ms a frame of 1920x1080

@@ -15,7 +15,7 @@ from PIL import Image
 from acqplan.core.errors import InstrumentError
 from acqplan.core.files import readable
 from acqplan.formats.export import EXPORT_AGAIN
-from acqplan.modalities.dmd.formats.dmd_format import Display, stamp_matches
+from acqplan.modalities.dmd.formats.dmd_display import Display, stamp_matches
 from acqplan.modalities.dmd.formats.dmd_frames import Packed
 
 _ZLIB_LEVEL = 6

@@ -15,10 +15,11 @@ from typing import Any
 
 from acqplan.core.registry import register
 from acqplan.formats.contracts import AcquiredReader, AcquiredWriter
-from acqplan.modalities.dmd.formats.detector_trace import read_trace, write_trace
-from acqplan.modalities.dmd.formats.dmd_format import Display, DmdFormat
+from acqplan.modalities.dmd.formats.dmd_display import Display
+from acqplan.modalities.dmd.formats.dmd_format import DmdFormat
 from acqplan.modalities.dmd.formats.dmd_frames import Packed
 from acqplan.modalities.dmd.formats.dmd_pages import page_label, read_stacks, write_stacks
+from acqplan.modalities.dmd.formats.trace import read_trace, write_trace
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Acquisition
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from acqplan.core.registry import register
-from acqplan.modalities.dmd.formats.dmd_format import Display, DmdFormat
+from acqplan.modalities.dmd.formats.dmd_display import Display
+from acqplan.modalities.dmd.formats.dmd_format import DmdFormat
 from acqplan.modalities.dmd.formats.dmd_frames import Packed
 from acqplan.modalities.dmd.formats.dmd_pages import page_label, read_stacks, write_stacks
 from acqplan.plan.plan import Plan

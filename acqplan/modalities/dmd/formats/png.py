@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from acqplan.core.registry import register
-from acqplan.modalities.dmd.formats.dmd_format import Display, DmdFormat
+from acqplan.modalities.dmd.formats.dmd_display import Display
+from acqplan.modalities.dmd.formats.dmd_format import DmdFormat
 from acqplan.modalities.dmd.formats.dmd_frames import Packed
 from acqplan.modalities.dmd.formats.dmd_png import frame_name, read_frame, write_frame
 from acqplan.plan.plan import Plan

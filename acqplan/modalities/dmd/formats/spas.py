@@ -20,7 +20,8 @@ from acqplan.core.errors import InstrumentError
 from acqplan.core.files import readable
 from acqplan.core.registry import register
 from acqplan.formats.export import EXPORT_AGAIN
-from acqplan.modalities.dmd.formats.dmd_format import Display, DmdFormat, batch_name, hadamard, place_of
+from acqplan.modalities.dmd.formats.dmd_display import Display, batch_name, place_of
+from acqplan.modalities.dmd.formats.dmd_format import DmdFormat, hadamard
 from acqplan.modalities.dmd.formats.dmd_frames import Packed, unpacked
 from acqplan.modalities.dmd.formats.dmd_png import read_image, write_png
 from acqplan.plan.plan import Plan

@@ -16,6 +16,7 @@ from acqplan.core.errors import InstrumentError
 from acqplan.core.optional import optional_import
 from acqplan.modalities.mri.formats.pulseq.gradient_echo import Protocol, Timing, Trapezoid
 from acqplan.modalities.mri.formats.pulseq.limits import ScannerLimits
+from acqplan.plan.plan import Plan
 
 _AXES = ("x", "y", "z")
 _ZERO = 1e-9  # of a gradient's length: what a rotation leaves on an axis that should be empty
@@ -61,6 +62,33 @@ class Loop:
 def rf_phase_deg(repetition: int, increment_deg: float) -> float:
     """Phase of RF pulse n, n(n + 1)/2 increments (Zur, Wood, Neuringer, Magn Reson Med 21:251, 1991), 0 to 360."""
     return math.fmod(increment_deg * (repetition * (repetition + 1) // 2), 360.0)
+
+
+def definitions_of(plan: Plan, protocol: Protocol, made: Timing) -> dict[str, Any]:
+    """What the file's section [DEFINITIONS] states."""
+    nx, ny, nz = protocol.matrix
+    stack = protocol.n_slices * (protocol.fov_mm[2] + protocol.slice_gap_mm) - protocol.slice_gap_mm
+    return {
+        "Name": "acqplan_gre_3d" if protocol.is_3d else "acqplan_gre_2d",
+        "FOV": [*protocol.fov[:2], protocol.fov[2] if protocol.is_3d else 1e-3 * stack],
+        "Matrix": [nx, ny, nz],
+        "BaseResolution": nx,
+        "PhaseResolution": float(protocol.fov[0] / nx / (protocol.fov[1] / ny)),
+        "ReadoutOversamplingFactor": protocol.readout_oversampling,
+        "kSpaceCenterLine": ny // 2,
+        "kSpaceCenterPartition": nz // 2,
+        "SliceThickness": protocol.fov[2],
+        "SliceGap": 1e-3 * protocol.slice_gap_mm,
+        "SlicePositions": protocol.slice_positions,
+        "Centre": [1e-3 * each for each in protocol.centre_mm],
+        "Rotation": protocol.rotation.ravel().tolist(),
+        "FlipAngle": protocol.flip_angle_deg,
+        "TE": float(made.te),
+        "TR": float(made.tr),
+        "ReceiverGainHigh": 1,
+        "plan_id": plan.plan_id,
+        "pattern_digest": plan.pattern.digest,
+    }
 
 
 def build(

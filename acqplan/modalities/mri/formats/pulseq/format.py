@@ -6,7 +6,6 @@ docs/pulseq.md describes what is played; the other modules hold timing, building
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from importlib.metadata import version as installed_version
@@ -17,16 +16,28 @@ import numpy as np
 import numpy.typing as npt
 
 from acqplan.core import registry
-from acqplan.core.errors import AcquisitionError, InstrumentError
+from acqplan.core.errors import InstrumentError
 from acqplan.core.files import readable
 from acqplan.core.registry import register
 from acqplan.formats.contracts import Exported, PatternFormat
 from acqplan.formats.export import EXPORT_AGAIN, MANIFEST, exported, read_manifest
-from acqplan.modalities.mri.formats.pulseq.build import Loop, Readings, build, import_pypulseq
+from acqplan.modalities.mri.formats.pulseq.build import Loop, Readings, build, definitions_of, import_pypulseq
 from acqplan.modalities.mri.formats.pulseq.gradient_echo import LABEL_MAX, Protocol, Timing, timing
 from acqplan.modalities.mri.formats.pulseq.limits import GAMMA_HZ_PER_T, limits_of
-from acqplan.modalities.mri.formats.pulseq.read_back import PlayedReadings, readings_played
-from acqplan.modalities.mri.formats.pulseq.seq_file import Ints, PlayedSequence, read_sequence
+from acqplan.modalities.mri.formats.pulseq.read_back import PlayedReadings, pattern_played
+from acqplan.modalities.mri.formats.pulseq.seq_file import PlayedSequence, read_sequence
+from acqplan.modalities.mri.formats.pulseq.settings import (
+    SLICE_ORDERS,
+    VERSIONS,
+    centre_of,
+    choice,
+    field_of_view,
+    number,
+    optional,
+    rotation_of,
+    whole,
+)
+from acqplan.modalities.mri.formats.pulseq.signal import scan_of_signal
 from acqplan.modalities.mri.raw.scan import Lines, RawScan
 from acqplan.modalities.mri.sensing import NO_POINTS_IN_2D, CartesianMRI
 from acqplan.plan.plan import Plan
@@ -34,14 +45,6 @@ from acqplan.sensing.model import SensingModel
 from acqplan.sensing.pattern import Pattern, earlier_readings
 
 SEQUENCE = "sequence.seq"
-VERSIONS = {"1.5": "1.5.0", "1.4": "1.4.1"}
-ORIENTATIONS: dict[str, list[list[float]]] = {
-    "transverse": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
-    "coronal": [[0, 1, 0], [0, 0, 1], [1, 0, 0]],
-    "sagittal": [[0, 0, 1], [0, -1, 0], [1, 0, 0]],
-}
-"""Rotations by name: columns are the directions of readout, ky, and slice or kz on the scanner's x, y, z."""
-SLICE_ORDERS = ("interleaved", "ascending", "sequential")
 _DEFAULT_FOV_MM = 240.0
 _STEADY_S = 1.5  # until magnetisation is steady, in repetitions of at most this many
 _DUMMIES_AT_MOST = 150
@@ -158,31 +161,31 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
             "adc_max_samples": adc_max_samples,
             "b0_t": b0_t,
         }
-        self.limits = limits_of(_choice("scanner", scanner, None), own)
+        self.limits = limits_of(choice("scanner", scanner, None), own)
         self.scanner = scanner
-        self.version = VERSIONS[_choice("version", str(version), tuple(VERSIONS))]
-        self.fov_mm = _fov(fov_mm)
-        self.rotation = _rotation(orientation, rotation)
-        self.centre_mm = _centre(centre_mm)
-        self.readout = None if readout is None else _whole("readout", readout, 2)
-        self.readout_oversampling = _whole("readout_oversampling", readout_oversampling, 1)
-        self.bandwidth_hz_per_px = _number("bandwidth_hz_per_px", bandwidth_hz_per_px)
-        self.dwell_us = _optional("dwell_us", dwell_us)
-        self.flip_angle_deg = _optional("flip_angle_deg", flip_angle_deg)
-        self.te_ms = _optional("te_ms", te_ms)
-        self.tr_ms = _optional("tr_ms", tr_ms)
-        self.rf_duration_ms = _optional("rf_duration_ms", rf_duration_ms)
-        self.rf_time_bandwidth = _optional("rf_time_bandwidth", rf_time_bandwidth)
+        self.version = VERSIONS[choice("version", str(version), tuple(VERSIONS))]
+        self.fov_mm = field_of_view(fov_mm)
+        self.rotation = rotation_of(orientation, rotation)
+        self.centre_mm = centre_of(centre_mm)
+        self.readout = None if readout is None else whole("readout", readout, 2)
+        self.readout_oversampling = whole("readout_oversampling", readout_oversampling, 1)
+        self.bandwidth_hz_per_px = number("bandwidth_hz_per_px", bandwidth_hz_per_px)
+        self.dwell_us = optional("dwell_us", dwell_us)
+        self.flip_angle_deg = optional("flip_angle_deg", flip_angle_deg)
+        self.te_ms = optional("te_ms", te_ms)
+        self.tr_ms = optional("tr_ms", tr_ms)
+        self.rf_duration_ms = optional("rf_duration_ms", rf_duration_ms)
+        self.rf_time_bandwidth = optional("rf_time_bandwidth", rf_time_bandwidth)
         self.selective = bool(selective)
         self.rotatable = bool(rotatable)
-        self.slice_thickness_mm = _number("slice_thickness_mm", slice_thickness_mm)
-        self.slice_gap_mm = _number("slice_gap_mm", slice_gap_mm, least=0)
-        self.slices = _whole("slices", slices, 1)
-        self.slice_order = _choice("slice_order", slice_order, SLICE_ORDERS)
-        self.dummies = None if dummies is None else _whole("dummies", dummies, 0)
-        self.noise_readouts = _whole("noise_readouts", noise_readouts, 0)
-        self.rf_spoiling_deg = _number("rf_spoiling_deg", rf_spoiling_deg, least=0)
-        self.spoiling_cycles = _number("spoiling_cycles", spoiling_cycles, least=0)
+        self.slice_thickness_mm = number("slice_thickness_mm", slice_thickness_mm)
+        self.slice_gap_mm = number("slice_gap_mm", slice_gap_mm, least=0)
+        self.slices = whole("slices", slices, 1)
+        self.slice_order = choice("slice_order", slice_order, SLICE_ORDERS)
+        self.dummies = None if dummies is None else whole("dummies", dummies, 0)
+        self.noise_readouts = whole("noise_readouts", noise_readouts, 0)
+        self.rf_spoiling_deg = number("rf_spoiling_deg", rf_spoiling_deg, least=0)
+        self.spoiling_cycles = number("spoiling_cycles", spoiling_cycles, least=0)
 
     def check(self, plan: Plan) -> list[str]:
         import_pypulseq()
@@ -205,7 +208,7 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
         protocol = self._protocol(plan)
         made, _ = timing(protocol, self.limits)
         loop = self._loop(protocol, made)
-        sequence = build(protocol, made, self.limits, loop, readings_of(plan), self._definitions(plan, protocol, made))
+        sequence = build(protocol, made, self.limits, loop, readings_of(plan), definitions_of(plan, protocol, made))
         sequence.write(str(folder / SEQUENCE), check_timing=False, v141_compat=self.version == VERSIONS["1.4"])
         _end_lines_as_signed(folder / SEQUENCE)
         played = read_sequence(folder / SEQUENCE)
@@ -254,7 +257,7 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
         if stated != {name: manifest.get(name) for name in stated}:
             raise InstrumentError(f"{path} belongs to another plan than its manifest.", EXPORT_AGAIN)
         with readable(path, InstrumentError, EXPORT_AGAIN):
-            pattern, readings = _pattern(played, _mri(sensing))
+            pattern, readings = pattern_played(played, _mri(sensing))
         return pattern, readings, manifest
 
     def raw_scan(self, folder: Path, signal: npt.NDArray[np.complexfloating[Any]]) -> tuple[RawScan, Lines | None]:
@@ -281,44 +284,7 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
             ``signal`` has another number of samples than the sequence.
         """
         pattern, readings, manifest = self._read(folder)
-        n_images, width = readings.images.size, int(readings.matrix[0]) * readings.oversampling
-        n_noise = int(manifest["noise_readouts"])
-        if signal.ndim != 2 or len(signal) not in (n_images * width, (n_images + n_noise) * width):
-            raise AcquisitionError(
-                f"The signal has shape {signal.shape}, the sequence takes {n_images + n_noise} readouts of {width} "
-                f"samples (the first {n_noise} of them noise).",
-                "Give an array [samples, coils] of the whole sequence, with or without the noise readouts.",
-            )
-        lines = np.moveaxis(signal.astype(np.complex64).reshape(-1, width, signal.shape[1]), 1, 2)
-        lines, noise = lines[-n_images:], lines[:-n_images]
-        order = np.argsort(np.argsort(readings.slices, kind="stable"), kind="stable") % pattern.n_readings
-
-        def each(values: Ints) -> npt.NDArray[np.int32]:
-            return values[order].astype(np.int32)
-
-        matrix = tuple(int(side) for side in readings.matrix)
-        fov = manifest["field_of_view_mm"]
-        scan = RawScan(
-            lines=lines,
-            ky=each(readings.line),
-            kz=each(readings.partition),
-            slice=readings.slices.astype(np.int32),
-            repetition=np.zeros(n_images, np.int32),
-            average=each(readings.average),
-            is_calibration=readings.calibration[order],
-            is_imaging=np.ones(n_images, bool),
-            matrix=(matrix[0], matrix[1], matrix[2]),
-            source=str(folder / SEQUENCE),
-            field_of_view_mm=(float(fov[0]), float(fov[1]), float(fov[2])),
-            texts={"plan_id": manifest["plan_id"], "pattern_digest": pattern.digest, "source": "pulseq"},
-            parameters={
-                "TR_ms": manifest["tr_ms"],
-                "TE_ms": manifest["te_ms"],
-                "flip_angle_deg": manifest["flip_angle_deg"],
-                "acceleration": pattern.n_units / pattern.n_readings,
-            },
-        )
-        return scan, noise if len(noise) else None
+        return scan_of_signal(signal, pattern, readings, manifest, str(folder / SEQUENCE))
 
     def _misfits(self, sensing: CartesianMRI) -> list[str]:
         """Settings of the other kind of scan."""
@@ -384,31 +350,6 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
             dummies = _DUMMIES_AT_MOST if protocol.is_3d else min(_DUMMIES_AT_MOST, math.ceil(_STEADY_S / made.tr))
         return Loop(tuple(order), dummies, self.noise_readouts, self.rf_spoiling_deg)
 
-    def _definitions(self, plan: Plan, protocol: Protocol, made: Timing) -> dict[str, Any]:
-        nx, ny, nz = protocol.matrix
-        stack = protocol.n_slices * (protocol.fov_mm[2] + protocol.slice_gap_mm) - protocol.slice_gap_mm
-        return {
-            "Name": "acqplan_gre_3d" if protocol.is_3d else "acqplan_gre_2d",
-            "FOV": [*protocol.fov[:2], protocol.fov[2] if protocol.is_3d else 1e-3 * stack],
-            "Matrix": [nx, ny, nz],
-            "BaseResolution": nx,
-            "PhaseResolution": float(protocol.fov[0] / nx / (protocol.fov[1] / ny)),
-            "ReadoutOversamplingFactor": protocol.readout_oversampling,
-            "kSpaceCenterLine": ny // 2,
-            "kSpaceCenterPartition": nz // 2,
-            "SliceThickness": protocol.fov[2],
-            "SliceGap": 1e-3 * protocol.slice_gap_mm,
-            "SlicePositions": protocol.slice_positions,
-            "Centre": [1e-3 * each for each in protocol.centre_mm],
-            "Rotation": protocol.rotation.ravel().tolist(),
-            "FlipAngle": protocol.flip_angle_deg,
-            "TE": float(made.te),
-            "TR": float(made.tr),
-            "ReceiverGainHigh": 1,
-            "plan_id": plan.plan_id,
-            "pattern_digest": plan.pattern.digest,
-        }
-
     def _check_limits(self, played: PlayedSequence, protocol: Protocol) -> None:
         """What the file holds, measured on the scanner's axes, against the limits."""
         which = 1 if protocol.rotatable or protocol.is_oblique else 0
@@ -436,19 +377,6 @@ def readings_of(plan: Plan) -> Readings:
     )
 
 
-def _pattern(played: PlayedSequence, sensing: CartesianMRI) -> tuple[Pattern, PlayedReadings]:
-    """The pattern that a sequence plays, and its readings; `ValueError` or `KeyError` if it is none of ``sensing``."""
-    readings = readings_played(played, is_3d=sensing.encoding == "points")
-    matrix = tuple(readings.matrix.tolist())
-    rows, columns = sensing.image_shape
-    if (matrix[1:] if sensing.encoding == "points" else matrix) != (
-        (rows, columns) if sensing.encoding == "points" else (columns, rows, 1)
-    ):
-        raise ValueError(f"its matrix {'x'.join(map(str, matrix))} isn't the plan's")
-    order = (readings.line * matrix[2] + readings.partition).astype(np.int32)
-    return Pattern(order, sensing.n_units, np.unique(order[readings.calibration])), readings
-
-
 def _end_lines_as_signed(path: Path) -> None:
     """pypulseq signs lines that end in LF; where the system writes CR LF, bring the file to what was signed."""
     content = path.read_bytes()
@@ -465,59 +393,3 @@ def _mri(sensing: SensingModel) -> CartesianMRI:
 def _peaks(found: npt.NDArray[np.float64], factor: float) -> dict[str, float]:
     axis, vector = (round(float(each) / GAMMA_HZ_PER_T / factor, 4) for each in found)
     return {"axis": axis, "vector": vector}
-
-
-def _number(name: str, value: Any, least: float = 1e-9) -> float:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not least <= value <= 1e6:
-        raise InstrumentError(f"The setting {name} is {value!r}.", "Give a number in the unit that the name ends with.")
-    return float(value)
-
-
-def _optional(name: str, value: Any) -> float | None:
-    return None if value is None else _number(name, value)
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= 10**6:
-        raise InstrumentError(f"The setting {name} is {value!r}.", f"Give a whole number of at least {least}.")
-    return value
-
-
-def _choice(name: str, value: Any, known: tuple[str, ...] | None) -> str:
-    if not isinstance(value, str) or (known is not None and value not in known):
-        hint = "Give a text." if known is None else f"Choose one of: {', '.join(known)}."
-        raise InstrumentError(f"The setting {name} is {value!r}.", hint)
-    return value
-
-
-def _fov(value: Any) -> tuple[float, ...] | None:
-    if value is None:
-        return None
-    sides = [value] if isinstance(value, (int, float)) else value
-    if not isinstance(sides, (list, tuple)) or not 1 <= len(sides) <= 3:
-        raise InstrumentError(f"The setting fov_mm is {value!r}.", "Write it like 220, [220,220] or [220,220,180].")
-    return tuple(_number("fov_mm", side) for side in sides)
-
-
-def _centre(value: Any) -> tuple[float, ...]:
-    if not isinstance(value, (list, tuple)) or len(value) != 3:
-        raise InstrumentError(f"The setting centre_mm is {value!r}.", "Write it like [0,-12.5,30]: x, y, z in mm.")
-    return tuple(_number("centre_mm", each, least=-1e4) for each in value)
-
-
-def _rotation(orientation: str, rotation: Any) -> npt.NDArray[np.float64]:
-    if rotation is None:
-        return np.array(ORIENTATIONS[_choice("orientation", orientation, tuple(ORIENTATIONS))], dtype=np.float64)
-    try:
-        matrix = np.array(rotation, dtype=np.float64)
-        is_rotation = matrix.shape == (3, 3) and np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-6)
-        is_rotation = is_rotation and np.linalg.det(matrix) > 0
-    except (TypeError, ValueError):
-        is_rotation = False
-    if not is_rotation:
-        raise InstrumentError(
-            f"The setting rotation is {json.dumps(rotation, default=str)}.",
-            "Give 3x3 numbers of determinant 1 whose orthonormal columns are readout, ky, slice on the scanner's axes.",
-        )
-    return matrix

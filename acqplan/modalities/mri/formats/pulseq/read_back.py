@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from acqplan.modalities.mri.formats.pulseq.seq_file import Floats, Ints, PlayedSequence
-from acqplan.sensing.pattern import earlier_readings
+from acqplan.modalities.mri.sensing import CartesianMRI
+from acqplan.sensing.pattern import Pattern, earlier_readings
 
 _K_TOLERANCE = 0.01  # of a step in k-space
 _FREQUENCY_TOLERANCE_HZ = 0.5
@@ -86,6 +87,19 @@ def readings_played(played: PlayedSequence, *, is_3d: bool) -> PlayedReadings:
     return PlayedReadings(
         line, partition, average, reference == 1, matrix, fov, len(positions), oversampling, images, labels["SLC"]
     )
+
+
+def pattern_played(played: PlayedSequence, sensing: CartesianMRI) -> tuple[Pattern, PlayedReadings]:
+    """The pattern that a sequence plays, and its readings; `ValueError` or `KeyError` if it is none of ``sensing``."""
+    readings = readings_played(played, is_3d=sensing.encoding == "points")
+    matrix = tuple(readings.matrix.tolist())
+    rows, columns = sensing.image_shape
+    if (matrix[1:] if sensing.encoding == "points" else matrix) != (
+        (rows, columns) if sensing.encoding == "points" else (columns, rows, 1)
+    ):
+        raise ValueError(f"its matrix {'x'.join(map(str, matrix))} isn't the plan's")
+    order = (readings.line * matrix[2] + readings.partition).astype(np.int32)
+    return Pattern(order, sensing.n_units, np.unique(order[readings.calibration])), readings
 
 
 def _stated(played: PlayedSequence, name: str, size: int | None) -> Floats:
