@@ -9,6 +9,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+MAGIC = b"\x89HDF\r\n\x1a\n"
+"""The first bytes of an HDF5 file without a user block."""
+
 _LAYOUT = "v110"  # of HDF5: the oldest whose structures carry checksums
 
 

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from acqplan.core.errors import AcquisitionError, InstrumentError
 from acqplan.core.files import readable
-from acqplan.core.hdf5 import hdf5_file, set_text, text_of
+from acqplan.core.hdf5 import MAGIC, hdf5_file, set_text, text_of
 from acqplan.core.registry import register
 from acqplan.formats.acquired import (
     ARRAYS,
@@ -50,7 +50,6 @@ FORMAT_VERSION = 1
 _SEVERAL_IMAGES = 2  # format version of a scan of several images
 _PATTERN = "acqplan-pattern"
 _ACQUIRED = "acqplan-acquired"
-_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
 @register("image_writers", "hdf5")
@@ -114,7 +113,7 @@ class Hdf5Files(PatternFormat, AcquiredReader, ScanWriter, ImageWriter):
         _write(path, *fields_of_scan(scan, plan), len(scan.acquisitions))
 
     def read_scan(self, path: Path, plan: Plan) -> Scan:
-        if first_bytes(path, len(_MAGIC)) != _MAGIC:
+        if first_bytes(path, len(MAGIC)) != MAGIC:
             raise AcquisitionError(f"{path} is no HDF5 file.", OTHER_FILE)
         with readable(path, AcquisitionError, FRESH_COPY), h5py.File(path, "r") as file:
             _check_format(file, _ACQUIRED, _SEVERAL_IMAGES)

@@ -32,16 +32,16 @@ import scipy.io
 
 from acqplan.core.errors import AcquisitionError
 from acqplan.core.files import readable
-from acqplan.core.hdf5 import hdf5_file, set_text, text_of
+from acqplan.core.hdf5 import MAGIC, hdf5_file, set_text, text_of
+from acqplan.formats.acquired import FRESH_COPY
 
-FRESH_COPY = "Get a fresh copy of it, or acquire it again."
 MAX_BYTES = 4 << 30
 FORMAT = "acqplan-trace"
 SUFFIXES = (".csv", ".npy", ".h5", ".mat")
 """What `write_table` writes."""
 TITLE = "# acqplan detector signal"
 
-_NPY, _ZIP, _HDF5 = b"\x93NUMPY", b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
+_NPY, _ZIP = b"\x93NUMPY", b"PK\x03\x04"
 _MAT5, _MAT73 = b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file"
 _MAT_NUMBERS = ("double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 _MAT_HEADER, _MAT_COMPRESSED = 128, 15
@@ -73,7 +73,7 @@ def kind_of(path: Path) -> str:
         head = stream.read(520)
     if not head:
         raise AcquisitionError(f"{path} is empty.", FRESH_COPY)
-    known = {_NPY: "npy", _ZIP: "npz", _HDF5: "hdf5", _MAT5: "mat5", _MAT73: "mat73"}
+    known = {_NPY: "npy", _ZIP: "npz", MAGIC: "hdf5", _MAT5: "mat5", _MAT73: "mat73"}
     return next((kind for magic, kind in known.items() if head.startswith(magic)), "text")
 
 

@@ -18,19 +18,20 @@ import numpy.typing as npt
 import torch
 
 from acqplan.core.errors import AcquisitionError, ImageError
+from acqplan.core.hdf5 import MAGIC
 from acqplan.core.math.transforms import ifft_centred
 from acqplan.core.registry import register
+from acqplan.formats.acquired import FRESH_COPY
 from acqplan.formats.contracts import AcquiredReader
 from acqplan.images.reading import ImageReader, RawImages, root_sum_of_squares, unreadable
 from acqplan.modalities.mri.raw import readouts
 from acqplan.modalities.mri.raw.acquisitions import cartesian, scan_of, single
-from acqplan.modalities.mri.raw.hdf5_input import FRESH_COPY, dataset_of, is_hdf5, names, opened
+from acqplan.modalities.mri.raw.hdf5_input import dataset_of, is_hdf5, names, opened
 from acqplan.modalities.mri.raw.scan import RawScan
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Acquisition, Scan
 
 _RECONSTRUCTIONS = ("reconstruction_rss", "reconstruction_esc")
-_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
 @register("image_readers", "fastmri")
@@ -56,7 +57,7 @@ class FastMRI(AcquiredReader, ImageReader):
 
     def matches(self, path: Path, head: bytes) -> bool:
         """HDF5's magic number, at the start or behind a user block."""
-        return head.startswith(_MAGIC) or bool(h5py.is_hdf5(path))
+        return head.startswith(MAGIC) or bool(h5py.is_hdf5(path))
 
     def read_images(self, path: Path) -> RawImages:
         """``kspace`` (slices, H, W): complex images; (slices, coils, H, W): coil images, and their root sum of squares.

@@ -24,12 +24,12 @@ import numpy.typing as npt
 from acqplan.core.errors import AcquisitionError
 from acqplan.core.optional import optional_import
 from acqplan.core.registry import register
+from acqplan.formats.acquired import FRESH_COPY
 from acqplan.formats.contracts import AcquiredReader
 from acqplan.images.reading import ImageReader, RawImages
 from acqplan.modalities.mri.raw import readouts
 from acqplan.modalities.mri.raw.acquisitions import cartesian, single
 from acqplan.modalities.mri.raw.acquisitions import scan_of as acquisitions_of
-from acqplan.modalities.mri.raw.hdf5_input import FRESH_COPY
 from acqplan.modalities.mri.raw.images import images_of
 from acqplan.modalities.mri.raw.placement import slices_in_space
 from acqplan.modalities.mri.raw.scan import Lines, RawScan

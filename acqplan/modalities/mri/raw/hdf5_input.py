@@ -10,9 +10,8 @@ from typing import Any
 import h5py
 
 from acqplan.core.errors import AcquisitionError
-
-FRESH_COPY = "Get a fresh copy of it, or acquire it again."
-_MAGIC = b"\x89HDF\r\n\x1a\n"
+from acqplan.core.hdf5 import MAGIC
+from acqplan.formats.acquired import FRESH_COPY
 
 
 @contextmanager
@@ -20,12 +19,12 @@ def opened(path: Path, what: str) -> Iterator[h5py.File]:
     """The file, open; whatever HDF5 raises on a damaged one becomes an `AcquisitionError`. ``what`` it should be."""
     try:
         with path.open("rb") as stream:
-            head = stream.read(len(_MAGIC))
+            head = stream.read(len(MAGIC))
     except OSError as error:
         raise AcquisitionError(f"{path} can't be opened: {error.strerror}.", "Check the name.") from error
     if not head:
         raise AcquisitionError(f"{path} is empty.", FRESH_COPY)
-    if head != _MAGIC:
+    if head != MAGIC:
         raise AcquisitionError(f"{path} is no HDF5 file, so no {what}.", "Pass a file of that format.")
     try:
         file = h5py.File(path, "r")
@@ -51,7 +50,7 @@ def is_hdf5(path: Path) -> bool:
     """Whether the file starts as an HDF5 file does."""
     try:
         with path.open("rb") as stream:
-            return stream.read(len(_MAGIC)) == _MAGIC
+            return stream.read(len(MAGIC)) == MAGIC
     except OSError:
         return False
 
