@@ -24,7 +24,7 @@ _HOMES = {
     "BudgetError": "core.errors",
     "BudgetSettings": "plan.recipe",
     "Comparison": "workflow.compare",
-    "Component": "plan.recipe",
+    "Component": "plan.components",
     "Exploration": "workflow.explore",
     "Export": "workflow.export",
     "Finding": "plan.verification",
@@ -108,8 +108,9 @@ if TYPE_CHECKING:
         RecipeError,
     )
     from acqplan.learning.training import design
+    from acqplan.plan.components import Component
     from acqplan.plan.plan import Plan
-    from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, PatternSettings, Recipe, TrainingSettings
+    from acqplan.plan.recipe import BudgetSettings, ImageSettings, PatternSettings, Recipe, TrainingSettings
     from acqplan.plan.verification import Finding
     from acqplan.sensing.acquisition import Acquisition, Scan
     from acqplan.sensing.budget import Budget, parse_budget

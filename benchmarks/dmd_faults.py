@@ -19,7 +19,7 @@ import torch
 
 from acqplan.core.math.metrics import psnr
 from acqplan.formats.export import export
-from acqplan.learning.resolve import read_images, training_images
+from acqplan.learning.image_sets import read_images, training_images
 from acqplan.modalities.dmd.formats.dmd_tiff import DmdTiff
 from acqplan.modalities.dmd.formats.trace import Trace
 from acqplan.modalities.dmd.microscope import Microscope, record_traces
@@ -57,7 +57,7 @@ def main() -> None:
     plan = Plan.load(PLAN)
     noise = plan.noise
     assert isinstance(noise, PoissonGaussian)
-    tiles = training_images(plan.recipe, read_images(plan.recipe)).test
+    tiles = training_images(plan.recipe, plan.recipe.images, read_images(plan.recipe)).test
     tiles = [tiles[i] for i in np.unique(np.linspace(0, len(tiles) - 1, given.tiles).round().astype(int))]
     n_frames = plan.pattern.n_readings * plan.sensing.frames_per_unit
     rows, columns = plan.sensing.image_shape

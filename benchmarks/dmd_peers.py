@@ -34,7 +34,8 @@ from spyrit.misc.sampling import define_order
 from acqplan.core.math.metrics import nrmse, psnr, ssim
 from acqplan.core.seeding import torch_generator
 from acqplan.images import ImageRecord
-from acqplan.learning.resolve import Problem, resolve
+from acqplan.learning.problem import Problem
+from acqplan.learning.resolve import resolve
 from acqplan.plan.plan import Plan
 
 PLAN = Path(__file__).parents[1] / "patterns" / "cells-12.5pct" / "cells-12.5pct.acqplan"

@@ -21,8 +21,9 @@ import numpy as np
 import torch
 
 from acqplan.learning.training import design
+from acqplan.plan.components import Component
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings
+from acqplan.plan.recipe import BudgetSettings, ImageSettings, Recipe, TrainingSettings
 
 DESIGNERS = {
     "learned-repeats": {},

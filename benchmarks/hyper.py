@@ -24,8 +24,8 @@ from acqplan.core import registry
 from acqplan.learning.evaluation import Scene, simulated
 from acqplan.learning.resolve import resolve
 from acqplan.learning.training import design
+from acqplan.plan.components import Component
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import Component
 from acqplan.reconstructors.hyper import Hyper
 from acqplan.reconstructors.losses import Target
 from acqplan.workflow.explorer import Explorer, choose, distances

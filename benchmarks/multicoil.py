@@ -42,11 +42,14 @@ from acqplan.core import registry
 from acqplan.core.seeding import torch_generator
 from acqplan.images import ImageRecord, load_stacks
 from acqplan.learning.evaluation import Scene, measures, simulated
-from acqplan.learning.resolve import evaluation_images, resolve
+from acqplan.learning.image_sets import evaluation_images
+from acqplan.learning.resolve import resolve
 from acqplan.learning.training import design
 from acqplan.modalities.mri.sensing import CartesianMRI
+from acqplan.modalities.mri.settings import MRISettings
+from acqplan.plan.components import Component
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings
+from acqplan.plan.recipe import BudgetSettings, ImageSettings, Recipe, TrainingSettings
 from acqplan.sensing.acquisition import Acquisition
 from acqplan.sensing.pattern import Pattern
 
@@ -161,11 +164,12 @@ def one_setting(arguments: argparse.Namespace, encoding: str, budget: str) -> li
     recipe = Recipe(
         "mri",
         arguments.seed,
-        ImageSettings(["sample:brain"], [arguments.size] * 2, coils=arguments.coils),
+        ImageSettings(["sample:brain"], [arguments.size] * 2),
         Component("cartesian_mri", {"encoding": encoding}),
         BudgetSettings(budget, calibration=arguments.calibration),
         Component("complex_gaussian", {"std": arguments.noise}),
         training=TrainingSettings(minutes=arguments.minutes, threads=arguments.threads),
+        instrument=MRISettings(coils=arguments.coils),
     )
     started = time.perf_counter()
     plan = design(recipe)

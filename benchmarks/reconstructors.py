@@ -22,9 +22,11 @@ import torch
 from acqplan.core import registry
 from acqplan.core.math.metrics import hfen, psnr, ssim
 from acqplan.learning.evaluation import Scene, simulated
-from acqplan.learning.resolve import Problem, resolve
+from acqplan.learning.problem import Problem
+from acqplan.learning.resolve import resolve
 from acqplan.learning.training import design
-from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings
+from acqplan.plan.components import Component
+from acqplan.plan.recipe import BudgetSettings, ImageSettings, Recipe, TrainingSettings
 from acqplan.reconstructors.reconstructor import Reconstructor
 
 PAGE = Path(__file__).parents[1] / "docs" / "reconstructors.md"

@@ -21,7 +21,7 @@ from reconstructors import base_recipe, evenly, measure
 from acqplan.learning.evaluation import Scene, simulated
 from acqplan.learning.resolve import resolve
 from acqplan.learning.training import design
-from acqplan.plan.recipe import Component
+from acqplan.plan.components import Component
 from acqplan.reconstructors.hqs import HQS
 from acqplan.reconstructors.losses import DataConsistency, Target, TotalVariation, WaveletNorm
 from acqplan.reconstructors.reconstructor import Reconstructor

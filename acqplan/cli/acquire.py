@@ -10,6 +10,7 @@ import typer
 from acqplan.cli import arguments, console
 from acqplan.cli.arguments import examples
 from acqplan.cli.plans import Overwrite, PlanFile
+from acqplan.plan import typed
 
 EXAMPLES = examples(
     "acqplan simulate brain.acqplan volume.nii.gz --slice 90 --noise 0.01 -o acquired.h5",
@@ -86,7 +87,7 @@ def simulate(
             output,
             as_format=as_format,
             slice_number=slice_number,
-            slices="all" if slices == "all" else arguments.slices(slices),
+            slices="all" if slices == "all" else None if slices is None else typed.slices(slices, "--slices"),
             tile=arguments.tile(tile),
             noise=_given(std=noise, photons=photons, read_noise_e=read_noise, dark_e=dark),
             settings={**_given(coils=coils, detector=detector), **arguments.options(option)},

@@ -29,8 +29,6 @@ DetectorFile = Annotated[
     ),
 ]
 
-_SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0}
-
 
 class SeveralValues(TyperCommand):
     """A command whose ``--images`` takes all the words up to the next flag: ``--images a b c``."""
@@ -59,48 +57,6 @@ def examples(*calls: str) -> str:
     return "\n\n".join(("Examples:", *(f"$ {call}" for call in calls)))
 
 
-def size(text: str | None) -> list[int] | None:
-    """``128x96`` -> [128, 96], rows and columns."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"\s*(\d+)\s*[x×*,]\s*(\d+)\s*", text.lower())
-    if match is None or not (int(match[1]) and int(match[2])):
-        raise RecipeError(f"The size is {text!r}, expected rows x columns.", "Write it like 128x128.")
-    return [int(match[1]), int(match[2])]
-
-
-def seconds(text: str | None, flag: str) -> float | None:
-    """``5ms``, ``20us``, ``0.5 s``, or a bare number of milliseconds, in seconds."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-zµ]*)\s*", text.lower().replace("μ", "µ"))
-    unit = (match[2] or "ms") if match else ""
-    if match is None or unit not in _SECONDS or float(match[1]) == 0:
-        raise RecipeError(f"{flag} is {text!r}, expected a time.", f"Write it like {flag} 5ms or {flag} 20us.")
-    return float(match[1]) * _SECONDS[unit]
-
-
-def watts(text: str | None) -> float | None:
-    """``2mW``, ``150uW``, ``0.1 W`` in watts."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([munµ]?)w\s*", text.lower().replace("μ", "µ"))
-    if match is None or float(match[1]) == 0:
-        raise RecipeError(f"--power is {text!r}, expected a power.", "Write it like --power 2mW or --power 150uW.")
-    return float(match[1]) * {"": 1.0, "m": 1e-3, "u": 1e-6, "µ": 1e-6, "n": 1e-9}[match[2]]
-
-
-def share(text: str | None, flag: str) -> float | None:
-    """``6/8``, ``0.75`` or ``75%`` -> 0.75."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(?:(%)|/\s*(\d+))?\s*", text)
-    divisor = 1 if match is None else 100 if match[2] else int(match[3] or 1)
-    if match is None or divisor == 0:
-        raise RecipeError(f"{flag} is {text!r}, expected a share.", f"Write it like {flag} 6/8 or {flag} 0.75.")
-    return float(match[1]) / divisor
-
-
 def micrometres(text: str | None) -> float | None:
     """``0.5um``, ``500nm``, ``0.001mm``, or a bare number of micrometres."""
     if text is None:
@@ -111,18 +67,6 @@ def micrometres(text: str | None) -> float | None:
     return float(match[1]) * {"nm": 1e-3, "mm": 1e3}.get(match[2], 1.0)
 
 
-def slices(text: str | None) -> list[int] | None:
-    """``40-120`` (or ``40:120``) -> [40, 120], first and last, both included."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"\s*(\d+)\s*[-:]\s*(\d+)\s*", text)
-    if match is None or int(match[1]) > int(match[2]):
-        raise RecipeError(
-            f"The slices are {text!r}, expected the first and the last.", "Write them like 40-120, counted from 0."
-        )
-    return [int(match[1]), int(match[2])]
-
-
 def tile(text: str | None) -> tuple[int, int] | None:
     """``2,3`` -> (2, 3), row and column of a tile."""
     if text is None:
@@ -131,25 +75,6 @@ def tile(text: str | None) -> tuple[int, int] | None:
     if match is None:
         raise RecipeError(f"The tile is {text!r}, expected row,column.", "Write it like 0,2, counted from 0.")
     return int(match[1]), int(match[2])
-
-
-def weights(texts: list[str] | None) -> dict[str, float] | None:
-    """``["mse", "tv=0.005"]`` -> {"mse": 1.0, "tv": 0.005}."""
-    if not texts:
-        return None
-    table: dict[str, float] = {}
-    for text in texts:
-        kind, separator, value = text.partition("=")
-        try:
-            weight = float(value) if separator else 1.0
-        except ValueError:
-            weight = -1.0
-        if not (0 <= weight < float("inf")):
-            raise RecipeError(f"The loss {text!r} has no weight of at least 0.", "Write it like mse or tv=0.005.")
-        if kind in table:
-            raise RecipeError(f"The loss {kind!r} is given twice.", "Give each once.")
-        table[kind] = weight
-    return table
 
 
 def virtual_coils(text: str | None) -> int | float | None:

@@ -11,6 +11,7 @@ from acqplan.cli import arguments, console
 from acqplan.cli.arguments import examples
 from acqplan.cli.plans import Overwrite
 from acqplan.core.errors import RecipeError
+from acqplan.plan import typed
 
 EXAMPLES = examples(
     "acqplan calibrate dark.npy bright.npy --adc-bits 16 -o pmt.json",
@@ -59,7 +60,7 @@ def calibrate(
         output,
         options=arguments.options(option),
         offset_adu=offset,
-        exposure_s=arguments.seconds(exposure, "--exposure"),
+        exposure_s=None if exposure is None else typed.seconds(exposure, "--exposure"),
         adc_bits=adc_bits,
         saturation_adu=saturation,
         repeats=repeats,

@@ -1,204 +1,155 @@
-"""The flags that ``acqplan design mri`` and ``acqplan design dmd`` share, by the panels of their help."""
+"""The flags of ``acqplan design``, made from what the settings of a recipe and of its instrument declare.
+
+The flags that are no settings stand here; every other one is declared beside its setting
+(`acqplan.plan.settings.Flag`), or by the modality for options of its components.
+"""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
-GOAL, PATTERN, IMAGES, TRAINING, RUN = "What to plan", "Pattern", "Images", "Training", "This run"
+from acqplan.plan.modality import Modality, OptionFlag
+from acqplan.plan.recipe import BudgetSettings, ImageSettings, PatternSettings, TrainingSettings
+from acqplan.plan.settings import GOAL, PATTERN, RUN, TRAINING, Flag, Setting, settings_of
 
-Images = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--images",
-        metavar="PATH...",
-        rich_help_panel=IMAGES,
-        help="Fully sampled images: files, folders, or a sample (sample:brain, sample:cells).",
+SECTIONS = {"images": ImageSettings, "budget": BudgetSettings, "pattern": PatternSettings, "training": TrainingSettings}
+
+# What isn't a setting of a section: components, where the recipe comes from, and the seed.
+OTHERS: dict[str, tuple[type, Flag]] = {
+    "designer": (str, Flag("--designer", GOAL, "What chooses the pattern; see acqplan list designers.", "KIND")),
+    "reconstructor": (
+        str,
+        Flag(
+            "--reconstructor",
+            GOAL,
+            "The network; see acqplan list reconstructors. The preset paper has its paper's settings.",
+            "KIND[:PRESET]",
+        ),
     ),
-]
-RecipeFile = Annotated[
-    Path | None,
-    typer.Option("--recipe", metavar="FILE", rich_help_panel=GOAL, help="TOML recipe; flags override what it says."),
-]
-Amount = Annotated[
-    str | None,
-    typer.Option(
-        "--budget",
-        metavar="AMOUNT",
-        rich_help_panel=GOAL,
-        help="4x, 25%, 64, '64 lines', or a time such as 2min30s. Calibration is included.",
+    "order": (
+        str,
+        Flag(
+            "--order",
+            PATTERN,
+            "In which order the pattern is acquired; see acqplan list orders (default linear).",
+            "KIND",
+        ),
     ),
-]
-Size = Annotated[
-    str | None,
-    typer.Option("--size", metavar="HxW", rich_help_panel=GOAL, help="Rows x columns of the image, like 128x128."),
-]
-Calibration = Annotated[
-    int | None,
-    typer.Option(
-        "--calibration",
-        metavar="N",
-        rich_help_panel=GOAL,
-        help="Width of the centre that every pattern measures: lines, or the side of a square.",
+    "seed": (int, Flag("--seed", TRAINING, "Seed of everything random.")),
+    "pattern_from": (
+        Path,
+        Flag(
+            "--pattern-from",
+            GOAL,
+            "Train a new network on this plan's pattern, bit for bit; what isn't said otherwise is that plan's.",
+            "PLAN",
+        ),
     ),
-]
-OrderKind = Annotated[
-    str | None,
-    typer.Option(
-        "--order",
-        metavar="KIND",
-        rich_help_panel=PATTERN,
-        help="In which order the pattern is acquired; see acqplan list orders (default linear).",
-    ),
-]
-EchoTrain = Annotated[
-    int | None,
-    typer.Option(
-        "--echo-train",
-        metavar="N",
-        rich_help_panel=PATTERN,
-        help="Echoes after one excitation (default 1). The count is a multiple of it, and --tr the time of a train.",
-    ),
-]
-EffectiveEcho = Annotated[
-    int | None,
-    typer.Option(
-        "--effective-echo",
-        metavar="N",
-        rich_help_panel=PATTERN,
-        help="With --order segmented: the echo, from 1, that covers the centre of k-space.",
-    ),
-]
-PartialFourier = Annotated[
-    str | None,
-    typer.Option(
-        "--partial-fourier", metavar="SHARE", rich_help_panel=PATTERN, help="Measure only this share of ky, like 6/8."
-    ),
-]
-PartialFourierSide = Annotated[
-    str | None,
-    typer.Option(
-        "--partial-fourier-side",
-        metavar="low|high",
-        rich_help_panel=PATTERN,
-        help="The end of ky that partial Fourier leaves out (default low).",
-    ),
-]
-Shutter = Annotated[
-    str | None,
-    typer.Option(
-        "--shutter",
-        metavar="none|elliptical",
-        rich_help_panel=PATTERN,
-        help="elliptical: never measure the corners of ky-kz (points only).",
-    ),
-]
-OneOfConjugates = Annotated[
-    bool | None,
-    typer.Option(
-        "--one-of-conjugates/--both-conjugates",
-        rich_help_panel=PATTERN,
-        help="Measure at most one of k and -k outside the calibration region.",
-    ),
-]
-Forbidden = Annotated[
-    str | None,
-    typer.Option(
-        "--forbidden",
-        metavar="LIST|FILE",
-        rich_help_panel=PATTERN,
-        help="Never measure these: 0-3,60, or ky:kz positions such as 0-3:*, or a file of them (text or .npy mask).",
-    ),
-]
-Required = Annotated[
-    str | None,
-    typer.Option(
-        "--required", metavar="LIST|FILE", rich_help_panel=PATTERN, help="Always measure these; written alike."
-    ),
-]
-ScanKind = Annotated[
-    str | None,
-    typer.Option(
-        "--scan",
-        metavar="2d|3d",
-        rich_help_panel=PATTERN,
-        help="Slices, or a volume with two phase-encoded axes (default: 2d for lines, 3d for points).",
-    ),
-]
-DesignerKind = Annotated[
-    str | None,
-    typer.Option(
-        "--designer",
-        metavar="KIND",
-        rich_help_panel=GOAL,
-        help="What chooses the pattern; see acqplan list designers.",
-    ),
-]
-ReconstructorKind = Annotated[
-    str | None,
-    typer.Option(
-        "--reconstructor",
-        metavar="KIND[:PRESET]",
-        rich_help_panel=GOAL,
-        help="The network; see acqplan list reconstructors. The preset paper has its paper's settings.",
-    ),
-]
-PatternFrom = Annotated[
-    Path | None,
-    typer.Option(
-        "--pattern-from",
-        metavar="PLAN",
-        rich_help_panel=GOAL,
-        help="Train a new network on this plan's pattern, bit for bit; what isn't said otherwise is that plan's.",
-    ),
-]
-LossWeights = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--loss",
-        metavar="KIND[=WEIGHT]",
-        rich_help_panel=TRAINING,
-        help="What to minimise, several times for a sum (default: the network's own); see acqplan list losses.",
-    ),
-]
-Minutes = Annotated[
-    float | None, typer.Option("--minutes", rich_help_panel=TRAINING, help="How long to train (default 10).")
-]
-Steps = Annotated[
-    int | None,
-    typer.Option("--steps", rich_help_panel=TRAINING, help="How many steps to train instead: repeatable bit for bit."),
-]
-Seed = Annotated[int | None, typer.Option("--seed", rich_help_panel=TRAINING, help="Seed of everything random.")]
-Device = Annotated[str | None, typer.Option("--device", rich_help_panel=TRAINING, help="cpu or cuda.")]
-Threads = Annotated[int | None, typer.Option("--threads", rich_help_panel=TRAINING, help="CPU threads (0: all).")]
-Slices = Annotated[
-    str | None,
-    typer.Option(
-        "--slices",
-        metavar="FIRST-LAST",
-        rich_help_panel=IMAGES,
-        help="Only these slices of each volume, both included, counted from 0.",
-    ),
-]
-Binning = Annotated[
-    int | None,
-    typer.Option(
-        "--binning", metavar="N", rich_help_panel=IMAGES, help="Average N x N pixels into one (with tiles only)."
-    ),
-]
-HeldOut = Annotated[
-    float | None,
-    typer.Option("--held-out", rich_help_panel=IMAGES, help="Share of the subjects kept for the test (default 0.2)."),
-]
-Resume = Annotated[
-    bool, typer.Option("--resume", rich_help_panel=RUN, help="Go on from OUTPUT.checkpoint of an interrupted run.")
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", rich_help_panel=RUN, help="Replace an existing output.")]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", rich_help_panel=RUN, help="Check everything and print the recipe; don't train.")
-]
-Output = Annotated[
-    Path | None, typer.Option("-o", "--output", metavar="FILE", rich_help_panel=RUN, help="The plan file to write.")
-]
+    "recipe": (Path, Flag("--recipe", GOAL, "TOML recipe; flags override what it says.", "FILE")),
+}
+
+_RUN: dict[str, Any] = {
+    "output": Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", rich_help_panel=RUN, help="The plan file to write.")
+    ],
+    "overwrite": Annotated[bool, typer.Option("--overwrite", rich_help_panel=RUN, help="Replace an existing output.")],
+    "resume": Annotated[
+        bool, typer.Option("--resume", rich_help_panel=RUN, help="Go on from OUTPUT.checkpoint of an interrupted run.")
+    ],
+    "dry_run": Annotated[
+        bool, typer.Option("--dry-run", rich_help_panel=RUN, help="Check everything and print the recipe; don't train.")
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Given:
+    """A flag of one command: which setting or option it stands for, and how what is typed is read.
+
+    ``key``: ``images.size``, ``sensing.encoding``, ``designer``; ``option`` is set of a component's option.
+    """
+
+    key: str
+    hint: Any
+    flag: Flag
+    option: OptionFlag | None = None
+
+    @property
+    def parameter(self) -> str:
+        """Name of the parameter of the command's function."""
+        return self.key.replace(".", "_")
+
+    def read(self, typed: Any) -> Any:
+        """The value that a person typed, or None."""
+        if typed is None or typed == []:
+            return None
+        return typed if self.flag.reads is None else self.flag.reads(typed, self.flag.name)
+
+
+def flags_of(modality: type[Modality]) -> list[Given]:
+    """The flags of a modality's command, in the order of its help."""
+    options = {f"{each.part}.{each.option}": each for each in modality.option_flags}
+    extra = {flag.name.removeprefix("--"): flag for flag in modality.extra_flags}
+    own = {f"{each.section}.{name}": each for name, each in settings_of(modality.settings).items()}
+    shared = {f"{section}.{name}": each for section, cls in SECTIONS.items() for name, each in settings_of(cls).items()}
+    found = []
+    for key in modality.flags:
+        if key in options:
+            found.append(Given(key, options[key].hint, options[key].flag, options[key]))
+        elif key in OTHERS:
+            found.append(Given(key, *OTHERS[key]))
+        elif key in extra:
+            found.append(Given(key, str, extra[key]))
+        else:
+            setting: Setting = own[key] if key in own else shared[key]
+            flag = modality.frame_time if key == "budget.frame_time_s" else setting.flag
+            assert flag is not None, f"{key} has no flag"
+            found.append(Given(key, _typed_as(setting, flag), flag))
+    return found
+
+
+def _typed_as(setting: Setting, flag: Flag) -> Any:
+    """The type that the command line asks for: text where it is read, several texts of a list or a table."""
+    plain = setting.plain_type
+    if get_origin(plain) in (list, dict) and (flag.reads is None or get_origin(plain) is dict):
+        return list[str]
+    if flag.reads is not None or get_args(plain):
+        return str
+    return plain
+
+
+def command(modality: type[Modality], run: Callable[..., None]) -> Callable[..., None]:
+    """The function of a modality's command: ``run(modality, context, values by key, …)`` with its flags for Typer."""
+    given = flags_of(modality)
+
+    def design(ctx: typer.Context, **values: Any) -> None:
+        typed = {each.key: each.read(values[each.parameter]) for each in given}
+        run(modality, ctx, typed, **{name: values[name] for name in _RUN})
+
+    parameters = [inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
+    for each in given:
+        names = [each.flag.name]
+        option = typer.Option(*names, metavar=each.flag.metavar, rich_help_panel=each.flag.panel, help=each.flag.help)
+        parameters.append(
+            inspect.Parameter(
+                each.parameter,
+                inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                default=None,
+                annotation=Annotated[each.hint | None, option],
+            )
+        )
+    for name, annotation in _RUN.items():
+        default = None if name == "output" else False
+        parameters.append(
+            inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=annotation)
+        )
+    design.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    design.__annotations__ = {each.name: each.annotation for each in parameters}
+    design.__doc__ = modality.summary
+    return design

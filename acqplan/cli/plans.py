@@ -45,7 +45,7 @@ def show(
     """Show a plan: its pattern, everything that decided it, and its evidence."""
     from acqplan.core.files import check_writable
     from acqplan.plan.plan import Plan
-    from acqplan.plan.recipe import to_toml
+    from acqplan.plan.recipe_text import to_toml
     from acqplan.report import facts
     from acqplan.workflow.results import json_ready
 

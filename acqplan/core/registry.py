@@ -2,7 +2,7 @@
 
 Files on disk name a class by a stable *kind* string (``cartesian_mri``, ``unrolled``), never by an import path.
 
-Classes of a role stand in the role's room (`Role.room`) and in each modality's folder, in a module or sub-package of
+Classes of a role stand in the role's rooms (`Role.rooms`) and in each modality's folder, in a module or sub-package of
 the role's name (`Role.part`); all of these are imported on the first look-up, so a new class is one new file. A lab
 adds its own from its own package: a class through the entry point group ``acqplan.<role>`` (each entry point names a
 module that registers on import), a whole instrument through the group ``acqplan.modalities`` (each names a package
@@ -34,27 +34,30 @@ class Role:
         In words, for messages.
     part
         Module or sub-package of a modality's folder that holds that modality's classes of this role.
-    room
-        The shared package that holds the others, or None.
+    rooms
+        The shared packages or modules that hold the others.
+    given
+        Arguments of constructors that acqplan itself hands over: no options of a recipe.
     """
 
     singular: str
     part: str
-    room: str | None = None
+    rooms: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
 
 
 ROLES = {
     "modalities": Role("modality", "modality"),
-    "sensing": Role("sensing model", "sensing"),
+    "sensing": Role("sensing model", "sensing", given=("image_shape", "coil_maps")),
     "noise": Role("noise model", "noise"),
-    "designers": Role("designer", "designers", "acqplan.designers"),
-    "orders": Role("order", "orders", "acqplan.designers.orders"),
-    "reconstructors": Role("reconstructor", "reconstructors", "acqplan.reconstructors"),
-    "losses": Role("loss", "losses", "acqplan.reconstructors.losses"),
-    "instruments": Role("format", "formats", "acqplan.formats"),
+    "designers": Role("designer", "designers", ("acqplan.designers", "acqplan.learning.from_plan"), ("problem",)),
+    "orders": Role("order", "orders", ("acqplan.designers.orders",)),
+    "reconstructors": Role("reconstructor", "reconstructors", ("acqplan.reconstructors",), ("is_complex",)),
+    "losses": Role("loss", "losses", ("acqplan.reconstructors.losses",)),
+    "instruments": Role("format", "formats", ("acqplan.formats",)),
     "acquired_tables": Role("table of acquired data", "formats"),
-    "image_readers": Role("format of images to read", "formats", "acqplan.formats"),
-    "image_writers": Role("format of images to write", "formats", "acqplan.formats"),
+    "image_readers": Role("format of images to read", "formats", ("acqplan.formats",)),
+    "image_writers": Role("format of images to write", "formats", ("acqplan.formats",)),
 }
 
 _classes: dict[str, dict[str, type[Any]]] = {role: {} for role in ROLES}
@@ -89,8 +92,8 @@ def _discover(role: str) -> None:
         return
     _discovered.add(role)
     what = ROLES[role]
-    if what.room is not None:
-        _import_all(importlib.import_module(what.room))
+    for room in what.rooms:
+        _import_all(importlib.import_module(room))
     for package in modality_packages():
         if importlib.util.find_spec(f"{package}.{what.part}") is not None:
             _import_all(importlib.import_module(f"{package}.{what.part}"))

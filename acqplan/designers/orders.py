@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +27,13 @@ class Order(ABC):
 
     kind: ClassVar[str]
     summary: ClassVar[str]
-    modalities: ClassVar[tuple[str, ...]]
-    """Kinds of the sensing models whose units it can arrange."""
+    modalities: ClassVar[tuple[str, ...] | None] = None
+    """Kinds of the sensing models whose units it can arrange; None: all."""
+
+    @classmethod
+    def option_words(cls, options: Mapping[str, Any]) -> str:
+        """Its options in words, for a report; nothing where there is nothing to say."""
+        return ""
 
     @abstractmethod
     def arrange(
@@ -64,7 +70,6 @@ class Linear(Order):
     """Ascending units: ky from one side of k-space to the other, and kz within each ky; repeats in succession."""
 
     summary = "ascending: ky from one side of k-space to the other, kz within each ky (the default)"
-    modalities = ("cartesian_mri", "hadamard_dmd")
 
     def arrange(
         self, units: IntArray, sensing: SensingModel, *, energy: npt.NDArray[np.float64] | None, seed: int
@@ -86,12 +91,15 @@ class Interleaved(Order):
     """
 
     summary = "several sweeps, each over every other (or every n-th) of the measured positions"
-    modalities = ("cartesian_mri", "hadamard_dmd")
 
     def __init__(self, interleaves: int = 2) -> None:
         if interleaves < 2:
             raise RecipeError(f"The pattern setting interleaves is {interleaves}.", "Give at least 2 sweeps.")
         self.interleaves = interleaves
+
+    @classmethod
+    def option_words(cls, options: Mapping[str, Any]) -> str:
+        return f"{options['interleaves']} sweeps" if "interleaves" in options else ""
 
     def arrange(
         self, units: IntArray, sensing: SensingModel, *, energy: npt.NDArray[np.float64] | None, seed: int
@@ -105,7 +113,6 @@ class Shuffled(Order):
     """A permutation drawn from the recipe's seed: drift and motion become noise instead of ghosts."""
 
     summary = "drawn from the recipe's seed"
-    modalities = ("cartesian_mri", "hadamard_dmd")
 
     def arrange(
         self, units: IntArray, sensing: SensingModel, *, energy: npt.NDArray[np.float64] | None, seed: int
@@ -118,7 +125,6 @@ class Given(Order):
     """The designer's own order: that of the other plan with the designer from-plan, ascending with the others."""
 
     summary = "the order of the plan that the pattern is from (with --pattern-from)"
-    modalities = ("cartesian_mri", "hadamard_dmd")
 
     def arrange(
         self, units: IntArray, sensing: SensingModel, *, energy: npt.NDArray[np.float64] | None, seed: int

@@ -9,7 +9,7 @@ from typing import Any
 from acqplan.core import registry
 from acqplan.core.errors import AcquisitionError, InstrumentError
 from acqplan.formats.contracts import AcquiredReader, PatternFormat
-from acqplan.plan.recipe import Component, check_options, option_names
+from acqplan.plan.components import Component, check_options, option_names
 
 
 def for_acquired(path: Path, kind: str | None = None, options: Mapping[str, Any] | None = None) -> AcquiredReader:

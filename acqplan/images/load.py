@@ -8,13 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from acqplan.core.errors import ImageError
 from acqplan.images import crimes, reading, samples
 from acqplan.images.reading import SeriesReader
 from acqplan.images.stack import ImageStack, Pixels
-from acqplan.modalities.mri.coils import principal_coils, virtual
 
 SIDECAR_SUFFIXES = frozenset(
     {".json", ".txt", ".md", ".rst", ".csv", ".tsv", ".xml", ".yaml", ".yml", ".toml"}
@@ -23,9 +21,6 @@ SIDECAR_SUFFIXES = frozenset(
 SIDECAR_NAMES = frozenset({"README", "LICENSE", "LICENCE", "CHANGES", "dataset_description", "DICOMDIR"})
 
 MAX_EXAMINED = 50  # files in which data crimes are looked for, evenly over all
-
-MAX_COILS = 12  # of raw data, kept as virtual coils
-_LOOKED_AT = 8  # images that say which they are
 
 _AT_MOST = 20  # problems named in one error
 
@@ -176,7 +171,7 @@ def _load(item: _Found, slices: tuple[int, int] | None, require_non_negative: bo
     if raw.coil_images is not None and require_non_negative:
         raise ImageError(f"{path} holds raw data of several coils; intensities are expected.", "Leave it out.")
     images: Pixels
-    coil_images = None if raw.coil_images is None else _few_coils(raw.coil_images)
+    coil_images = raw.coil_images
     with np.errstate(over="ignore"):  # what overflows is infinite, and refused below
         images = raw.images.astype(np.complex64) if raw.images.dtype.kind == "c" else raw.images.astype(np.float32)
     if images.size == 0:
@@ -212,15 +207,6 @@ def _load(item: _Found, slices: tuple[int, int] | None, require_non_negative: bo
         coil_images=coil_images,
     )
     return stack if slices is None else _chosen(stack, slices)
-
-
-def _few_coils(coil_images: npt.NDArray[np.complex64]) -> npt.NDArray[np.complex64]:
-    """At most `MAX_COILS` virtual coils of [n, C, H, W]: they hold nearly all the signal, and the memory is theirs."""
-    coil_images = np.asarray(coil_images, dtype=np.complex64)
-    if coil_images.shape[1] <= MAX_COILS or not np.isfinite(coil_images).all():
-        return coil_images
-    some = coil_images[:: -(-len(coil_images) // _LOOKED_AT), :, ::4, ::4]
-    return virtual(coil_images, principal_coils(np.moveaxis(some, 1, 0)).first(MAX_COILS), axis=1)
 
 
 def _chosen(stack: ImageStack, slices: tuple[int, int]) -> ImageStack:

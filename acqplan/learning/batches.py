@@ -6,7 +6,7 @@ import copy
 
 import torch
 
-from acqplan.learning.resolve import Problem
+from acqplan.learning.problem import Problem
 from acqplan.learning.state import TrainingState
 from acqplan.learning.undersampled import UndersampledScans
 from acqplan.reconstructors.losses import Target

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from acqplan.core import registry
-from acqplan.learning.resolve import Problem
+from acqplan.learning.problem import Problem
 from acqplan.reconstructors.losses import Target, loss_named
 from acqplan.reconstructors.reconstructor import KnobReconstructor, Reconstructor
 
@@ -90,7 +90,6 @@ class Objective:
 def build_objective(problem: Problem) -> Objective:
     """The recipe's losses, which never hide the calibration region."""
     settings = problem.recipe.training
-    assert settings.loss is not None
     calibration = torch.zeros(problem.sensing.n_units, dtype=torch.bool)
     calibration[torch.from_numpy(problem.design.calibration.astype(np.int64))] = True
     return Objective(settings.loss, calibration, settings.hold_back)

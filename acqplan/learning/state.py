@@ -13,9 +13,9 @@ from torch import nn
 from acqplan.core.errors import PlanFileError, RecipeError
 from acqplan.core.seeding import torch_generator
 from acqplan.learning.pace import Pace
-from acqplan.learning.resolve import Problem, arranged, build_designer, build_reconstructor
+from acqplan.learning.problem import Problem, arranged, build_designer, build_reconstructor
 from acqplan.learning.schedule import Schedule
-from acqplan.plan.recipe import to_toml
+from acqplan.plan.recipe_text import to_toml
 from acqplan.sensing.pattern import Pattern
 
 _STREAMS = ("batches", "noise", "designer", "criterion")  # another name would draw other numbers

@@ -20,7 +20,8 @@ from acqplan.learning.evaluation import Scene, evaluate
 from acqplan.learning.evidence import evidence
 from acqplan.learning.objective import build_objective
 from acqplan.learning.pace import TIMED_STEPS, PhaseClock, timed
-from acqplan.learning.resolve import Problem, resolve
+from acqplan.learning.problem import Problem
+from acqplan.learning.resolve import resolve
 from acqplan.learning.schedule import Schedule
 from acqplan.learning.state import TrainingState
 from acqplan.learning.step import take_step

@@ -10,7 +10,7 @@ import torch
 from acqplan.core.seeding import torch_generator
 from acqplan.designers.designer import Designer
 from acqplan.images import ImageRecord
-from acqplan.learning.resolve import Problem
+from acqplan.learning.problem import Problem
 from acqplan.sensing.measurement import measured
 from acqplan.sensing.model import SensingModel
 from acqplan.sensing.noise import NoiseModel

@@ -19,10 +19,11 @@ import acqplan
 from acqplan.core import registry
 from acqplan.core.errors import AcqplanError, AcquisitionError, PatternMismatch, PlanFileError, RecipeError
 from acqplan.core.seeding import torch_generator
-from acqplan.modalities.mri.coils import calibrated, calibrated_scan
 from acqplan.plan import file as plan_file
 from acqplan.plan.file import PlanContent, canonical_json
-from acqplan.plan.recipe import Recipe, from_toml, to_toml
+from acqplan.plan.modality import Modality, modality_of
+from acqplan.plan.recipe import ResolvedRecipe, as_resolved
+from acqplan.plan.recipe_text import from_toml, to_toml
 from acqplan.reconstructors.reconstructor import KnobReconstructor, Reconstructor
 from acqplan.sensing.acquisition import Acquisition, Geometry, Scan
 from acqplan.sensing.budget import Budget
@@ -56,7 +57,7 @@ class Plan:
     pattern: Pattern
     noise: NoiseModel
     reconstructor: Reconstructor
-    recipe: Recipe
+    recipe: ResolvedRecipe
     evidence: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -88,6 +89,15 @@ class Plan:
         }
         weights = {name: value.cpu().numpy() for name, value in self.reconstructor.state_dict().items()}
         return PlanContent(texts, self.pattern.order, self.pattern.calibration, self.pattern.digest, weights)
+
+    @property
+    def modality(self) -> Modality:
+        """The kind of instrument."""
+        return modality_of(self.sensing)
+
+    def calibrated(self, acquisition: Acquisition) -> Acquisition:
+        """With what it needs beside its readings, as estimated from them (`Modality.calibrated`)."""
+        return self.modality.calibrated(Scan([acquisition], acquisition.source), self).acquisitions[0]
 
     @property
     def plan_id(self) -> str:
@@ -140,7 +150,7 @@ class Plan:
             pattern,
             _component("noise", texts["noise"]),
             reconstructor,
-            from_toml(texts["recipe"], "the plan's recipe"),
+            as_resolved(from_toml(texts["recipe"], "the plan's recipe")),
             json.loads(texts["evidence"]),
         )
         # The identity is that of the texts as they were written, not as this version would write them.
@@ -236,7 +246,7 @@ class Plan:
             Wrong length, shape or type, values that aren't finite, or coil maps that can't be estimated.
         """
         self.check_acquisition(acquisition, assume_plan=assume_plan)
-        acquisition = calibrated(acquisition, self)
+        acquisition = self.calibrated(acquisition)
         given = {} if knob is None else {"knob": torch.tensor([self.checked_knob(knob)], dtype=torch.float32)}
         sensing = self.sensing.calibrated(acquisition)
         with torch.inference_mode():
@@ -250,14 +260,15 @@ class Plan:
         *,
         assume_plan: bool = False,
         knob: Sequence[float] | None = None,
-        n_virtual: int | float | None = None,
+        **calibration: Any,
     ) -> Iterator[npt.NDArray[Any]]:
         """The images[*image_shape] of a scan, one after another: no more than one is worked on at a time.
 
-        Arguments, values and errors as of `reconstruct`; ``n_virtual`` as of `calibrated_scan`. Coil maps that are
-        estimated share one phase reference.
+        Arguments, values and errors as of `reconstruct`; ``calibration``: options of the instrument's
+        `Modality.calibrated`. Coil maps that are estimated share one phase reference.
         """
-        for acquisition in calibrated_scan(scan, self, n_virtual=n_virtual).acquisitions:
+        given = {name: value for name, value in calibration.items() if value is not None}
+        for acquisition in self.modality.calibrated(scan, self, **given).acquisitions:
             yield self.reconstruct(acquisition, assume_plan=assume_plan, knob=knob)
 
     def planned_only(self, acquisition: Acquisition) -> Acquisition:

@@ -1,53 +1,29 @@
 """A recipe: everything that decides a plan, typed, and as TOML.
 
-A recipe may leave settings open (None: chosen by acqplan); a *resolved* recipe, the one in a plan,
-has every setting decided, each component's own options included, so that the same recipe gives the same plan.
+A `Recipe` may leave settings open (None: chosen by acqplan). A `ResolvedRecipe`, the one in a plan, has every setting
+decided, each component's own options included, so that the same recipe gives the same plan.
 """
 
 from __future__ import annotations
 
-import difflib
-import inspect
-import math
-import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-import tomli_w
+from msgspec import Meta
 
 from acqplan.core import registry
 from acqplan.core.errors import RecipeError
+from acqplan.plan import typed
+from acqplan.plan.components import Component, option_names
+from acqplan.plan.settings import GOAL, IMAGES, PATTERN, TRAINING, Flag, check_section, settings_of
 
-MODALITIES = {"mri": "cartesian_mri", "dmd": "hadamard_dmd"}
-_WORDS = {
-    str: "a text",
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    list[int]: "a list of whole numbers",
-    list[str]: "a list of texts",
-    dict[str, float]: "a table of numbers",
-}
-# Constructor arguments that aren't options, by role.
-_GIVEN = {
-    "designers": ("problem",),
-    "reconstructors": ("is_complex",),
-    "sensing": ("image_shape", "coil_maps"),
-    "noise": (),
-    "losses": (),
-    "instruments": (),
-    "orders": (),
-}
-
-
-@dataclass(frozen=True)
-class Component:
-    """A registered class by kind, and its own options; in TOML one flat table."""
-
-    kind: str
-    options: dict[str, Any] = field(default_factory=dict)
+Pair = Annotated[list[int], Meta(min_length=2, max_length=2)]
+Share = Annotated[float, Meta(gt=0, lt=1)]
+Fraction = Annotated[float, Meta(ge=0, lt=1)]
+Positive = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+Whole = Annotated[int, Meta(ge=0)]
 
 
 @dataclass(frozen=True)
@@ -55,60 +31,90 @@ class ImageSettings:
     """Which images, and how they are brought to size.
 
     ``fit``: ``resample`` keeps the field of view (k-space crop), ``crop`` keeps the pixels (tiles). ``slices``:
-    first and last slice of each volume to use, counted from 0, both included. ``coils``: receive coils of an MRI scan.
-    Raw data of several coils are compressed to so many virtual ones, other images get simulated maps, new ones in
-    every training batch; unless given, 1, or up to 8 where there are raw data of several coils.
+    first and last slice of each volume to use, counted from 0, both included.
     """
 
-    paths: list[str] = field(default_factory=list)
-    size: list[int] | None = None
-    fit: str | None = None
-    binning: int | None = None
-    slices: list[int] | None = None
-    held_out: float = 0.2
-    validation: float = 0.1
-    coils: int | None = None
+    paths: Annotated[
+        list[str],
+        Flag(
+            "--images",
+            IMAGES,
+            "Fully sampled images: files, folders, or a sample (sample:brain, sample:cells).",
+            "PATH...",
+        ),
+    ] = field(default_factory=list)
+    size: Annotated[
+        Pair | None, Flag("--size", GOAL, "Rows x columns of the image, like 128x128.", "HxW", typed.size)
+    ] = None
+    fit: Literal["resample", "crop"] | None = None
+    binning: Annotated[
+        Count | None, Flag("--binning", IMAGES, "Average N x N pixels into one (with tiles only).", "N")
+    ] = None
+    slices: Annotated[
+        Pair | None,
+        Flag(
+            "--slices",
+            IMAGES,
+            "Only these slices of each volume, both included, counted from 0.",
+            "FIRST-LAST",
+            typed.slices,
+        ),
+    ] = None
+    held_out: Annotated[
+        Fraction, Flag("--held-out", IMAGES, "Share of the subjects kept for the test (default 0.2).")
+    ] = 0.2
+    validation: Fraction = 0.1
 
 
 @dataclass(frozen=True)
 class BudgetSettings:
     """``amount`` as a person types it; ``calibration`` is a width: lines, or the side of a square of units.
 
-    ``frame_time_s``: repetition time (MRI) or picture time (DMD) in seconds. ``power_w``: power on the sample with all
-    mirrors on, in watts. ``reference_repeats``: readings of the unit that decodes all the others, where there is one.
+    ``frame_time_s``: time of one exposure or excitation in seconds.
     """
 
-    amount: str = ""
-    calibration: int | None = None
-    frame_time_s: float | None = None
-    power_w: float | None = None
-    reference_repeats: int | None = None
+    amount: Annotated[
+        str,
+        Flag(
+            "--budget",
+            GOAL,
+            "4x, 25%, 64, '64 lines', or a time such as 2min30s. Calibration is included.",
+            "AMOUNT",
+        ),
+    ] = ""
+    calibration: Annotated[
+        Whole | None,
+        Flag(
+            "--calibration",
+            GOAL,
+            "Width of the centre that every pattern measures: lines, or the side of a square.",
+            "N",
+        ),
+    ] = None
+    frame_time_s: Positive | None = None
 
 
 @dataclass(frozen=True)
 class PatternSettings:
     """What the pattern has to be like on the instrument, and when each of its units is acquired.
 
-    ``order``: kind of the acquisition order. ``effective_echo`` and ``interleaves`` belong to the orders ``segmented``
-    and ``interleaved``. ``forbidden`` and ``required``: units never and always measured, as `unit_list` reads them.
-
-    MRI only: ``echo_train``: readings after one excitation; the count is a multiple of it. ``partial_fourier``:
-    share of ky that may be measured, from the side away from ``partial_fourier_side`` (low or high).
-    ``shutter``: none or elliptical (corners of ky–kz are never measured). ``one_of_conjugates``: at most one of k
-    and −k outside the calibration region. ``scan``: 2d (slices) or 3d.
+    ``order``: the acquisition order, with its options; its kind is "" where only options are given.
+    ``forbidden`` and ``required``: units never and always measured, as `unit_list` reads them.
     """
 
-    order: str | None = None
-    effective_echo: int | None = None
-    interleaves: int | None = None
-    echo_train: int | None = None
-    partial_fourier: float | None = None
-    partial_fourier_side: str | None = None
-    shutter: str | None = None
-    one_of_conjugates: bool | None = None
-    forbidden: str | None = None
-    required: str | None = None
-    scan: str | None = None
+    order: Component | None = None
+    forbidden: Annotated[
+        str | None,
+        Flag(
+            "--forbidden",
+            PATTERN,
+            "Never measure these: 0-3,60, or ky:kz positions such as 0-3:*, or a file of them (text or .npy mask).",
+            "LIST|FILE",
+        ),
+    ] = None
+    required: Annotated[
+        str | None, Flag("--required", PATTERN, "Always measure these; written alike.", "LIST|FILE")
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +122,7 @@ class TrainingSettings:
     """How long and how to train. ``minutes`` or ``steps`` sets the length; resolved, ``steps`` counts.
 
     ``steps`` are optimiser steps, of which the first ``joint_share`` train pattern and network together and the
-    rest fine-tune the network on the frozen pattern. ``batch_size`` is 2 (MRI) or 8 (DMD) unless given.
+    rest fine-tune the network on the frozen pattern. ``batch_size`` is the instrument's usual one unless given.
     ``threads``: CPU threads (0: all that torch takes).
 
     ``loss``: what is minimised, the weight of each loss by its kind; the reconstructor's own unless given. Where
@@ -124,20 +130,39 @@ class TrainingSettings:
     enters training. ``hold_back``: share of the measured units that the loss ``held-back`` hides from the network.
     """
 
-    minutes: float | None = None
-    steps: int | None = None
-    loss: dict[str, float] | None = None
-    hold_back: float = 0.4
-    batch_size: int | None = None
-    learning_rate: float = 2e-3
-    joint_share: float = 0.6
-    threads: int = 0
-    device: str = "cpu"
+    minutes: Annotated[Positive | None, Flag("--minutes", TRAINING, "How long to train (default 10).")] = None
+    steps: Annotated[
+        Count | None, Flag("--steps", TRAINING, "How many steps to train instead: repeatable bit for bit.")
+    ] = None
+    loss: Annotated[
+        dict[str, Annotated[float, Meta(ge=0)]] | None,
+        Flag(
+            "--loss",
+            TRAINING,
+            "What to minimise, several times for a sum (default: the network's own); see acqplan list losses.",
+            "KIND[=WEIGHT]",
+            typed.weights,
+        ),
+    ] = None
+    hold_back: Share = 0.4
+    batch_size: Count | None = None
+    learning_rate: Positive = 2e-3
+    joint_share: Annotated[float, Meta(ge=0, le=1)] = 0.6
+    threads: Annotated[Whole, Flag("--threads", TRAINING, "CPU threads (0: all).")] = 0
+    device: Annotated[str, Flag("--device", TRAINING, "cpu or cuda.")] = "cpu"
+
+
+@dataclass(frozen=True)
+class InstrumentSettings:
+    """What only one kind of instrument has to be told; each modality has its own subclass.
+
+    Each field says by `acqplan.plan.settings.In` in which section of the recipe it is written.
+    """
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a plan."""
+    """Everything that decides a plan; what is None is left to acqplan."""
 
     modality: str
     seed: int = 0
@@ -149,70 +174,175 @@ class Recipe:
     reconstructor: Component = field(default_factory=lambda: Component("unrolled"))
     training: TrainingSettings = field(default_factory=TrainingSettings)
     pattern: PatternSettings = field(default_factory=PatternSettings)
+    instrument: InstrumentSettings = field(default_factory=InstrumentSettings)
+    """The modality's own settings; by default all open."""
+
+    sections: ClassVar[tuple[str, ...]] = ("images", "budget", "pattern", "training")
 
     def __post_init__(self) -> None:
-        if self.modality not in MODALITIES:
-            raise RecipeError(f"There is no modality {self.modality!r}.", f"Choose one of: {', '.join(MODALITIES)}.")
+        known = registry.kinds("modalities")
+        if self.modality not in known:
+            raise RecipeError(f"There is no modality {self.modality!r}.", f"Choose one of: {', '.join(known)}.")
+        own: type[InstrumentSettings] = known[self.modality].settings
+        if self.instrument == type(self.instrument)():  # all open, as another modality's may be, too
+            object.__setattr__(self, "instrument", own())
+        elif not isinstance(self.instrument, own):
+            raise RecipeError(
+                f"The settings of the instrument are {type(self.instrument).__name__}, expected {own.__name__}.",
+                f"Give those of {self.modality}.",
+            )
 
-    def with_settings(self, section: str, **settings: Any) -> Recipe:
-        """A copy with some settings of one section replaced."""
-        changed: Any = replace(getattr(self, section), **settings)
-        whole: dict[str, Any] = {section: changed}
-        return replace(self, **whole)
+    def with_settings(self, section: str, **settings: Any) -> Self:
+        """A copy with some settings of one section replaced, by the names that they have in a recipe's text.
+
+        So the instrument's own that are written there, the kind of an order and its options are replaced alike.
+
+        Raises
+        ------
+        RecipeError
+            A setting of another instrument.
+        """
+        present = getattr(self, section)
+        if section == "pattern":
+            settings = self._with_order(settings)
+        shared = {name: value for name, value in settings.items() if name in settings_of(type(present))}
+        own = {name: value for name, value in settings.items() if name not in shared}
+        known = settings_of(type(self.instrument))
+        for name in own:
+            if name not in known or known[name].section != section:
+                refuse_foreign(name, section, self.modality)
+                raise RecipeError(f"There is no {_singular(section)} setting {name}.", "Check its name.")
+        changed: dict[str, Any] = {section: replace(present, **shared)}
+        if own:
+            changed["instrument"] = replace(self.instrument, **own)
+        return replace(self, **changed)
+
+    def _with_order(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """The settings of a pattern with the order and its options as one component."""
+        known = order_options() - settings_of(type(self.instrument)).keys()
+        options = {name: value for name, value in settings.items() if name in known}
+        for name in options:
+            refuse_foreign(name, "pattern", self.modality)
+        order = settings.get("order", self.pattern.order)
+        if isinstance(order, str):
+            order = Component(order)
+        if options:
+            order = Component("" if order is None else order.kind, {**(order.options if order else {}), **options})
+        rest = {name: value for name, value in settings.items() if name not in known}
+        return {**rest, "order": order} if options or "order" in settings else rest
+
+    def check(self) -> None:
+        """Raise `RecipeError` unless every setting has its type and lies in its range."""
+        for section in self.sections:
+            check_section(getattr(self, section), f"The {_singular(section)} setting")
+        for name, setting in settings_of(type(self.instrument)).items():
+            check = replace(type(self.instrument)(), **{name: getattr(self.instrument, name)})
+            if getattr(check, name) is not None:
+                check_section(check, f"The {_singular(setting.section or '')} setting")
 
 
-def to_toml(recipe: Recipe) -> str:
-    """TOML text; settings that are None are left out."""
-    table: dict[str, Any] = {}
-    for name, value in asdict(recipe).items():
-        if isinstance(value, dict) and "kind" in value:
-            value = {"kind": value["kind"], **value["options"]}
-        if isinstance(value, dict):
-            value = {key: entry for key, entry in value.items() if entry is not None}
-        if value is not None:
-            table[name] = value
-    return tomli_w.dumps(table)
+@dataclass(frozen=True)
+class ResolvedImages(ImageSettings):
+    """Image settings with size and fit decided."""
+
+    size: Pair = field(default_factory=list)
+    fit: Literal["resample", "crop"] = "resample"
 
 
-def from_toml(text: str, source: str = "recipe") -> Recipe:
-    """The recipe in TOML text; an unknown key raises `RecipeError` naming the nearest one."""
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{source} is no valid TOML: {error}.", "Mend the line it names.") from error
-    return from_dict(table, source)
+@dataclass(frozen=True)
+class ResolvedPattern(PatternSettings):
+    """Pattern settings with the order decided, and units spelled out."""
+
+    order: Component = field(default_factory=lambda: Component(""))
+    forbidden: str = ""
+    required: str = ""
 
 
-def from_dict(table: Mapping[str, Any], source: str = "recipe") -> Recipe:
-    """The recipe in nested tables, as TOML gives them."""
-    if "modality" not in table:
-        raise RecipeError(f"{source} doesn't say which modality.", 'Add modality = "mri" or "dmd".')
-    _refuse_unknown(table, (f.name for f in fields(Recipe)), source)
-    hints = get_type_hints(Recipe)
-    values: dict[str, Any] = {}
-    for name, value in table.items():
-        where = f"{source} [{name}]"
-        part = next((t for t in (hints[name], *get_args(hints[name])) if t is Component or _is_section(t)), None)
-        if part is None:
-            values[name] = _typed(value, hints[name], f"{source} {name}")
-            continue
-        if not isinstance(value, Mapping):
-            raise RecipeError(f"{where} is {value!r}, expected a table.", f"Write it as [{name}].")
-        if part is Component:
-            if not isinstance(value.get("kind"), str):
-                raise RecipeError(f"{where} has no kind.", 'Add kind = "…".')
-            values[name] = Component(value["kind"], {k: v for k, v in value.items() if k != "kind"})
-        else:
-            section = get_type_hints(part)
-            _refuse_unknown(value, section, where)
-            values[name] = part(**{k: _typed(v, section[k], f"{where} {k}") for k, v in value.items()})
-    return Recipe(**values)
+@dataclass(frozen=True)
+class ResolvedTraining(TrainingSettings):
+    """Training settings with loss and batch size decided."""
+
+    loss: dict[str, Annotated[float, Meta(ge=0)]] = field(default_factory=dict)
+    batch_size: Count = 1
+
+
+@dataclass(frozen=True)
+class ResolvedRecipe(Recipe):
+    """A recipe with every setting decided: what a plan holds."""
+
+    images: ResolvedImages = field(default_factory=ResolvedImages)
+    sensing: Component = field(default_factory=lambda: Component(""))
+    noise: Component = field(default_factory=lambda: Component(""))
+    training: ResolvedTraining = field(default_factory=ResolvedTraining)
+    pattern: ResolvedPattern = field(default_factory=ResolvedPattern)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of an image."""
+        return self.images.size[0], self.images.size[1]
+
+
+_RESOLVED = {"images": ResolvedImages, "training": ResolvedTraining, "pattern": ResolvedPattern}
+
+
+def as_resolved(recipe: Recipe) -> ResolvedRecipe:
+    """The recipe as one in which everything is decided.
+
+    What plans of earlier versions didn't write is what went without saying: a linear order, no lists of units, the
+    network's own loss.
+
+    Raises
+    ------
+    RecipeError
+        Something is still open.
+    """
+    parts: dict[str, Any] = {each.name: getattr(recipe, each.name) for each in fields(Recipe)}
+    unsaid: dict[str, dict[str, Any]] = {
+        "pattern": {"order": Component("linear"), "forbidden": "", "required": ""},
+        "training": {"loss": registry.find("reconstructors", recipe.reconstructor.kind).loss_for({})},
+    }
+    still_open = [name for name in ("sensing", "noise") if parts[name] is None]
+    for section, resolved in _RESOLVED.items():
+        given = {each.name: getattr(parts[section], each.name) for each in fields(parts[section])}
+        values = unsaid.get(section, {}) | {name: value for name, value in given.items() if value is not None}
+        still_open += [f"[{section}] {name}" for name in resolved.__annotations__ if name not in values]
+        parts[section] = resolved(**values)
+    if still_open:
+        raise RecipeError(f"The recipe leaves {', '.join(still_open)} open.", "Design a plan: that decides everything.")
+    return ResolvedRecipe(**parts)
+
+
+def reopened(resolved: Recipe) -> Recipe:
+    """The same settings as a recipe that may leave some open."""
+    parts: dict[str, Any] = {each.name: getattr(resolved, each.name) for each in fields(Recipe)}
+    for section, kind in (("images", ImageSettings), ("pattern", PatternSettings), ("training", TrainingSettings)):
+        parts[section] = kind(**{each.name: getattr(parts[section], each.name) for each in fields(kind)})
+    return Recipe(**parts)
+
+
+def order_options() -> set[str]:
+    """Names of the options of any order: they are written among the settings of the pattern."""
+    return {name for kind in registry.kinds("orders") for name in option_names("orders", kind)}
+
+
+def _singular(section: str) -> str:
+    return section.removesuffix("s")
+
+
+def refuse_foreign(name: str, section: str, modality: str) -> None:
+    """Raise `RecipeError` if a setting is another instrument's."""
+    for kind, other in registry.kinds("modalities").items():
+        setting = settings_of(other.settings).get(name)
+        if kind != modality and setting is not None and setting.section == section:
+            raise RecipeError(
+                f"The {_singular(section)} setting {name} is given, which is for {other.title}.", "Leave it out."
+            )
 
 
 def with_preset(recipe: Recipe, part: str, name: str) -> Recipe:
     """The recipe with a preset of its component ``part``: that component's options, and settings of the training."""
     component: Component = getattr(recipe, part)
-    presets = getattr(registry.find(f"{part}s", component.kind), "presets", {})
+    presets: Mapping[str, Any] = getattr(registry.find(f"{part}s", component.kind), "presets", {})
     if name not in presets:
         raise RecipeError(
             f"The {part} {component.kind} has no preset {name!r}.", f"Known: {', '.join(presets) or 'none'}."
@@ -220,62 +350,3 @@ def with_preset(recipe: Recipe, part: str, name: str) -> Recipe:
     options = {**component.options, **presets[name].options}
     changed: dict[str, Any] = {part: Component(component.kind, options)}
     return replace(recipe, **changed).with_settings("training", **presets[name].training)
-
-
-def option_names(role: str, kind: str) -> list[str]:
-    """Names of the options that a registered class takes from a recipe: not what acqplan itself hands over.
-
-    A constructor that ends in ``**settings`` hands those on to the next class above it, whose options follow.
-    """
-    names: list[str] = []
-    for cls in registry.find(role, kind).__mro__:
-        constructor = vars(cls).get("__init__")
-        if constructor is None:
-            continue
-        parameters = list(inspect.signature(constructor).parameters.values())[1:]
-        names += [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
-        if all(p.kind is not p.VAR_KEYWORD for p in parameters):
-            break
-    return [name for name in dict.fromkeys(names) if name not in _GIVEN[role]]
-
-
-def check_options(role: str, component: Component) -> None:
-    """Raise `RecipeError` if a component's kind or one of its options is unknown."""
-    known = option_names(role, component.kind)
-    _refuse_unknown(component.options, known, f"{registry.ROLES[role].singular} {component.kind!r}")
-
-
-def check_keywords(cls: type[Any], given: Iterable[str], where: str) -> None:
-    """Raise `RecipeError` if ``given`` isn't among the constructor arguments of ``cls``."""
-    _refuse_unknown(given, inspect.signature(cls).parameters, where)
-
-
-def _is_section(candidate: object) -> bool:
-    return candidate in (ImageSettings, BudgetSettings, PatternSettings, TrainingSettings)
-
-
-def _refuse_unknown(table: Iterable[str], known: Iterable[str], where: str) -> None:
-    names = list(known)
-    for key in table:
-        if key not in names:
-            near = difflib.get_close_matches(key, names, n=1, cutoff=0.4)
-            hint = f"Did you mean {near[0]!r}? " if near else ""
-            raise RecipeError(f"{where} has an unknown key {key!r}.", f"{hint}Known: {', '.join(names) or 'none'}.")
-
-
-def _typed(value: Any, hint: Any, where: str) -> Any:
-    """``value`` if it fits the annotation (an int fits float); otherwise `RecipeError`."""
-    options = get_args(hint) if get_origin(hint) in (UnionType, Union) else (hint,)
-    for option in options:
-        if option is NoneType:
-            continue
-        if get_origin(option) is list and isinstance(value, list | tuple):
-            return [_typed(entry, get_args(option)[0], where) for entry in value]
-        if get_origin(option) is dict and isinstance(value, Mapping):
-            return {str(key): _typed(entry, get_args(option)[1], f"{where}.{key}") for key, entry in value.items()}
-        if option is float and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            return float(value)
-        if option in (int, str, bool) and type(value) is option:
-            return value
-    wanted = " or ".join(_WORDS[option] for option in options if option is not NoneType)
-    raise RecipeError(f"{where} is {value!r}, expected {wanted}.", "Correct it.")

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from acqplan.core import registry
 from acqplan.core.words import with_settings
 from acqplan.modalities.dmd.exposure import exposure
+from acqplan.plan.components import Component
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import Component
 from acqplan.sensing.noise import NoiseModel
 
 METRIC_NAMES = {"psnr_db": "PSNR / dB", "ssim": "SSIM", "nrmse": "NRMSE"}
@@ -118,14 +119,12 @@ def warnings(plan: Plan) -> list[str]:
 
 def order_text(plan: Plan) -> str:
     """``segmented, 16 trains of 8 echoes: ky 4, 36, 68, …``: how the plan's units follow each other."""
-    settings, budget = plan.recipe.pattern, plan.budget
-    named = settings.order or "linear"
-    if settings.interleaves is not None:
-        named += f", {settings.interleaves} sweeps"
+    order, budget = plan.recipe.pattern.order, plan.budget
+    named = order.kind
     if budget.readings_per_shot > 1:
         named += f", {budget.n_shots} trains of {budget.readings_per_shot} echoes"
-    if settings.effective_echo is not None:
-        named += f", centre of k-space at echo {settings.effective_echo}"
+    words = registry.find("orders", order.kind).option_words(order.options)
+    named += f", {words}" if words else ""
     first = np.stack(np.unravel_index(plan.pattern.order[:_FIRST_UNITS], plan.sensing.grid_shape), axis=-1)
     listed = ", ".join(":".join(map(str, position)) for position in first.tolist())
     axes = ("ky", "ky:kz")[first.shape[1] - 1] if plan.sensing.is_complex else "sequencies"
@@ -135,13 +134,7 @@ def order_text(plan: Plan) -> str:
 def constraints_text(plan: Plan) -> str:
     """What the pattern had to obey, or nothing."""
     settings, name = plan.recipe.pattern, plan.sensing.unit_name
-    parts = []
-    if (settings.partial_fourier or 1) < 1:
-        parts.append(f"partial Fourier {settings.partial_fourier:g} ({settings.partial_fourier_side} ky left out)")
-    if settings.shutter == "elliptical":
-        parts.append("elliptical shutter")
-    if settings.one_of_conjugates:
-        parts.append("one of k and -k outside the calibration region")
+    parts = plan.modality.constraint_words(plan.recipe)
     for what, text in (("never", settings.forbidden), ("always", settings.required)):
         if text:
             parts.append(f"{what} {name} {text if len(text) <= _LONGEST_LIST else text[:_LONGEST_LIST] + '…'}")
@@ -176,7 +169,7 @@ def summary(plan: Plan) -> dict[str, Any]:
         "n_calibration": budget.n_calibration,
         "frames": budget.n_readings * plan.sensing.frames_per_unit,
         "acceleration": budget.acceleration,
-        "order": plan.recipe.pattern.order or "linear",
+        "order": plan.recipe.pattern.order.kind,
         "shots": budget.n_shots,
         "acquisition_time_s": budget.acquisition_time_s,
         "exposure": plan.evidence.get("exposure") or exposure(plan.sensing, budget, plan.pattern),

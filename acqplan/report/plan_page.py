@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import to_toml
+from acqplan.plan.recipe_text import to_toml
 from acqplan.report import facts, page
 from acqplan.report.figures import order_colours, pattern_colours
 
@@ -50,7 +50,7 @@ def order_figure(plan: Plan) -> str:
     if not (parts and is_lines):
         picture = page.image(order_colours(plan), "order of acquisition")
         parts += [picture, page.order_legend("first", "last")]
-    return page.figure(parts, f"Order of acquisition: {plan.recipe.pattern.order or 'linear'}", [axes])
+    return page.figure(parts, f"Order of acquisition: {plan.recipe.pattern.order.kind}", [axes])
 
 
 def plan_page(plan: Plan) -> str:

@@ -65,7 +65,7 @@ def _details(role: str, cls: Any) -> dict[str, Any]:
     if role == "losses":
         return {"needs_truth": cls.needs_truth}
     if role == "orders":
-        return {"plans": [title_of_sensing(kind) for kind in cls.modalities]}
+        return {"plans": [title_of_sensing(kind) for kind in cls.modalities or registry.kinds("sensing")]}
     if role != "reconstructors":
         return {}
     made = cls(is_complex=True) if cls.is_trained else cls()

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from acqplan.core.errors import ImageError, RecipeError
 from acqplan.images import ImageRecord, ImageStack, load_stacks
 from acqplan.images.resample import binning_of, tile_corners
-from acqplan.learning.resolve import evaluation_images
+from acqplan.learning.image_sets import evaluation_images
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import Recipe
 from acqplan.workflow.instrument_questions import images_are_intensities
 
 
@@ -42,9 +41,8 @@ def one_image(plan: Plan, path: str, slice_number: int | None, tile: tuple[int, 
             f"{path} has {stack.n_slices} slices; there is no slice {slice_number}.",
             f"Count from 0 to {stack.n_slices - 1}.",
         )
-    records = {
-        divmod(record.index, rows * columns): record for record in evaluation_images(_one_coil(plan), [stack]).test
-    }
+    prepared = evaluation_images(plan.recipe, [stack], one_receiver=True).test
+    records = {divmod(record.index, rows * columns): record for record in prepared}
 
     def cost(place: tuple[int, int]) -> tuple[float, ...]:
         """How far a place is from the one asked for, or from the middle."""
@@ -80,13 +78,8 @@ def volume(plan: Plan, path: str, slices: Sequence[int] | None) -> tuple[list[Im
             f"{path} has {stack.n_slices} slices; {first}-{last} aren't among them.",
             f"Count from 0 to {stack.n_slices - 1}.",
         )
-    records = evaluation_images(_one_coil(plan), [stack], keep_empty=True).test
+    records = evaluation_images(plan.recipe, [stack], keep_empty=True, one_receiver=True).test
     return list(records[first : last + 1]), f"slices {first} to {last} of {stack.n_slices} of {path}"
-
-
-def _one_coil(plan: Plan) -> Recipe:
-    """The plan's recipe without coil maps for every image."""
-    return plan.recipe.with_settings("images", coils=None)
 
 
 def _stack(plan: Plan, path: str) -> ImageStack:

@@ -14,7 +14,7 @@ from acqplan.core.seeding import numpy_generator
 from acqplan.core.words import with_settings
 from acqplan.images import ImageRecord, ImageStack, TrainingImages
 from acqplan.learning.evaluation import METRICS
-from acqplan.learning.resolve import evaluation_images
+from acqplan.learning.image_sets import evaluation_images
 from acqplan.plan.plan import Plan
 from acqplan.workflow.evaluate import (
     Measured,
@@ -173,8 +173,9 @@ def _compared(
 
 def _sized_alike(plan: Plan, other: Plan) -> bool:
     """Whether two plans prepare images in the same way."""
-    names = ("size", "fit", "binning", "coils")
-    return all(getattr(plan.recipe.images, name) == getattr(other.recipe.images, name) for name in names)
+    names = ("size", "fit", "binning")
+    is_alike = all(getattr(plan.recipe.images, name) == getattr(other.recipe.images, name) for name in names)
+    return is_alike and _receivers(plan) == _receivers(other)
 
 
 def _key(record: ImageRecord) -> tuple[str, int]:
@@ -198,7 +199,7 @@ def _flags(plans: Sequence[tuple[str, Plan]]) -> list[str]:
             flags.append(
                 f"Not the same budget: {first_name} measures {budget_text(first)}, {name} {budget_text(plan)}."
             )
-        coils, of_first = plan.recipe.images.coils or 1, first.recipe.images.coils or 1
+        coils, of_first = _receivers(plan), _receivers(first)
         if coils != of_first:
             flags.append(f"Not the same coils: {first_name} has {of_first}, {name} {coils}.")
         if plan.sensing.image_shape != first.sensing.image_shape:
@@ -249,3 +250,8 @@ def bootstrap_interval(values: Any, groups: Any) -> tuple[float, float] | None:
     means = sums[draws].sum(1) / sizes[draws].sum(1)
     low, high = np.quantile(means, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
     return float(low), float(high)
+
+
+def _receivers(plan: Plan) -> int:
+    """Receive coils that a plan was made for."""
+    return plan.modality.preparation(plan.recipe).n_coils

@@ -19,10 +19,12 @@ from acqplan.formats.results import part_of, write_image
 from acqplan.formats.save import save_acquired
 from acqplan.images import ImageRecord
 from acqplan.learning.evaluation import Scene, evaluate, measures
-from acqplan.learning.resolve import Problem, build_designer, build_reconstructor, resolve
+from acqplan.learning.problem import Problem, build_designer, build_reconstructor
+from acqplan.learning.resolve import resolve
 from acqplan.learning.training import Progress, design
+from acqplan.plan.components import Component
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings
+from acqplan.plan.recipe import BudgetSettings, ImageSettings, Recipe, TrainingSettings
 from acqplan.reconstructors.reconstructor import Reconstructor
 from acqplan.reconstructors.wavelet import Wavelet
 from acqplan.reconstructors.zero_filled import ZeroFilled
@@ -240,7 +242,12 @@ def _with_tuned_density(recipe: Recipe) -> Recipe:
     candidates = [
         replace(recipe, designer=Component(recipe.designer.kind, {"power": power})) for power in DENSITY_POWERS
     ]
-    return max(candidates, key=lambda each: _validation_psnr(replace(problem, recipe=each), start)["start"])
+
+    def psnr(candidate: Recipe) -> float:
+        tried = replace(problem, recipe=replace(problem.recipe, designer=candidate.designer))
+        return _validation_psnr(tried, start)["start"]
+
+    return max(candidates, key=psnr)
 
 
 def _with_tuned_wavelet(recipe: Recipe) -> Recipe:

@@ -12,7 +12,7 @@ import numpy as np
 from acqplan.images import ImageRecord, ImageStack, TrainingImages, load_stacks
 from acqplan.learning.evaluation import Evaluation, Scene
 from acqplan.learning.evaluation import evaluate as evaluate_scene
-from acqplan.learning.resolve import evaluation_images
+from acqplan.learning.image_sets import evaluation_images
 from acqplan.plan.plan import Plan
 from acqplan.sensing.noise import NoiseModel
 from acqplan.workflow.inputs import PlanOrFile, plan_of

@@ -13,7 +13,6 @@ import torch
 from scipy import ndimage
 
 from acqplan.core.errors import RecipeError
-from acqplan.modalities.mri.coils import calibrated
 from acqplan.plan.plan import Plan
 from acqplan.reconstructors.losses import Target, loss_named
 from acqplan.reconstructors.reconstructor import KnobReconstructor
@@ -104,7 +103,7 @@ class Explorer:
             plan.checked_knob(())  # says so
             raise AssertionError
         plan.check_acquisition(acquisition, assume_plan=assume_plan)
-        acquisition = calibrated(acquisition, plan)
+        acquisition = plan.calibrated(acquisition)
         self.plan, self.acquisition = plan, acquisition
         self._network: KnobReconstructor = plan.reconstructor
         self._noise = plan.noise if noise is None else noise

@@ -14,7 +14,7 @@ from acqplan.core.files import check_writable
 from acqplan.formats.contracts import FileFormat, pattern_format
 from acqplan.formats.export import MANIFEST
 from acqplan.formats.export import export as export_files
-from acqplan.plan.recipe import Component, check_options
+from acqplan.plan.components import Component, check_options
 from acqplan.workflow.inputs import PlanOrFile, plan_of
 
 

@@ -18,8 +18,8 @@ from acqplan.modalities.dmd.traces.files import SUFFIXES, write_table
 from acqplan.modalities.dmd.traces.fitting import FittedDetector as FittedDetector
 from acqplan.modalities.dmd.traces.fitting import fitted_detector as fitted_detector
 from acqplan.modalities.mri.coils import simulated_maps
+from acqplan.plan.components import check_keywords
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import check_keywords
 from acqplan.sensing.model import SensingModel
 from acqplan.sensing.noise import NoiseModel
 
@@ -76,7 +76,7 @@ def played_format(plan: Plan) -> tuple[str, dict[str, Any]]:
 
 def virtual_sensing(plan: Plan, settings: Mapping[str, Any], seed: int) -> tuple[SensingModel, str]:
     """The plan's model as it is on the virtual instrument, and what to add to ``64 readings``."""
-    n = settings.get("coils") or plan.recipe.images.coils or 1
+    n = settings.get("coils") or plan.modality.preparation(plan.recipe).n_coils
     if n > 1 and not plan.sensing.is_complex:
         raise RecipeError(f"{n} coils were given for a {plan.sensing.kind} plan.", "Leave --coils out.")
     if n == 1:

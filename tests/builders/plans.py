@@ -8,8 +8,10 @@ from typing import Any
 import numpy.typing as npt
 
 from acqplan.core.registry import find
+from acqplan.plan.components import Component, with_options
+from acqplan.plan.modality import modality_of
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, Recipe
+from acqplan.plan.recipe import BudgetSettings, ImageSettings, Recipe, ResolvedRecipe, TrainingSettings, as_resolved
 from acqplan.reconstructors.reconstructor import Reconstructor
 from acqplan.sensing.budget import Budget
 from acqplan.sensing.model import SensingModel
@@ -30,7 +32,7 @@ def make_plan(
     reading_time_s: float | None = 0.01,
     noise: NoiseModel | Mapping[str, Any] | None = None,
     reconstructor: Reconstructor | str = "zero-filled",
-    recipe: Recipe | None = None,
+    recipe: ResolvedRecipe | None = None,
 ) -> Plan:
     """A plan that acquires ``order``; unless given, `drawn_pattern` draws one (in no order, with repeats).
 
@@ -57,17 +59,29 @@ def make_plan(
         reconstructor = make_reconstructor(reconstructor, model.is_complex, seed)
     budget = Budget(pattern.n_readings, model.n_units, pattern.calibration.size, reading_time_s)
     return Plan(
-        model, budget, pattern, noise, reconstructor, recipe or recipe_of(model, pattern, reconstructor), EVIDENCE
+        model,
+        budget,
+        pattern,
+        noise,
+        reconstructor,
+        recipe or recipe_of(model, pattern, noise, reconstructor),
+        EVIDENCE,
     )
 
 
-def recipe_of(sensing: SensingModel, pattern: Pattern, reconstructor: Reconstructor, seed: int = 0) -> Recipe:
+def recipe_of(
+    sensing: SensingModel, pattern: Pattern, noise: NoiseModel, reconstructor: Reconstructor, seed: int = 0
+) -> ResolvedRecipe:
     """What a plan of these parts would say that it was made from."""
-    kind = reconstructor.kind
-    return Recipe(
-        "mri" if sensing.is_complex else "dmd",
+    kind, modality = reconstructor.kind, modality_of(sensing)
+    recipe = Recipe(
+        modality.kind,
         seed=seed,
-        images=ImageSettings(["scans/ä"], list(sensing.image_shape)),
+        images=ImageSettings(["scans/ä"], list(sensing.image_shape), modality.fit),
+        sensing=with_options("sensing", Component(sensing.kind), {**vars(sensing), **sensing.spec()}),
         budget=BudgetSettings(str(pattern.n_readings), 2),
+        noise=Component(noise.kind, noise.spec()),
         reconstructor=Component(kind, SMALL.get(kind, {})),
+        training=TrainingSettings(steps=1, batch_size=modality.batch_size),
     )
+    return as_resolved(recipe)

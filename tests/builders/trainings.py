@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from acqplan.learning.training import Progress, design
-from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings
+from acqplan.plan.components import Component
+from acqplan.plan.recipe import BudgetSettings, ImageSettings, Recipe, TrainingSettings
 
 SUBJECTS, SLICES, SIDE = 5, 3, 20
 STEPS, JOINT = 8, 4

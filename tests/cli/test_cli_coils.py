@@ -21,7 +21,7 @@ def test_a_plan_for_coils_goes_the_whole_way(run, scans, folder):
     flags = ("--size", "16x16", "--budget", "60%", "--coils", 3, "--steps", 2, "--threads", 1)
     outcome = run("design", "mri", "--images", scans, *flags, "--designer", "poisson-disc", "-o", plan)
     assert outcome.code == 0, outcome.err
-    assert Plan.load(plan).recipe.images.coils == 3
+    assert Plan.load(plan).recipe.instrument.coils == 3
     assert "3, maps simulated" in run("show", plan).out
     subject = sorted(scans.iterdir())[0]
     outcome = run("simulate", plan, subject, "--noise", 0.002, "--truth", truth, "-o", acquired)

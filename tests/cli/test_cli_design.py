@@ -7,7 +7,7 @@ import pytest
 
 from acqplan.cli.training_display import TrainingDisplay
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import from_toml
+from acqplan.plan.recipe_text import from_toml
 
 MRI = ("--size", "16x16", "--budget", "4x", "--threads", 1)
 

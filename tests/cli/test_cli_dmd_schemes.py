@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import from_toml
+from acqplan.plan.recipe_text import from_toml
 
 DMD = ("--size", "16x16", "--photons", 500, "--threads", 1)
 QUICK = ("--reconstructor", "zero-filled", "--steps", 1)
@@ -20,10 +20,10 @@ def test_flags_reach_the_recipe(run, cells):
     assert outcome.code == 0, outcome.err
     recipe = from_toml(outcome.out)
     assert recipe.sensing.options == {"scheme": "dc"}
-    assert recipe.pattern.order == "cake-cutting"
-    assert recipe.budget.power_w == pytest.approx(2e-3)
+    assert recipe.pattern.order.kind == "cake-cutting"
+    assert recipe.instrument.power_w == pytest.approx(2e-3)
     # 50 µJ / 2 mW = 25 ms: M whole frames, the others half of them.
-    assert recipe.budget.reference_repeats == 4
+    assert recipe.instrument.reference_repeats == 4
     assert " suit" in outcome.err
     assert "noise variance" in outcome.err
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import from_toml
+from acqplan.plan.recipe_text import from_toml
 
 FIXED = ("--size", "16x16", "--designer", "uniform", "--reconstructor", "zero-filled", "--steps", 1, "--threads", 1)
 
@@ -55,11 +55,12 @@ def test_every_export_plays_the_order(design, run, tmp_path):
 def test_the_recipe_says_it_all(design, run, scans, tmp_path):
     words = ("--budget", "4x", "--one-of-conjugates", "--forbidden", "0-1:*", "--partial-fourier-side", "high")
     printed = run("design", "mri", "--images", scans, *FIXED, *words, "--dry-run").out
-    settings = from_toml(printed).pattern
-    assert (settings.one_of_conjugates, settings.forbidden, settings.partial_fourier_side) == (True, "0-31", "high")
+    recipe = from_toml(printed)
+    assert recipe.pattern.forbidden == "0-31"
+    assert (recipe.instrument.one_of_conjugates, recipe.instrument.partial_fourier_side) == (True, "high")
     (tmp_path / "r.toml").write_text(printed)
     again = run("design", "mri", "--recipe", tmp_path / "r.toml", "--both-conjugates", "--dry-run")
-    assert from_toml(again.out).pattern.one_of_conjugates is False
+    assert from_toml(again.out).instrument.one_of_conjugates is False
     assert run("design", "mri", "--recipe", tmp_path / "r.toml", "--dry-run").out == printed
 
 
@@ -68,7 +69,7 @@ def test_the_recipe_says_it_all(design, run, scans, tmp_path):
     [
         (("--scan", "2d", "--pattern", "points"), "A pattern of points is asked of a 2D scan."),
         (("--shutter", "elliptical", "--pattern", "lines"), "elliptical shutter is asked for"),
-        (("--partial-fourier", "4/8"), "Partial Fourier is 0.5"),
+        (("--partial-fourier", "4/8"), "partial_fourier is 0.5, expected a number above 0.5 and of at most 1"),
         (("--partial-fourier", "most"), "--partial-fourier is 'most'"),
         (("--partial-fourier", "3/0"), "--partial-fourier is '3/0'"),
         (("--budget", "65", "--echo-train", 4), "65 points is no multiple of the echo train of 4."),

@@ -8,7 +8,8 @@ import pytest
 
 from acqplan.cli.pattern_picture import picture
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import from_toml
+from acqplan.plan.recipe import as_resolved
+from acqplan.plan.recipe_text import from_toml
 from acqplan.report.figures import error_gain, pattern_colours, png
 
 
@@ -25,7 +26,7 @@ def test_show_tells_everything(run, plans, name):
 
 def test_show_recipe_and_json(run, points):
     plan = Plan.load(points)
-    assert from_toml(run("show", points, "--recipe").out) == plan.recipe
+    assert as_resolved(from_toml(run("show", points, "--recipe").out)) == plan.recipe
     facts = json.loads(run("show", points, "--json").out)
     assert (facts["plan_id"], facts["count"], facts["acceleration"]) == (plan.plan_id, 64, 4.0)
 

@@ -17,10 +17,12 @@ from acqplan.core.errors import BudgetError
 from acqplan.core.seeding import numpy_generator
 from acqplan.designers.designer import Designer, DesignProblem
 from acqplan.modalities.dmd.sensing import HadamardDMD
-from acqplan.modalities.mri.constraints import SIDES, constraints_of, has_conjugates
+from acqplan.modalities.mri.constraints import has_conjugates, left_out, without_conjugates
 from acqplan.modalities.mri.sensing import CartesianMRI
-from acqplan.plan.recipe import PatternSettings, option_names
+from acqplan.modalities.mri.settings import MRISettings
+from acqplan.plan.components import option_names
 from acqplan.sensing.budget import Budget
+from acqplan.sensing.constraints import constraints_of
 from acqplan.sensing.model import SensingModel
 from acqplan.sensing.pattern import Pattern
 
@@ -82,13 +84,13 @@ class Configuration:
             allowed[calibration] = allowed[required] = allowed[-1] = True
             return allowed, required
         settings = {
-            "partial": PatternSettings(partial_fourier=0.75, partial_fourier_side=str(draw.choice(SIDES))),
-            "ellipse": PatternSettings(shutter="elliptical"),
-            "pairs": PatternSettings(one_of_conjugates=True),
+            "partial": MRISettings(partial_fourier=0.75, partial_fourier_side=str(draw.choice(["low", "high"]))),
+            "ellipse": MRISettings(shutter="elliptical"),
+            "pairs": MRISettings(one_of_conjugates=True),
         }[self.constraint]
-        found = constraints_of(settings, sensing)
+        found = constraints_of(None, None, left_out(settings, sensing), sensing)
         if self.constraint == "pairs":
-            found = found.without_conjugates(calibration, sensing, self.seed)
+            found = without_conjugates(found, calibration, sensing, self.seed)
         found.allowed[calibration] = True  # a recipe refuses a region that reaches outside
         return found.allowed, found.required
 

@@ -17,26 +17,23 @@ from acqplan.designers.fixed import Uniform
 from acqplan.learning.resolve import resolve
 from acqplan.learning.training import design
 from acqplan.modalities.dmd.sensing import HadamardDMD
-from acqplan.modalities.mri.constraints import Constraints, conjugate_units, constraints_of, has_conjugates
+from acqplan.modalities.mri.constraints import conjugate_units, has_conjugates, left_out, without_conjugates
 from acqplan.modalities.mri.sensing import CartesianMRI
-from acqplan.plan.recipe import (
-    BudgetSettings,
-    Component,
-    ImageSettings,
-    PatternSettings,
-    Recipe,
-    TrainingSettings,
-    from_toml,
-    to_toml,
-)
+from acqplan.modalities.mri.settings import MRISettings
+from acqplan.plan.components import Component
+from acqplan.plan.recipe import BudgetSettings, ImageSettings, Recipe, TrainingSettings
+from acqplan.plan.recipe_text import from_dict, from_toml, to_toml
 from acqplan.sensing.budget import Budget, parse_budget
+from acqplan.sensing.constraints import Constraints, constraints_of
 from acqplan.sensing.unit_list import parse_units, units_text
 
 LINES, POINTS, HADAMARD = CartesianMRI((16, 4), "lines"), CartesianMRI((16, 12), "points"), HadamardDMD((8, 16))
 
 
 def constraints(sensing: CartesianMRI | HadamardDMD = LINES, **settings: object) -> Constraints:
-    return constraints_of(PatternSettings(**settings), sensing)  # type: ignore[arg-type]
+    lists = {name: settings.pop(name, None) for name in ("forbidden", "required")}
+    own = MRISettings(**settings)  # type: ignore[arg-type]
+    return constraints_of(lists["forbidden"], lists["required"], left_out(own, sensing), sensing)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +90,7 @@ def test_conjugates_are_those_of_a_real_image(shape: tuple[int, int]) -> None:
 def test_one_of_each_pair_is_allowed() -> None:
     for sensing in (LINES, POINTS):
         fixed = sensing.calibration_units(4)
-        found = constraints(sensing).without_conjugates(fixed, sensing, seed=3)
+        found = without_conjugates(constraints(sensing), fixed, sensing, seed=3)
         units = np.flatnonzero(found.allowed)
         assert not has_conjugates(units, fixed, sensing)
         own = (conjugate_units(sensing) == np.arange(sensing.n_units)).sum()
@@ -101,20 +98,20 @@ def test_one_of_each_pair_is_allowed() -> None:
         n_inside = (inside & (conjugate_units(sensing)[fixed] != fixed)).sum()
         # Half of the pairs, and the other half of those within the calibration region.
         assert units.size == own + (sensing.n_units - own) // 2 + n_inside // 2
-        other = constraints(sensing).without_conjugates(fixed, sensing, seed=4)
+        other = without_conjugates(constraints(sensing), fixed, sensing, seed=4)
         assert not np.array_equal(other.allowed, found.allowed)
 
 
 def test_a_pair_that_is_half_forbidden_keeps_its_other_half() -> None:
-    found = constraints(LINES, forbidden="9-15").without_conjugates(np.array([8]), LINES, seed=0)
+    found = without_conjugates(constraints(LINES, forbidden="9-15"), np.array([8]), LINES, seed=0)
     assert np.flatnonzero(found.allowed).tolist() == list(range(9))
 
 
 def test_a_pair_of_required_units_stays() -> None:
     required = constraints(LINES, required="5,11").required
-    found = constraints(LINES).without_conjugates(required, LINES, seed=0)
+    found = without_conjugates(constraints(LINES), required, LINES, seed=0)
     assert found.allowed[[5, 11]].all()
-    alone = constraints(LINES).without_conjugates(np.array([5]), LINES, seed=0)
+    alone = without_conjugates(constraints(LINES), np.array([5]), LINES, seed=0)
     assert alone.allowed[5]
     assert not alone.allowed[11]
 
@@ -321,12 +318,12 @@ def test_everything_at_once(recipe: Recipe, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"partial_fourier": 0.5}, "Partial Fourier is 0.5"),
-        ({"partial_fourier": 1.1}, "Partial Fourier is 1.1"),
+        ({"partial_fourier": 0.5}, "partial_fourier is 0.5, expected a number above 0.5"),
+        ({"partial_fourier": 1.1}, "partial_fourier is 1.1, expected a number above 0.5 and of at most 1"),
         ({"partial_fourier_side": "left"}, "partial_fourier_side is 'left'"),
         ({"shutter": "round"}, "shutter is 'round'"),
-        ({"echo_train": 0}, "0 echoes"),
-        ({"scan": "4d"}, "The scan is '4d'"),
+        ({"echo_train": 0}, "echo_train is 0, expected a whole number of at least 1"),
+        ({"scan": "4d"}, "scan is '4d', expected 2d or 3d"),
         ({"required": "0", "partial_fourier": 0.75}, r"required units has 1 of its 1 units.*partial Fourier 0.75"),
         ({"required": "0:0", "shutter": "elliptical"}, "elliptical shutter"),
         ({"forbidden": "15:*"}, "calibration region of width 4 has 4 of its 16 units.*forbidden units"),
@@ -372,9 +369,12 @@ def test_raw_data_of_slices_have_no_points(recipe: Recipe, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("settings", [{"shutter": "none"}, {"echo_train": 2}, {"partial_fourier": 1.0}, {"scan": "3d"}])
 def test_a_dmd_has_none_of_it(recipe: Recipe, settings: dict[str, object]) -> None:
-    dmd = replace(recipe, modality="dmd", sensing=None).with_settings("pattern", **settings)
+    dmd = replace(recipe, modality="dmd", sensing=None)
     with pytest.raises(RecipeError, match=f"{next(iter(settings))} is given, which is for MRI"):
-        resolve(dmd)
+        dmd.with_settings("pattern", **settings)
+    table = {"modality": "dmd", "pattern": settings}
+    with pytest.raises(RecipeError, match=f"{next(iter(settings))} is given, which is for MRI"):
+        from_dict(table)
 
 
 def test_a_dmd_may_forbid_and_require(recipe: Recipe) -> None:

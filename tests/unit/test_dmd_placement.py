@@ -253,8 +253,3 @@ def test_old_manifests_and_damaged_ones(tmp_path: Path) -> None:
         path.write_text(json.dumps({**manifest, name: value}))
         with pytest.raises(InstrumentError):
             DmdTiff().read(tmp_path / "out")
-
-
-def test_formats_without_frames_say_so(tmp_path: Path) -> None:
-    with pytest.raises(InstrumentError, match="holds no frames"):
-        NumpyFiles().frames(tmp_path)

@@ -24,7 +24,8 @@ import numpy as np
 import acqplan
 from acqplan.cli import main
 from acqplan.sensing.measurement import coefficients_of
-from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, TrainingSettings
+from acqplan.plan.components import Component
+from acqplan.plan.recipe import BudgetSettings, ImageSettings, TrainingSettings
 
 recipe = acqplan.Recipe(
     "mri",

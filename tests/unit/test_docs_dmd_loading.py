@@ -215,7 +215,7 @@ def test_spas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_command_of_the_page_is_one(tmp_path: Path) -> None:
     """Options named on the page exist."""
-    from acqplan.plan.recipe import option_names
+    from acqplan.plan.components import option_names
 
     for line in PAGE.read_text(encoding="utf-8").splitlines():
         if line.startswith("acqplan export"):

@@ -15,9 +15,12 @@ from acqplan.learning.training import design
 from acqplan.modalities.dmd.display_schemes import SCHEMES
 from acqplan.modalities.dmd.exposure import exposure
 from acqplan.modalities.dmd.sensing import HadamardDMD
+from acqplan.modalities.dmd.settings import DMDSettings
 from acqplan.modalities.mri.sensing import CartesianMRI
+from acqplan.plan.components import Component
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings, from_toml, to_toml
+from acqplan.plan.recipe import BudgetSettings, ImageSettings, Recipe, TrainingSettings
+from acqplan.plan.recipe_text import from_toml, to_toml
 from acqplan.report import facts
 from acqplan.sensing.budget import Budget
 from acqplan.sensing.pattern import Pattern
@@ -34,12 +37,16 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+_OWN = ("power_w", "reference_repeats")
+
+
 def recipe(images: Path, budget: str, scheme: str = "pairs", designer: str = "low-sequency", **more: Any) -> Recipe:
     return Recipe(
         "dmd",
         images=ImageSettings([str(images)], [SIDE, SIDE], "resample"),
         sensing=Component("hadamard_dmd", {"scheme": scheme}),
-        budget=BudgetSettings(budget, **more),
+        budget=BudgetSettings(budget, **{n: v for n, v in more.items() if n not in _OWN}),
+        instrument=DMDSettings(**{n: v for n, v in more.items() if n in _OWN}),
         noise=Component("poisson_gaussian", {"photons": 100.0}),
         designer=Component(designer),
         reconstructor=Component("unrolled", SMALL),
@@ -79,7 +86,7 @@ def test_budgets_of_light_are_used_up_and_never_exceeded(images: Path, scheme: s
     assert counted.n_readings > 20
     pattern = Pattern.from_counts(np.bincount([0] * counted.n_readings, minlength=N))
     if problem.sensing.reference_unit is not None:
-        n_reference = problem.recipe.budget.reference_repeats
+        n_reference = problem.recipe.instrument.reference_repeats
         assert n_reference is not None
         pattern = Pattern([0] * n_reference + [5] * (counted.n_readings - n_reference), N)
     electrons = float(np.mean([record.array.sum() for record in problem.images.train])) * 100
@@ -105,13 +112,13 @@ def test_plans_are_exact_for_every_scheme(images: Path, tmp_path: Path, scheme: 
     assert plan.pattern.calibration[0] == 0
     cost = plan.evidence["exposure"]
     if scheme == "dc":
-        repeats = plan.recipe.budget.reference_repeats
+        repeats = plan.recipe.instrument.reference_repeats
         assert repeats == 5
         assert plan.pattern.counts[0] == repeats
         assert cost["light_frames"] == (102 + 5) / 2
     else:
         assert cost["light_frames"] == 102
-        assert plan.recipe.budget.reference_repeats is None
+        assert plan.recipe.instrument.reference_repeats is None
     assert plan.evidence["scheme"]["scheme"] in SCHEMES
     plan.save(tmp_path / "plan.acqplan")
     loaded = Plan.load(tmp_path / "plan.acqplan")

@@ -14,8 +14,9 @@ from acqplan.core.errors import AcqplanError, PlanFileError, RecipeError
 from acqplan.designers.designer import DesignProblem
 from acqplan.learning.training import design
 from acqplan.modalities.mri.sensing import CartesianMRI
+from acqplan.plan.components import Component
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import BudgetSettings, Component, Recipe
+from acqplan.plan.recipe import BudgetSettings, Recipe
 from acqplan.sensing.budget import Budget
 from acqplan.sensing.pattern import Pattern
 

@@ -16,9 +16,10 @@ from acqplan.core.errors import ImageError
 from acqplan.core.math.transforms import fft_centred
 from acqplan.core.seeding import torch_generator
 from acqplan.images import ImageStack, Split, TrainingImages, fit, load, load_stacks, prepare
-from acqplan.images.prepare import COMBINED
 from acqplan.images.reading import RawImages, root_sum_of_squares
 from acqplan.modalities.mri.coils import simulated_maps
+from acqplan.modalities.mri.images import COMBINED, MRImages
+from acqplan.modalities.mri.raw.images import MAX_COILS, few_coils
 
 N_COILS, SIDE, SIZE = 5, 48, (32, 32)
 Complex = npt.NDArray[np.complex64]
@@ -61,14 +62,14 @@ def split_of(make: Any) -> Split:
 
 @pytest.fixture(scope="module")
 def of_raw() -> TrainingImages:
-    return prepare(split_of(raw), SIZE, n_coils=4)
+    return prepare(split_of(raw), SIZE, preparation=MRImages(4))
 
 
 # --- simulated maps --------------------------------------------------------------------------------
 
 
 def test_held_out_images_keep_their_simulated_maps() -> None:
-    images = prepare(split_of(magnitude), SIZE, n_coils=4, seed=1)
+    images = prepare(split_of(magnitude), SIZE, preparation=MRImages(4), seed=1)
     assert images.n_coils == 4
     assert images.maps_source == "simulated"
     assert all(record.coil_maps is None for record in images.train)
@@ -78,16 +79,21 @@ def test_held_out_images_keep_their_simulated_maps() -> None:
         assert record.coil_maps.shape == (4, *SIZE)
         np.testing.assert_allclose(np.square(np.abs(record.coil_maps)).sum(0), 1, atol=1e-5)
     assert len({record.coil_maps.tobytes() for record in held_out if record.coil_maps is not None}) == len(held_out)
-    again = prepare(Split((), (), split_of(magnitude).test), SIZE, n_coils=4, seed=1)  # whatever else there is
+    again = prepare(
+        Split((), (), split_of(magnitude).test), SIZE, preparation=MRImages(4), seed=1
+    )  # whatever else there is
     for record, same in zip(images.test, again.test, strict=True):
         assert np.array_equal(record.coil_maps, same.coil_maps)  # type: ignore[arg-type]
-    other = prepare(split_of(magnitude), SIZE, n_coils=4, seed=2)
+    other = prepare(split_of(magnitude), SIZE, preparation=MRImages(4), seed=2)
     assert not np.array_equal(other.test[0].coil_maps, images.test[0].coil_maps)  # type: ignore[arg-type]
-    assert images.fingerprint not in (other.fingerprint, prepare(split_of(magnitude), SIZE, seed=1).fingerprint)
+    assert images.fingerprint not in (
+        other.fingerprint,
+        prepare(split_of(magnitude), SIZE, preparation=MRImages(), seed=1).fingerprint,
+    )
 
 
 def test_training_maps_are_new_in_every_batch_and_leave_the_images_alone() -> None:
-    several, single = (prepare(split_of(magnitude), SIZE, n_coils=n) for n in (4, 1))
+    several, single = (prepare(split_of(magnitude), SIZE, preparation=MRImages(n)) for n in (4, 1))
     generator = torch_generator(0, "b")
     images, maps = several.coil_batch(3, generator)
     _, others = several.coil_batch(3, generator)
@@ -101,13 +107,13 @@ def test_training_maps_are_new_in_every_batch_and_leave_the_images_alone() -> No
 
 
 def test_a_training_image_measured_once_has_one_set_of_maps() -> None:
-    images = prepare(split_of(magnitude), SIZE, n_coils=3)
+    images = prepare(split_of(magnitude), SIZE, preparation=MRImages(3))
     first, again, other = (images.maps_of(images.train[i]) for i in (0, 0, 1))
     assert first is not None
     assert other is not None
     assert torch.equal(first, again)  # type: ignore[arg-type]
     assert not torch.equal(first, other)
-    assert prepare(split_of(magnitude), SIZE).maps_of(images.train[0]) is None
+    assert prepare(split_of(magnitude), SIZE, preparation=MRImages()).maps_of(images.train[0]) is None
 
 
 # --- raw data ----------------------------------------------------------------------------------------
@@ -173,15 +179,15 @@ def test_turned_images_take_their_maps_along(of_raw: TrainingImages) -> None:
 
 @with_sigpy
 def test_missing_coils_are_silent_and_one_coil_is_the_combined_image() -> None:
-    few = prepare(split_of(lambda subject, seed: raw(subject, seed, 2)), SIZE, n_coils=4)
+    few = prepare(split_of(lambda subject, seed: raw(subject, seed, 2)), SIZE, preparation=MRImages(4))
     assert few.test[0].coil_maps is not None
     assert not few.test[0].coil_maps[2:].any()
     np.testing.assert_allclose(np.square(np.abs(few.test[0].coil_maps)).sum(0), 1, atol=1e-5)
-    one = prepare(split_of(raw), SIZE)
+    one = prepare(split_of(raw), SIZE, preparation=MRImages())
     assert one.test[0].coil_maps is None
     assert one.test[0].array.dtype == np.complex64
     assert one.coil_batch(2, torch_generator(0, "b"))[1] is None
-    mixed = prepare(Split((magnitude("a", 0),), (raw("b", 1),), (raw("c", 2),)), SIZE, n_coils=4)
+    mixed = prepare(Split((magnitude("a", 0),), (raw("b", 1),), (raw("c", 2),)), SIZE, preparation=MRImages(4))
     assert mixed.maps_source == "partly simulated"
     maps = mixed.coil_batch(2, torch_generator(0, "b"))[1]
     assert maps is not None
@@ -221,10 +227,9 @@ def test_raw_data_are_loaded_with_few_virtual_coils(monkeypatch: pytest.MonkeyPa
     assert not stack.is_magnitude
     assert stack.n_coils == N_COILS
     many = received(0, 20)
-    compressed = loaded(monkeypatch, tmp_path, many)
-    assert compressed.n_coils == load.MAX_COILS
-    assert compressed.coil_images is not None
-    kept = np.square(np.abs(compressed.coil_images)).sum() / np.square(np.abs(many)).sum()
+    compressed = few_coils(many)
+    assert compressed.shape == (len(many), MAX_COILS, *many.shape[2:])
+    kept = np.square(np.abs(compressed)).sum() / np.square(np.abs(many)).sum()
     assert 0.99 < kept <= 1 + 1e-5
 
 

@@ -10,6 +10,8 @@ import torch
 from acqplan.core.errors import ImageError
 from acqplan.core.seeding import torch_generator
 from acqplan.images import ImageStack, Split, TrainingImages, prepare
+from acqplan.modalities.dmd.images import Intensities
+from acqplan.modalities.mri.images import MRImages
 from acqplan.modalities.mri.phase import constant_phase, smooth_phase
 from acqplan.sensing.acquisition import Geometry
 
@@ -47,12 +49,12 @@ def microscopy() -> Split:
 
 
 def prepared_mri(**changes: object) -> TrainingImages:
-    return prepare(mri(**changes), (24, 24))
+    return prepare(mri(**changes), (24, 24), preparation=MRImages())
 
 
 def test_records_of_magnitude_mri_are_complex_normalised_and_placed():
     images = prepared_mri()
-    assert (images.size, images.is_complex, images.regions) == ((24, 24), True, ())
+    assert (images.size, images.preparation.is_complex, images.regions) == ((24, 24), True, ())
     for part, subject in (("train", "a"), ("validation", "b"), ("test", "c")):
         records = getattr(images, part)
         assert [r.index for r in records] == list(range(6))
@@ -83,20 +85,22 @@ def test_complex_images_keep_their_phase():
 
 def test_the_made_up_phase_of_a_held_out_image_depends_on_seed_and_image_only():
     split = mri()
-    first = prepare(split, (24, 24))
-    again = prepare(Split(split.test, split.train, split.validation), (24, 24))
+    first = prepare(split, (24, 24), preparation=MRImages())
+    again = prepare(Split(split.test, split.train, split.validation), (24, 24), preparation=MRImages())
     assert all(np.array_equal(a.array, b.array) for a, b in zip(first.test, again.train, strict=True))
     phases = [np.angle(r.array * (np.abs(r.array) > 0.2)) for r in first.test]
     assert not np.allclose(phases[0], phases[1])
-    assert not np.array_equal(prepare(split, (24, 24), seed=1).test[0].array, first.test[0].array)
+    assert not np.array_equal(
+        prepare(split, (24, 24), seed=1, preparation=MRImages()).test[0].array, first.test[0].array
+    )
     twin = replace(split.train[0], subject="twin")
-    twins = prepare(Split(split.train, (twin,), split.test), (24, 24))
+    twins = prepare(Split(split.train, (twin,), split.test), (24, 24), preparation=MRImages())
     assert np.allclose(np.abs(twins.train[0].array), np.abs(twins.validation[0].array))
     assert not np.allclose(twins.train[0].array, twins.validation[0].array)
 
 
 def test_records_of_microscopy_are_tiles_above_the_background():
-    images = prepare(microscopy(), (16, 16), how="crop", is_complex=False, binning=2)
+    images = prepare(microscopy(), (16, 16), how="crop", preparation=Intensities(), binning=2)
     assert [r.index for r in images.test] == list(range(2 * 3))  # 45 x 60 binned pixels
     assert [tuple(r.shape) for r in images.regions] == [(45, 60)]
     region = images.regions[0].numpy()
@@ -112,50 +116,50 @@ def test_recommended_binning_is_used_unless_another_is_given():
     split = Split(
         *(tuple(replace(s, recommended_binning=3) for s in p) for p in (split.train, split.validation, split.test))
     )
-    assert prepare(split, (16, 16), how="crop", is_complex=False).regions[0].shape == (30, 40)
-    assert prepare(split, (16, 16), how="crop", is_complex=False, binning=1).regions[0].shape == (90, 120)
+    assert prepare(split, (16, 16), how="crop", preparation=Intensities()).regions[0].shape == (30, 40)
+    assert prepare(split, (16, 16), how="crop", preparation=Intensities(), binning=1).regions[0].shape == (90, 120)
 
 
 def test_nearly_empty_slices_and_tiles_are_left_out():
     split = mri()
     split.train[0].images[0] = 0
     split.train[0].images[4] *= 0.1
-    assert [r.index for r in prepare(split, (24, 24)).train] == [1, 2, 3, 5]
+    assert [r.index for r in prepare(split, (24, 24), preparation=MRImages()).train] == [1, 2, 3, 5]
     split = microscopy()
     split.test[0].images[:, :60] = 100.0
-    images = prepare(split, (16, 16), how="crop", is_complex=False)
+    images = prepare(split, (16, 16), how="crop", preparation=Intensities())
     assert len(images.test) < 5 * 7
     assert min(np.square(r.array).mean() for r in images.test) > 0
     split.train[0].images[:, :, 30:] = 100.0
     split.train[0].images[:, :, :30] += 20 * np.random.default_rng(1).random((90, 30)).astype(np.float32)
-    images = prepare(split, (16, 16), how="crop", is_complex=False)
+    images = prepare(split, (16, 16), how="crop", preparation=Intensities())
     crops = images.batch(100, torch_generator(0, "b"))
     assert float(crops.square().mean(dim=(1, 2)).min()) >= images.min_energy[0] > 0
 
 
 def test_impossible_images_are_refused_by_name():
     with pytest.raises(ImageError, match=r"/x/a\.npy is complex"):
-        prepare(mri(is_complex=True), (16, 16), how="crop", is_complex=False)
+        prepare(mri(is_complex=True), (16, 16), how="crop", preparation=Intensities())
     with pytest.raises(ImageError, match=r"/x/a\.npy has images of 40x40"):
-        prepare(mri(), (64, 64))
+        prepare(mri(), (64, 64), preparation=MRImages())
     flat = stack_of("flat", np.full((1, 40, 40), 5.0))
     with pytest.raises(ImageError, match=r"/x/flat\.npy has no contrast"):
-        prepare(Split((flat,), (flat,), (flat,)), (16, 16), how="crop", is_complex=False)
+        prepare(Split((flat,), (flat,), (flat,)), (16, 16), how="crop", preparation=Intensities())
     split = mri()
     faint = replace(split.train[0], images=split.train[0].images / 100)
     with pytest.raises(ImageError, match="No test image is left"):
-        prepare(Split(split.train, split.validation, (faint,)), (24, 24))
+        prepare(Split(split.train, split.validation, (faint,)), (24, 24), preparation=MRImages())
 
 
 def test_a_part_may_be_given_empty():
-    images = prepare(Split((), (), mri().test), (24, 24))
+    images = prepare(Split((), (), mri().test), (24, 24), preparation=MRImages())
     assert (len(images.train), len(images.validation), len(images.test)) == (0, 0, 6)
 
 
 @pytest.mark.parametrize("kind", ["magnitude", "complex", "microscopy"])
 def test_batches_come_from_the_generator_alone(kind):
     if kind == "microscopy":
-        images = prepare(microscopy(), (16, 16), how="crop", is_complex=False)
+        images = prepare(microscopy(), (16, 16), how="crop", preparation=Intensities())
     else:
         images = prepared_mri(is_complex=kind == "complex")
     torch.manual_seed(7)
@@ -187,7 +191,7 @@ def test_augmented_mri_is_a_flipped_slice_with_another_phase():
     assert len(seen) > 12
     assert float(batch.imag.abs().max()) > 0.1
     # the phase of the batch replaces the one that the record had
-    other = prepare(mri(), (24, 24), seed=1).batch(40, torch_generator(0, "b"))
+    other = prepare(mri(), (24, 24), seed=1, preparation=MRImages()).batch(40, torch_generator(0, "b"))
     assert torch.allclose(batch, other, atol=1e-6)
     plain = images.batch(4, torch_generator(0, "b"), augment=False)
     assert all(any(np.array_equal(p, r.array) for r in images.train) for p in plain.numpy())
@@ -206,7 +210,7 @@ def test_augmented_complex_images_get_a_constant_phase():
 def test_microscopy_batches_are_crops_from_anywhere_turned_anyhow():
     ramp = np.arange(40 * 50, dtype=float).reshape(1, 40, 50)  # every crop is recognised by its corner values
     stack = stack_of("a", ramp)
-    images = prepare(Split((stack,), (stack,), (stack,)), (16, 16), how="crop", is_complex=False)
+    images = prepare(Split((stack,), (stack,), (stack,)), (16, 16), how="crop", preparation=Intensities())
     directions, corners = set(), set()
     for image in images.batch(200, torch_generator(0, "b")):
         down, right = float(image[8, 8] - image[7, 8]), float(image[8, 8] - image[8, 7])
@@ -224,14 +228,14 @@ def test_the_fingerprint_sees_every_pixel_and_every_part():
     changed.test[0].images[5, 20, 20] += 1
     swapped = mri()
     others = {
-        prepare(changed, (24, 24)).fingerprint,
-        prepare(Split(swapped.validation, swapped.train, swapped.test), (24, 24)).fingerprint,
+        prepare(changed, (24, 24), preparation=MRImages()).fingerprint,
+        prepare(Split(swapped.validation, swapped.train, swapped.test), (24, 24), preparation=MRImages()).fingerprint,
         first.fingerprint,
     }
     assert len(others) == 3
     fields = [microscopy(), microscopy()]
     fields[1].train[0].images[0, 0, 0] += 1  # in no tile of the grid, but in random crops
-    assert len({prepare(f, (16, 16), how="crop", is_complex=False).fingerprint for f in fields}) == 2
+    assert len({prepare(f, (16, 16), how="crop", preparation=Intensities()).fingerprint for f in fields}) == 2
 
 
 def test_smooth_phase_is_smooth_reproducible_and_varied():

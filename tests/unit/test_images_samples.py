@@ -8,6 +8,8 @@ import pytest
 
 from acqplan.core.seeding import torch_generator
 from acqplan.images import SAMPLES, load_stacks, prepare, samples, split
+from acqplan.modalities.dmd.images import Intensities
+from acqplan.modalities.mri.images import MRImages
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def test_the_brain_is_upright_in_the_right_place_and_free_of_crimes(brain):
 
 
 def test_the_brain_trains_at_128(brain):
-    images = prepare(split(brain), (128, 128))
+    images = prepare(split(brain), (128, 128), preparation=MRImages())
     assert min(len(images.train), len(images.validation), len(images.test)) >= 10
     assert images.batch(2, torch_generator(0, "b")).shape == (2, 128, 128)
     assert images.test[0].geometry is not None
@@ -51,7 +53,7 @@ def test_the_cells_are_grey_free_of_crimes_and_train_at_64(cells):
     assert stack.images.shape == (1, 1024, 1344)
     assert stack.warnings == ()
     assert stack.recommended_binning == SAMPLES["cells"].recommended_binning
-    images = prepare(split(cells, tile_size=(64, 64)), (64, 64), how="crop", is_complex=False)
+    images = prepare(split(cells, tile_size=(64, 64)), (64, 64), how="crop", preparation=Intensities())
     assert (len(images.train), len(images.validation), len(images.test)) == (20, 5, 5)
     batch = images.batch(4, torch_generator(0, "b"))
     assert batch.shape == (4, 64, 64)

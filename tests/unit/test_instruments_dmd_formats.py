@@ -25,8 +25,8 @@ from acqplan.modalities.dmd.formats.dmd_format import DmdFormat
 from acqplan.modalities.dmd.formats.micromanager import MicroManager
 from acqplan.modalities.dmd.formats.png import PngFrames
 from acqplan.modalities.dmd.formats.spas import Spas
+from acqplan.plan.components import option_names
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import option_names
 
 TESTS = str(Path(__file__).parents[1])
 ORDER = [7, 0, 15, 7, 12]

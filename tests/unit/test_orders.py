@@ -17,7 +17,9 @@ from acqplan.learning.resolve import resolve
 from acqplan.learning.training import design
 from acqplan.modalities.mri.orders import dealt_to_trains
 from acqplan.modalities.mri.sensing import CartesianMRI
-from acqplan.plan.recipe import BudgetSettings, Component, ImageSettings, Recipe, TrainingSettings, from_toml, to_toml
+from acqplan.plan.components import Component
+from acqplan.plan.recipe import BudgetSettings, ImageSettings, Recipe, TrainingSettings
+from acqplan.plan.recipe_text import from_toml, to_toml
 from acqplan.report import figures
 from acqplan.report.plan_page import plan_page
 from acqplan.sensing.model import SensingModel
@@ -117,11 +119,11 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
 
 
 def test_the_order_is_decided_and_written(recipe: Recipe) -> None:
-    assert resolve(recipe).recipe.pattern.order == "linear"
+    assert resolve(recipe).recipe.pattern.order == Component("linear")
     trains = resolve(recipe.with_settings("pattern", echo_train=4)).recipe
-    assert trains.pattern.order == "segmented"
+    assert trains.pattern.order == Component("segmented")
     sweeps = resolve(recipe.with_settings("pattern", order="interleaved")).recipe
-    assert sweeps.pattern.interleaves == 2
+    assert sweeps.pattern.order == Component("interleaved", {"interleaves": 2})
     assert resolve(from_toml(to_toml(sweeps))).recipe == sweeps
 
 
@@ -146,7 +148,7 @@ def test_a_pattern_from_a_plan_keeps_its_order(recipe: Recipe, tmp_path: Path) -
         resolve(again)
     second = design(again.with_settings("pattern", order=None))
     assert second.pattern == first.pattern
-    assert second.recipe.pattern.order == "given"
+    assert second.recipe.pattern.order == Component("given")
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from acqplan.core.errors import ImageError, RecipeError
 from acqplan.core.registry import find, kinds
 from acqplan.learning import checkpoint, pace
 from acqplan.learning.training import Progress, design
+from acqplan.plan.components import Component
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import Component
 
 
 @pytest.fixture(scope="module")

@@ -16,12 +16,14 @@ from acqplan.core.errors import RecipeError
 from acqplan.core.seeding import torch_generator
 from acqplan.images import load_stacks
 from acqplan.learning.evaluation import Scene, evaluate, simulated
-from acqplan.learning.resolve import evaluation_images, resolve
+from acqplan.learning.image_sets import evaluation_images
+from acqplan.learning.resolve import resolve
 from acqplan.learning.training import design
 from acqplan.modalities.mri.coils import simulated_maps
 from acqplan.modalities.mri.noise import ComplexGaussian
 from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import Recipe, to_toml
+from acqplan.plan.recipe import Recipe
+from acqplan.plan.recipe_text import to_toml
 from acqplan.reconstructors.zero_filled import ZeroFilled
 from acqplan.report import facts
 from acqplan.workflow.compare import compare
@@ -41,7 +43,7 @@ def plan(scans: Path) -> Plan:
 
 def test_the_evidence_says_how_many_coils_and_whose_maps(plan: Plan) -> None:
     assert plan.evidence["coils"] == {"n": 3, "maps": "simulated"}
-    assert plan.recipe.images.coils == 3
+    assert plan.recipe.instrument.coils == 3
     assert ("Coils", "3, maps simulated") in facts.facts(plan)
     assert plan.sensing.reading_shape == (1,)  # maps belong to a scan, not to a plan
     assert plan.recipe.budget.calibration == 8  # what maps need, although it is half of the budget
@@ -124,7 +126,7 @@ def test_impossible_numbers_of_coils_are_refused(scans: Path) -> None:
     for coils in (0, -1, 65):
         with pytest.raises(RecipeError, match=f"coils is {coils}"):
             resolve(recipe_of(scans, coils))
-    with pytest.raises(RecipeError, match="A DMD has none"):
+    with pytest.raises(RecipeError, match="coils is given, which is for MRI"):
         resolve(recipe_of(scans, 2, modality="dmd"))
 
 

@@ -17,7 +17,8 @@ from acqplan.learning import checkpoint
 from acqplan.learning.batches import Batches
 from acqplan.learning.evaluation import Scene, evaluate
 from acqplan.learning.objective import Objective, build_objective
-from acqplan.learning.resolve import Problem, resolve
+from acqplan.learning.problem import Problem
+from acqplan.learning.resolve import resolve
 from acqplan.learning.schedule import Schedule
 from acqplan.learning.state import TrainingState
 from acqplan.learning.step import take_step, update_designer

@@ -14,7 +14,8 @@ from acqplan.core.errors import RecipeError
 from acqplan.learning import training
 from acqplan.learning.batches import Batches
 from acqplan.learning.objective import Objective, hiding_probability
-from acqplan.learning.resolve import Problem, build_designer, resolve
+from acqplan.learning.problem import Problem, build_designer
+from acqplan.learning.resolve import resolve
 from acqplan.learning.state import TrainingState
 from acqplan.learning.training import design
 from acqplan.learning.undersampled import undersampled_scans
@@ -159,7 +160,7 @@ def test_units_are_hidden_where_the_pattern_has_holes() -> None:
     [
         ({"designer": "learned"}, "designer learned learns from fully sampled images"),
         ({"loss": {"mes": 1.0}}, r"no loss kind 'mes'\. Did you mean 'mse'"),
-        ({"loss": {"mse": -1.0}}, "the weight -1"),
+        ({"loss": {"mse": -1.0}}, r"loss\.mse is -1\.0, expected a number of at least 0"),
         ({"loss": {"mse": 0.0}}, "No loss has a weight above 0"),
         ({"hold_back": 1.0}, "hold_back is 1.0"),
     ],

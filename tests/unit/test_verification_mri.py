@@ -13,7 +13,7 @@ from acqplan.modalities.mri import checks as mri
 from acqplan.modalities.mri.facts import MriFacts
 from acqplan.modalities.mri.noise import ComplexGaussian
 from acqplan.plan.verification import verify
-from acqplan.plan.verification.checks import CHECKS
+from acqplan.plan.verification.base import checks_of
 from acqplan.sensing.acquisition import Acquisition, Geometry, Scan
 
 SIDE, STD = 48, 0.01
@@ -202,4 +202,4 @@ def test_no_check_breaks_on_impossible_data(readings):
     plan = scan_plan()
     for order in (None, np.arange(len(readings), dtype=np.int32), np.full(len(readings), 10**6, np.int32)):
         scan = Scan([Acquisition(readings, plan.pattern.digest, "scan", order)], "scan")
-        assert any(each.severity == "error" for check in CHECKS for each in check(plan, scan))
+        assert any(each.severity == "error" for check in checks_of(plan) for each in check(plan, scan))

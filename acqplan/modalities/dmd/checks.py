@@ -18,7 +18,7 @@ from acqplan.modalities.dmd.facts import TraceFacts, facts_of
 from acqplan.modalities.dmd.noise import PoissonGaussian
 from acqplan.modalities.dmd.sensing import HadamardDMD
 from acqplan.plan.plan import Plan
-from acqplan.plan.verification.base import Finding, named
+from acqplan.plan.verification.base import Check, Finding, named
 from acqplan.sensing.acquisition import Acquisition, Scan
 
 CLOCK_AT_MOST = 0.01
@@ -391,3 +391,6 @@ def _drift(values: Floats, sigma: float) -> float | None:
     if size < _SIGMAS * error:
         return None
     return size / float(np.median(values)) * (1 if high > low else -1)
+
+
+CHECKS: tuple[Check, ...] = (frames, clock, clipping, lamp, order)

@@ -7,21 +7,12 @@ sample is lit all the time. Both times are reported.
 
 from __future__ import annotations
 
-import numpy as np
-
-from acqplan.images import TrainingImages
 from acqplan.modalities.dmd.scheme_choice import Recommendation, recommend_scheme
 from acqplan.modalities.dmd.sensing import HadamardDMD
 from acqplan.sensing.budget import Budget, Light
 from acqplan.sensing.model import SensingModel
 from acqplan.sensing.noise import NoiseModel
 from acqplan.sensing.pattern import Pattern
-
-
-def typical_electrons(images: TrainingImages, noise: NoiseModel) -> float:
-    """Sum of the pixels of a mean training image, in the detector's units: a frame's, with all mirrors on."""
-    total = float(np.mean([np.abs(record.array).sum(dtype=np.float64) for record in images.train]))
-    return total * noise.image_scale
 
 
 def exposure(
@@ -42,7 +33,7 @@ def exposure(
     Parameters
     ----------
     electrons
-        Of a typical image during one frame with all mirrors on (`typical_electrons`).
+        Of a typical image during one frame with all mirrors on (`acqplan.learning.energy.typical_electrons`).
     power_w
         On the sample with all mirrors on.
     """

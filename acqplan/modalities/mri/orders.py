@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -85,6 +88,11 @@ class Segmented(Order):
                 f"Give a number from 1 to {echo_train}.",
             )
         self.effective_echo = effective_echo
+
+    @classmethod
+    def option_words(cls, options: Mapping[str, Any]) -> str:
+        echo = options.get("effective_echo")
+        return "" if echo is None else f"centre of k-space at echo {echo}"
 
     def arrange(
         self, units: IntArray, sensing: SensingModel, *, energy: npt.NDArray[np.float64] | None, seed: int

@@ -1,6 +1,6 @@
 """A difference between a plan and what was acquired, and the list of all of them.
 
-Each module of this package holds checks of one kind; `CHECKS` names them.
+Checks that every instrument needs are in `units`, others are the modality's.
 """
 
 from __future__ import annotations
@@ -45,12 +45,17 @@ def verify(plan: Plan, scan: Scan, *, assume_plan: bool = False) -> list[Finding
 
     With ``assume_plan``, data that don't say what they were acquired with give a warning instead of an error.
     """
-    from acqplan.plan.verification.checks import CHECKS
-
-    found = [finding for check in CHECKS for finding in check(plan, scan)]
+    found = [finding for check in checks_of(plan) for finding in check(plan, scan)]
     if assume_plan:
         found = [Finding("warning", each.subject, each.text) if each.subject == UNSTATED else each for each in found]
     return sorted(found, key=lambda each: SEVERITIES.index(each.severity))
+
+
+def checks_of(plan: Plan) -> tuple[Check, ...]:
+    """The checks that every instrument's data go through, and those of this one."""
+    from acqplan.plan.verification import units
+
+    return (units.pattern, units.readings, units.order, *plan.modality.checks())
 
 
 def gathered(scan: Scan, check: Callable[[Acquisition], Iterable[Finding]]) -> Iterator[Finding]:

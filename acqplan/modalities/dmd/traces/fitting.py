@@ -12,7 +12,7 @@ from acqplan.modalities.dmd.formats.trace import Trace
 from acqplan.modalities.dmd.traces.calibration import fit_detector
 from acqplan.modalities.dmd.traces.detector import Detector
 from acqplan.modalities.dmd.traces.reading import recording
-from acqplan.plan.recipe import Component, check_options
+from acqplan.plan.components import Component, check_options
 
 _LABELS = {
     "gain_adu_per_e": "Gain / ADU per photo-electron",

@@ -10,8 +10,9 @@ the first principal coil, the combination that receives most of the calibration 
 
 from acqplan.modalities.mri.coils.calibration import calibrated, calibrated_scan
 from acqplan.modalities.mri.coils.compression import PrincipalCoils, principal_coils, virtual
-from acqplan.modalities.mri.coils.espirit import MIN_WIDTH, espirit_maps
+from acqplan.modalities.mri.coils.espirit import espirit_maps
 from acqplan.modalities.mri.coils.simulated import simulated_maps
+from acqplan.modalities.mri.settings import MIN_WIDTH
 
 __all__ = [
     "MIN_WIDTH",

@@ -11,7 +11,11 @@ import torch
 from acqplan.core.errors import AcquisitionError, ImageError
 from acqplan.core.math.transforms import ifft_centred
 from acqplan.images.reading import RawImages, root_sum_of_squares
+from acqplan.modalities.mri.coils import principal_coils, virtual
 from acqplan.modalities.mri.raw.scan import Lines, RawScan
+
+MAX_COILS = 12  # kept as virtual coils
+_LOOKED_AT = 8  # images that say which they are
 
 
 def images_of(path: Path, read: Callable[[Path], RawScan]) -> RawImages:
@@ -35,7 +39,7 @@ def images_of(path: Path, read: Callable[[Path], RawScan]) -> RawImages:
     if scan.n_coils == 1:
         return RawImages(coil_images[:, 0], geometry, is_2d_scan=not scan.is_3d)
     combined = root_sum_of_squares(coil_images)
-    return RawImages(combined, geometry, coil_images=coil_images, is_2d_scan=not scan.is_3d)
+    return RawImages(combined, geometry, coil_images=few_coils(coil_images), is_2d_scan=not scan.is_3d)
 
 
 def _check(scan: RawScan, path: Path) -> None:
@@ -69,3 +73,12 @@ def _volume(scan: RawScan) -> Lines:
         volume = ifft_centred(torch.from_numpy(kspace[c]), (0, 1, 2)).numpy()
         images[:, c] = volume.transpose(2, 1, 0)
     return images
+
+
+def few_coils(coil_images: Lines) -> Lines:
+    """At most `MAX_COILS` virtual coils of [n, C, H, W]: they hold nearly all the signal, and the memory is theirs."""
+    coil_images = np.asarray(coil_images, dtype=np.complex64)
+    if coil_images.shape[1] <= MAX_COILS or not np.isfinite(coil_images).all():
+        return coil_images
+    some = coil_images[:: -(-len(coil_images) // _LOOKED_AT), :, ::4, ::4]
+    return virtual(coil_images, principal_coils(np.moveaxis(some, 1, 0)).first(MAX_COILS), axis=1)

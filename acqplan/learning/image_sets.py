@@ -1,0 +1,59 @@
+"""The images that a recipe names, split and prepared."""
+
+from __future__ import annotations
+
+from acqplan.core.errors import RecipeError
+from acqplan.core.seeding import stream_seed
+from acqplan.images import ImageStack, TrainingImages, load_stacks, prepare, split
+from acqplan.images.preparation import Preparation
+from acqplan.images.split import Split
+from acqplan.plan.modality import modality_named
+from acqplan.plan.recipe import Recipe, ResolvedImages, ResolvedRecipe
+
+
+def read_images(recipe: Recipe) -> list[ImageStack]:
+    """The stacks that a recipe names."""
+    chosen = recipe.images.slices
+    if chosen is not None and len(chosen) != 2:
+        raise RecipeError(f"slices is {chosen}, expected the first and the last slice.", "Give two numbers.")
+    slices = None if chosen is None else (chosen[0], chosen[1] + 1)
+    takes_intensities = modality_named(recipe.modality).takes_intensities
+    return load_stacks(recipe.images.paths, slices=slices, require_non_negative=takes_intensities)
+
+
+def training_images(recipe: Recipe, settings: ResolvedImages, stacks: list[ImageStack]) -> TrainingImages:
+    """Split and prepare the stacks as the recipe says, with its image settings decided."""
+    parts = split(
+        stacks,
+        settings.held_out,
+        settings.validation,
+        stream_seed(recipe.seed, "split"),
+        tile_size=(settings.size[0], settings.size[1]) if settings.fit == "crop" else None,
+        binning=settings.binning,
+    )
+    return _prepared(recipe, settings, parts, modality_named(recipe.modality).preparation(recipe))
+
+
+def evaluation_images(
+    recipe: ResolvedRecipe, stacks: list[ImageStack], *, keep_empty: bool = False, one_receiver: bool = False
+) -> TrainingImages:
+    """Prepare all of the stacks as test images of a plan, with ``keep_empty`` empty ones too.
+
+    ``one_receiver``: without maps of several receivers for every image.
+    """
+    how = modality_named(recipe.modality).preparation(recipe, one_receiver=one_receiver)
+    return _prepared(recipe, recipe.images, Split((), (), tuple(stacks)), how, keep_empty)
+
+
+def _prepared(
+    recipe: Recipe, settings: ResolvedImages, parts: Split, preparation: Preparation, keep_empty: bool = False
+) -> TrainingImages:
+    return prepare(
+        parts,
+        (settings.size[0], settings.size[1]),
+        how=settings.fit,
+        preparation=preparation,
+        binning=settings.binning,
+        seed=stream_seed(recipe.seed, "images"),
+        keep_empty=keep_empty,
+    )

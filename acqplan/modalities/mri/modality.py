@@ -1,0 +1,257 @@
+"""MRI, as the shared rooms ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from acqplan.core.errors import RecipeError
+from acqplan.core.registry import register
+from acqplan.modalities.mri.settings import MIN_WIDTH, MRISettings
+from acqplan.plan import typed
+from acqplan.plan.components import Component
+from acqplan.plan.modality import Modality, OptionFlag
+from acqplan.plan.recipe import Recipe
+from acqplan.plan.settings import GOAL, PATTERN, Flag
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from acqplan.images import ImageStack, TrainingImages
+    from acqplan.images.preparation import Preparation
+    from acqplan.plan.plan import Plan
+    from acqplan.plan.verification.base import Check
+    from acqplan.sensing.acquisition import Scan
+    from acqplan.sensing.budget import Budget
+    from acqplan.sensing.constraints import Constraints
+    from acqplan.sensing.model import SensingModel
+    from acqplan.sensing.noise import NoiseModel
+    from acqplan.sensing.pattern import Pattern
+
+_GOOD_FOR_MAPS = 12
+_MOST_COILS = 8  # virtual coils of raw data, unless a recipe asks for more: they hold nearly all the signal
+_POINTS_REMEDY = "Use --pattern lines, or acquire in 3D (--scan 3d)."
+
+
+@register("modalities", "mri")
+class MRI(Modality):
+    """Fourier encoding: ky lines of 2D slices, or ky–kz points of a 3D scan."""
+
+    title = "MRI"
+    summary = "Plan an MRI scan: which k-space lines or points to measure, and the network for exactly those."
+    examples = (
+        "acqplan design mri --images sample:brain --budget 4x --pattern points --size 128x128 --minutes 3 "
+        "-o brain.acqplan",
+        "acqplan design mri --images scans/ --budget 8x --pattern lines --calibration 12 --designer variable-density "
+        "--reconstructor unet -o vd.acqplan",
+        "acqplan design mri --images scans/ --budget 2min30s --tr 8ms --dry-run",
+        "acqplan design mri --images scans/ --budget 4x --pattern lines --partial-fourier 6/8 --echo-train 8 "
+        "-o tse.acqplan",
+    )
+    sensing_kinds = ("cartesian_mri",)
+    settings = MRISettings
+    sensing = Component("cartesian_mri", {"encoding": "points"})
+    noise = Component("complex_gaussian", {"std": 0.005})
+    fit = "resample"
+    batch_size, takes_intensities = 2, False
+    option_flags = (
+        OptionFlag(
+            "sensing",
+            "cartesian_mri",
+            "encoding",
+            str,
+            Flag(
+                "--pattern",
+                GOAL,
+                "What is chosen: ky lines of a 2D scan, or ky-kz points of a 3D scan (default points).",
+                "lines|points",
+            ),
+        ),
+        OptionFlag(
+            "noise",
+            "complex_gaussian",
+            "std",
+            float,
+            Flag(
+                "--noise",
+                GOAL,
+                "Noise: standard deviation of a pixel of the full scan over the image's peak (default 0.005).",
+                "STD",
+            ),
+        ),
+        OptionFlag(
+            "order",
+            "",
+            "effective_echo",
+            int,
+            Flag(
+                "--effective-echo",
+                PATTERN,
+                "With --order segmented: the echo, from 1, that covers the centre of k-space.",
+                "N",
+            ),
+        ),
+    )
+    frame_time = Flag("--tr", GOAL, "Repetition time, like 8ms, for budgets in time.", "TIME", typed.seconds)
+    flags = (
+        *("images.paths", "budget.amount", "sensing.encoding", "images.size", "budget.calibration"),
+        *("budget.frame_time_s", "images.coils", "noise.std", "designer", "reconstructor", "pattern_from"),
+        *("pattern.scan", "order", "pattern.echo_train", "order.effective_echo", "pattern.partial_fourier"),
+        *("pattern.partial_fourier_side", "pattern.shutter", "pattern.one_of_conjugates", "pattern.forbidden"),
+        *("pattern.required", "recipe", "images.slices", "images.held_out", "training.loss", "training.minutes"),
+        *("training.steps", "seed", "training.device", "training.threads"),
+    )
+
+    def decide(self, recipe: Recipe) -> Recipe:
+        own = _own(recipe)
+        points = _is_of_points(recipe)
+        if own.scan == "2d" and points:
+            from acqplan.modalities.mri.sensing import NO_POINTS_IN_2D
+
+            raise RecipeError(f"A pattern of points is asked of a 2D scan. {NO_POINTS_IN_2D}", _POINTS_REMEDY)
+        if own.scan == "3d" and not points:
+            raise RecipeError(
+                "A pattern of lines is asked of a 3D scan; lines are planned, exported and read as 2D slices.",
+                "Use --pattern points, or acquire in 2D (--scan 2d).",
+            )
+        usual = MRISettings(1, 1.0, "low", "none", False, "3d" if points else "2d")
+        names = ("echo_train", "partial_fourier", "partial_fourier_side", "shutter", "one_of_conjugates", "scan")
+        still_open: dict[str, Any] = {name: getattr(usual, name) for name in names if getattr(own, name) is None}
+        return replace(recipe, instrument=replace(own, **still_open))
+
+    def decide_by_images(
+        self, recipe: Recipe, stacks: Sequence[ImageStack], asked: Recipe
+    ) -> tuple[Recipe, tuple[str, ...]]:
+        notes = self._check_slices(recipe, stacks, states_3d=_own(asked).scan == "3d")
+        most = max(stack.n_coils for stack in stacks)
+        if _own(recipe).coils is None and most > 1:
+            recipe = replace(recipe, instrument=replace(_own(recipe), coils=min(most, _MOST_COILS)))
+        return recipe, notes
+
+    def _check_slices(self, recipe: Recipe, stacks: Sequence[ImageStack], *, states_3d: bool) -> tuple[str, ...]:
+        """Raw data of slices say how they were acquired: a pattern of points isn't for them.
+
+        Where the recipe itself states a 3D scan, the images are only examples of what will be seen: a note.
+        """
+        slices = [stack.source for stack in stacks if stack.is_2d_scan]
+        if not slices or not _is_of_points(recipe):
+            return ()
+        which = slices[0] if len(slices) == 1 else f"{slices[0]} and {len(slices) - 1} more"
+        if not states_3d:
+            from acqplan.modalities.mri.sensing import NO_POINTS_IN_2D
+
+            raise RecipeError(
+                f"The pattern is one of points, and {which} was acquired in 2D slices. {NO_POINTS_IN_2D}",
+                _POINTS_REMEDY,
+            )
+        return (f"{which} was acquired in 2D slices; a scan with this pattern of points has to be a 3D one.",)
+
+    def usual_order(self, recipe: Recipe) -> str:
+        return "segmented" if self.readings_per_shot(recipe) > 1 else "linear"
+
+    def constraint_words(self, recipe: Recipe) -> list[str]:
+        own = _own(recipe)
+        words = []
+        if (own.partial_fourier or 1) < 1:
+            words.append(f"partial Fourier {own.partial_fourier:g} ({own.partial_fourier_side} ky left out)")
+        if own.shutter == "elliptical":
+            words.append("elliptical shutter")
+        if own.one_of_conjugates:
+            words.append("one of k and -k outside the calibration region")
+        return words
+
+    def order_arguments(self, recipe: Recipe) -> dict[str, Any]:
+        return {"echo_train": self.readings_per_shot(recipe)}
+
+    def network_arguments(self, images: TrainingImages) -> dict[str, Any]:
+        # Several coils leave so little wrong that noise is of the same size as what a network leaves.
+        return {"penalty": 1.0} if images.n_coils > 1 else {}
+
+    def left_out(self, recipe: Recipe, sensing: SensingModel) -> dict[str, npt.NDArray[np.bool_]]:
+        from acqplan.modalities.mri.constraints import left_out
+
+        return left_out(_own(recipe), sensing)
+
+    def narrowed(
+        self,
+        constraints: Constraints,
+        recipe: Recipe,
+        calibration: npt.NDArray[np.int32],
+        sensing: SensingModel,
+        seed: int,
+    ) -> Constraints:
+        import numpy as np
+
+        from acqplan.modalities.mri.constraints import without_conjugates
+
+        if not _own(recipe).one_of_conjugates:
+            return constraints
+        return without_conjugates(constraints, np.union1d(calibration, constraints.required), sensing, seed)
+
+    def given_fault(
+        self, recipe: Recipe, pattern: Pattern, fixed: npt.NDArray[np.int64], sensing: SensingModel
+    ) -> str | None:
+        from acqplan.modalities.mri.constraints import has_conjugates
+
+        if _own(recipe).one_of_conjugates and has_conjugates(pattern.order, fixed, sensing):
+            return "The other plan's pattern measures both k and -k somewhere, and one_of_conjugates is set."
+        return None
+
+    def calibration_widths(self, recipe: Recipe, sensing: SensingModel) -> tuple[int, int]:
+        """Up to a tenth of the side; with several coils up to at least 12, and no less than what their maps need."""
+        smallest = min(sensing.grid_shape)
+        widest = max(smallest // 10, 1)
+        if (_own(recipe).coils or 1) == 1:
+            return widest, 0
+        return min(smallest, max(widest, _GOOD_FOR_MAPS)), MIN_WIDTH
+
+    def readings_per_shot(self, recipe: Recipe) -> int:
+        return _own(recipe).echo_train or 1
+
+    def preparation(self, recipe: Recipe, *, one_receiver: bool = False) -> Preparation:
+        from acqplan.modalities.mri.images import MRImages
+
+        return MRImages(n_coils=1 if one_receiver else _own(recipe).coils or 1)
+
+    def calibrated(self, scan: Scan, plan: Plan, **options: Any) -> Scan:
+        """With coil maps; ``n_virtual`` as of `calibrated_scan`."""
+        from acqplan.modalities.mri.coils import calibrated_scan
+
+        return calibrated_scan(scan, plan, **options)
+
+    def checks(self) -> tuple[Check, ...]:
+        from acqplan.modalities.mri import checks
+
+        return checks.CHECKS
+
+    def evidence(
+        self,
+        recipe: Recipe,
+        sensing: SensingModel,
+        budget: Budget,
+        pattern: Pattern,
+        noise: NoiseModel,
+        images: TrainingImages,
+    ) -> dict[str, Any]:
+        if images.n_coils == 1:
+            return {}
+        told: dict[str, Any] = {"coils": {"n": images.n_coils, "maps": images.maps_source}}
+        width = recipe.budget.calibration or 0
+        if width < MIN_WIDTH:
+            told["warnings"] = [
+                f"The calibration region is {width} wide: coil maps can't be estimated from it, which needs "
+                f"{MIN_WIDTH}; acquired data have to bring their own."
+            ]
+        return told
+
+
+def _own(recipe: Recipe) -> MRISettings:
+    assert isinstance(recipe.instrument, MRISettings)
+    return recipe.instrument
+
+
+def _is_of_points(recipe: Recipe) -> bool:
+    sensing = recipe.sensing or MRI.sensing
+    return str(sensing.options.get("encoding", "points")) == "points"
