@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from acqplan.core import registry
-from acqplan.core.errors import RecipeError
+from acqplan.core.errors import BudgetError, RecipeError
 from acqplan.core.seeding import numpy_generator
 from acqplan.learning.resolve import resolve
 from acqplan.plan.components import Component, option_names
@@ -98,6 +98,59 @@ def test_calibration_takes_at_most_a_third_of_the_budget(scans: Path) -> None:
     assert 3 * wide.design.budget.n_calibration <= wide.design.budget.n_readings
     narrow = resolve(open_recipe(scans).with_settings("budget", amount="3"))
     assert narrow.recipe.budget.calibration == 0
+
+
+@pytest.mark.parametrize("amount", ["4x", "100"])
+@pytest.mark.parametrize("modality", ["mri", "dmd"])
+def test_the_calibration_region_counts_in_the_budget(scans: Path, modality: str, amount: str) -> None:
+    recipe = open_recipe(scans, modality).with_settings("images", size=[SIDE, SIDE])
+    recipe = replace(recipe, designer=Component("uniform"))
+    with_one, without = (
+        resolve(recipe.with_settings("budget", amount=amount, calibration=width)).design for width in (4, 0)
+    )
+    assert with_one.calibration.size == with_one.budget.n_calibration == 16
+    assert without.calibration.size == without.budget.n_calibration == 0
+    assert with_one.budget.n_readings == without.budget.n_readings
+    assert with_one.n_free == without.n_free - 16
+
+
+def test_a_budget_below_the_calibration_region_is_refused(scans: Path) -> None:
+    recipe = open_recipe(scans).with_settings("images", size=[SIDE, SIDE])
+    assert resolve(recipe.with_settings("budget", amount="16", calibration=4)).design.n_free == 0
+    with pytest.raises(BudgetError, match="calibration region takes 16 readings, the whole budget is 15"):
+        resolve(recipe.with_settings("budget", amount="15", calibration=4))
+
+
+@pytest.mark.parametrize(("scheme", "per_unit"), [("pairs", 2.0), ("two-detector", 2.0), ("dc", 4.0)])
+def test_the_noise_of_a_unit_is_in_units_of_full_scale(scans: Path, scheme: str, per_unit: float) -> None:
+    """Read noise alone, next to which the light counts for nothing; decoded as the scheme's formula says."""
+    recipe = open_recipe(scans, "dmd").with_settings("images", size=[SIDE, SIDE])
+    photons, read_noise_e = 50.0, 1e6
+    noise = Component("poisson_gaussian", {"photons": photons, "read_noise_e": read_noise_e, "dark_e": 0.0})
+    design = resolve(replace(recipe, sensing=Component("hadamard_dmd", {"scheme": scheme}), noise=noise)).design
+    assert design.variance is not None
+    expected = per_unit * read_noise_e**2 / SIDE**2 / photons**2
+    assert design.variance[1:] == pytest.approx(np.full(SIDE**2 - 1, expected), rel=1e-3)
+
+
+@pytest.mark.parametrize("modality", ["mri", "dmd"])
+def test_more_light_leaves_the_energy_of_a_unit_and_lowers_its_noise(scans: Path, modality: str) -> None:
+    recipe = open_recipe(scans, modality).with_settings("images", size=[SIDE, SIDE])
+    bright, dim = (
+        resolve(replace(recipe, noise=noise)).design
+        for noise in (
+            (Component("complex_gaussian", {"std": 0.001}), Component("complex_gaussian", {"std": 0.01}))
+            if modality == "mri"
+            else (
+                Component("poisson_gaussian", {"photons": 1e4, "read_noise_e": 0.0}),
+                Component("poisson_gaussian", {"photons": 100.0, "read_noise_e": 0.0}),
+            )
+        )
+    )
+    assert bright.variance is not None
+    assert dim.variance is not None
+    assert bright.energy == pytest.approx(dim.energy)
+    assert dim.variance == pytest.approx(100 * bright.variance, rel=1e-5)
 
 
 def test_the_energy_is_that_of_augmented_training_images(scans: Path) -> None:
