@@ -27,7 +27,7 @@ from acqplan.sensing.model import SensingModel
 from acqplan.sensing.pattern import Pattern
 
 KINDS = [kind for kind in registry.kinds("designers") if kind != "from-plan"]  # which takes the pattern of a file
-PER_KIND = max(150, -(-1000 // len(KINDS)))
+PER_KIND = -(-1000 // len(KINDS))
 CONSTRAINTS = {
     "lines": ["none", "drawn", "partial", "pairs"],
     "points": ["none", "drawn", "partial", "ellipse", "pairs"],

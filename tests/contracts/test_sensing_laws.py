@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 import numpy as np
 import pytest
@@ -141,17 +142,17 @@ def test_images_of_a_batch_are_independent(model: SensingModel) -> None:
 
 
 @EVERY
-@pytest.mark.parametrize("n_patterns", [1, BATCH])
-@pytest.mark.parametrize("learning", [False, True])
-def test_gram_is_the_adjoint_of_weighted_coefficients(model: SensingModel, n_patterns: int, learning: bool) -> None:
-    image = image_of(model)
-    weights = torch.rand((n_patterns, model.n_units), generator=torch.Generator().manual_seed(4))
-    given = image.clone(), weights.clone()
-    expected = model.adjoint(model.per_unit(weights) * model.coefficients(image))
-    with torch.set_grad_enabled(learning):
-        assert relative_error(model.gram(image, weights), expected) <= TOLERANCE
-    assert torch.equal(image, given[0])
-    assert torch.equal(weights, given[1])
+def test_gram_is_the_adjoint_of_weighted_coefficients(model: SensingModel) -> None:
+    """One pattern for all images and one each, where gradients are taken and where none are."""
+    for n_patterns, learning in itertools.product([1, BATCH], [False, True]):
+        image = image_of(model)
+        weights = torch.rand((n_patterns, model.n_units), generator=torch.Generator().manual_seed(4))
+        given = image.clone(), weights.clone()
+        expected = model.adjoint(model.per_unit(weights) * model.coefficients(image))
+        with torch.set_grad_enabled(learning):
+            assert relative_error(model.gram(image, weights), expected) <= TOLERANCE
+        assert torch.equal(image, given[0])
+        assert torch.equal(weights, given[1])
 
 
 @EVERY

@@ -114,15 +114,15 @@ def test_uniform_is_uniform() -> None:
 
 @pytest.mark.parametrize("n_readings", [1, 7, 16, 21, 40, 63, 64])
 @pytest.mark.parametrize("width", [0, 5])
-@pytest.mark.parametrize("offset", [None, 0, 2, 2.5, 1000])
-def test_equispaced_gaps_differ_by_at_most_one(n_readings: int, width: int, offset: float | None) -> None:
+def test_equispaced_gaps_differ_by_at_most_one(n_readings: int, width: int) -> None:
     problem = problem_of(LINES, max(n_readings, width + 1), width)
-    taken = units_of("equispaced", problem, offset=offset)
-    places = np.searchsorted(problem.free_units, taken)
-    n_free_lines = problem.free_units.size
-    gaps = np.diff(places, append=places[0] + n_free_lines)  # around the end
-    assert gaps.max() - gaps.min() <= 1
-    assert gaps.sum() == n_free_lines
+    for offset in (None, 0, 2, 2.5, 1000):
+        taken = units_of("equispaced", problem, offset=offset)
+        places = np.searchsorted(problem.free_units, taken)
+        n_free_lines = problem.free_units.size
+        gaps = np.diff(places, append=places[0] + n_free_lines)  # around the end
+        assert gaps.max() - gaps.min() <= 1
+        assert gaps.sum() == n_free_lines
 
 
 def test_equispaced_offset_is_the_first_line() -> None:

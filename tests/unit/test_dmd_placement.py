@@ -46,12 +46,13 @@ def placed(pixels: npt.NDArray[np.bool_], placement: Placement) -> npt.NDArray[n
     return frame
 
 
+DEAD = ((5, 2), (6, 2), (44, 30), (10, 9))
 PLACEMENTS = [
-    Placement(45, 31, 4, 8, 3, 5, 2, rotation, flip_x, flip_y, border, dead)
-    for rotation, flip_x, flip_y, border, dead in itertools.product(
-        (0, 90, 180, 270), (False, True), (False, True), (False, True), ((), ((5, 2), (6, 2), (44, 30), (10, 9)))
-    )
+    Placement(45, 31, 4, 8, 3, 5, 2, rotation, flip_x, flip_y, border, DEAD if has_dead else ())
+    for rotation, flip_x, flip_y in itertools.product((0, 90, 180, 270), (False, True), (False, True))
+    for border, has_dead in [((rotation > 90) ^ flip_x, flip_x ^ flip_y)]
 ]
+"""Every way to turn and mirror; with each pair of settings, all their values together."""
 
 
 @pytest.mark.parametrize("placement", PLACEMENTS, ids=range(len(PLACEMENTS)))

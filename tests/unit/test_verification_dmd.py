@@ -64,10 +64,10 @@ def found(plan: Plan, values: Any, facts: Facts | None = None, digest: bool = Tr
 
 @pytest.mark.parametrize("photons", [3.0, 30.0, 300.0, 30000.0])
 @pytest.mark.parametrize("scheme", ["pairs", "two-detector", "dc", "s-matrix"])
-@pytest.mark.parametrize("seed", range(5))
-def test_a_trace_without_fault_isnt_suspected(scheme: str, photons: float, seed: int) -> None:
+def test_a_trace_without_fault_isnt_suspected(scheme: str, photons: float) -> None:
     plan = low_plan(scheme, photons)
-    assert found(plan, acquire(plan, seed=seed)) == set()
+    for seed in range(5):
+        assert found(plan, acquire(plan, seed=seed)) == set()
 
 
 def test_units_and_offsets_dont_matter(plan: Plan) -> None:

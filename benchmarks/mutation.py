@@ -1,0 +1,229 @@
+"""Mutation run over the core: break one place at a time, run the nearest tests, list what no test noticed.
+
+    pip install -c constraints.txt -e '.[dev,mutation]'
+    nice python benchmarks/mutation.py --sample 10                 # ten mutants of every module
+    nice python benchmarks/mutation.py sensing/budget.py           # every mutant of one module
+
+Mutants are made by Cosmic Ray's operators, and by leaving out single statements. The tree is copied, so that the
+checkout stays as it is. Needs fork (Linux, macOS): the libraries are imported once, each mutant is tested in a child.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import difflib
+import importlib
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator
+
+ROOT = Path(__file__).parents[1]
+NEAREST = {
+    "core/seeding.py": ["unit/test_seeding.py"],
+    "formats/base.py": ["unit/test_export.py", "unit/test_instruments_table.py", "unit/test_instruments_acquired.py"],
+    "sensing/pattern.py": ["unit/test_pattern.py"],
+    "sensing/budget.py": ["unit/test_budget.py", "unit/test_plan.py"],
+    "sensing/measurement.py": ["unit/test_measurement.py"],
+    "sensing/acquisition.py": ["unit/test_plan.py", "unit/test_verification.py", "unit/test_instruments_acquired.py"],
+    "modalities/dmd/noise.py": ["unit/test_noise.py"],
+    "modalities/mri/noise.py": ["unit/test_noise.py"],
+    "designers/from_plan.py": ["unit/test_from_plan.py"],
+    "designers/*.py": [
+        "unit/test_designers.py",
+        "unit/test_repeats.py",
+        "unit/test_blue_noise.py",
+        "unit/test_hadamard_orders.py",
+        "unit/test_orders.py",
+        "contracts/test_designer_laws.py",
+        "contracts/test_order_laws.py",
+    ],
+    "plan/plan.py": ["unit/test_plan.py", "unit/test_verification.py"],
+    "plan/file.py": ["unit/test_plan_file.py", "unit/test_plan.py"],
+    "learning/resolve.py": ["unit/test_resolve.py", "unit/test_constraints.py", "unit/test_exposure.py"],
+    "learning/checkpoint.py": ["unit/test_checkpoint.py"],
+    "learning/schedule.py": ["unit/test_schedule.py"],
+    "learning/*.py": ["unit/test_training*.py", "unit/test_unsupervised.py"],
+}
+"""The tests nearest to a module; of a module that several entries name, the first counts."""
+
+OPERATORS = [
+    *(f"ReplaceBinaryOperator_{pair}" for pair in ("Add_Sub", "Sub_Add", "Mul_Div", "Div_Mul", "FloorDiv_Mul")),
+    *(f"ReplaceBinaryOperator_{pair}" for pair in ("Pow_Mul", "BitAnd_BitOr", "BitOr_BitAnd", "Mod_Mul")),
+    *(f"ReplaceComparisonOperator_{pair}" for pair in ("Eq_NotEq", "NotEq_Eq", "Is_IsNot", "IsNot_Is")),
+    *(f"ReplaceComparisonOperator_{pair}" for pair in ("Lt_LtE", "LtE_Lt", "Gt_GtE", "GtE_Gt", "Lt_Gt", "Gt_Lt")),
+    *("ReplaceUnaryOperator_USub_UAdd", "ReplaceUnaryOperator_Delete_Not", "ReplaceUnaryOperator_Delete_Invert"),
+    *("AddNot", "ReplaceTrueWithFalse", "ReplaceFalseWithTrue", "ReplaceAndWithOr", "ReplaceOrWithAnd"),
+    *("ReplaceBreakWithContinue", "ReplaceContinueWithBreak", "NumberReplacer", "ZeroIterationForLoop"),
+]
+LIBRARIES = ["torch", "numpy", "scipy.ndimage", "scipy.linalg", "h5py", "hypothesis", "pytest", "tomli_w", "tifffile"]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """``change``: the lines before and after, on one line."""
+
+    module: str
+    line: int
+    change: str
+    code: str
+
+
+def mutants_of(module: str, code: str) -> list[Mutant]:
+    """Every mutant whose program differs, in the order of lines; each program once."""
+    found: dict[str, Mutant] = {}
+    meaning = _meaning(code)
+    for mutated in [*_by_operators(code), *_without_statements(code)]:
+        if (now := _meaning(mutated)) not in (None, meaning):
+            found.setdefault(str(now), Mutant(module, *_difference(code, mutated), mutated))
+    return sorted(found.values(), key=lambda mutant: (mutant.line, mutant.change))
+
+
+def _by_operators(code: str) -> Iterator[str]:
+    for name in OPERATORS:
+        operator, occurrence = get_operator(f"core/{name}")(), 0
+        while (mutated := mutate_code(code, operator, occurrence)) is not None:
+            yield mutated
+            occurrence += 1
+
+
+def _without_statements(code: str) -> Iterator[str]:
+    """Calls whose result isn't kept, raised errors, and assignments to what exists already, each replaced by pass."""
+    lines = code.splitlines(keepends=True)
+    for node in ast.walk(ast.parse(code)):
+        is_call = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+        is_change = isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute | ast.Subscript)
+        if is_call or is_change or isinstance(node, ast.AugAssign | ast.Raise):
+            assert isinstance(node, ast.stmt)
+            indent = lines[node.lineno - 1][: node.col_offset]
+            yield "".join([*lines[: node.lineno - 1], f"{indent}pass\n", *lines[node.end_lineno or node.lineno :]])
+
+
+def _meaning(code: str) -> str | None:
+    """The syntax tree without annotations, which nothing evaluates; None if it is no Python."""
+    try:
+        tree = ast.parse(code)
+    except SyntaxError:
+        return None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        elif isinstance(node, ast.FunctionDef):
+            node.returns = None
+        elif isinstance(node, ast.AnnAssign):
+            node.annotation = ast.Constant(None)
+    return ast.dump(tree)
+
+
+def _difference(before: str, after: str) -> tuple[int, str]:
+    """(line, what changed there)."""
+    old, new = before.splitlines(), after.splitlines()
+    for tag, i, j, k, m in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if tag != "equal":
+            cut, put = (" ".join(line.strip() for line in part) for part in (old[i:j], new[k:m]))
+            return i + 1, f"{cut} → {put}"
+    raise AssertionError("nothing changed")
+
+
+def run_tests(tree: Path, tests: list[str], timeout_s: float, *, keep_bytecode: bool = False) -> str:
+    """``passed``, ``failed`` or ``timeout`` of the tests, run in a child up to the first failure."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        silence = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silence, 1)
+        os.dup2(silence, 2)
+        os.chdir(tree)
+        sys.path.insert(0, str(tree))
+        sys.dont_write_bytecode = not keep_bytecode
+        import pytest
+
+        status = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:faulthandler", *tests])
+        os._exit(int(status))
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return "passed" if status == 0 else "failed"
+        time.sleep(0.05)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return "timeout"
+
+
+def modules_of(names: list[str], tree: Path) -> dict[str, list[str]]:
+    """{module: its nearest tests}, of the named modules or all."""
+    found: dict[str, list[str]] = {}
+    for pattern, tests in NEAREST.items():
+        for path in sorted((tree / "acqplan").glob(pattern)):
+            module = path.relative_to(tree / "acqplan").as_posix()
+            if path.name != "__init__.py" and (not names or module in names):
+                files = [str(each.relative_to(tree)) for test in tests for each in sorted((tree / "tests").glob(test))]
+                found.setdefault(module, files)
+    return found
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("modules", nargs="*", help="for example sensing/budget.py; all of the core unless given")
+    arguments.add_argument("--sample", type=int, help="mutants of each module, drawn at random; all unless given")
+    arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument("--json", type=Path, help="where to write every mutant with what became of it")
+    given = arguments.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"  # a child of a process with threads may hang
+    for library in LIBRARIES:
+        importlib.import_module(library)
+    told: list[dict[str, object]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "tree"
+        tree.mkdir()
+        for name in ("acqplan", "tests", "docs", "patterns", "benchmarks"):
+            shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for path in [*ROOT.glob("*.md"), ROOT / "pyproject.toml"]:
+            shutil.copy(path, tree)
+        for module, tests in modules_of(given.modules, tree).items():
+            told += test_module(tree, module, tests, given.sample, given.seed)
+            if given.json:
+                given.json.write_text(json.dumps(told, indent=1, ensure_ascii=False))
+    lived = [each for each in told if each["outcome"] == "passed"]
+    print(f"{len(told)} mutants, {len(told) - len(lived)} noticed, {len(lived)} not:")
+    for each in lived:
+        print(f"  {each['module']}:{each['line']}: {each['change']}")
+
+
+def test_module(tree: Path, module: str, tests: list[str], sample: int | None, seed: int) -> list[dict[str, object]]:
+    path = tree / "acqplan" / module
+    code = path.read_text(encoding="utf-8")
+    start = time.monotonic()
+    if run_tests(tree, tests, 900, keep_bytecode=True) != "passed":
+        raise SystemExit(f"{module}: its tests fail without any mutant: {' '.join(tests)}")
+    taken_s = time.monotonic() - start
+    mutants = every = mutants_of(module, code)
+    if sample is not None and sample < len(every):
+        mutants = random.Random(f"{seed}:{module}").sample(every, sample)
+    told = []
+    for mutant in mutants:
+        path.write_text(mutant.code, encoding="utf-8")
+        for stale in path.parent.glob(f"__pycache__/{path.stem}.*"):
+            stale.unlink()
+        outcome = run_tests(tree, tests, 30 + 3 * taken_s)
+        told.append({key: value for key, value in asdict(mutant).items() if key != "code"} | {"outcome": outcome})
+    path.write_text(code, encoding="utf-8")
+    noticed = sum(each["outcome"] != "passed" for each in told)
+    print(f"{module}: {noticed} of {len(told)} noticed ({len(every)} mutants in all)", flush=True)
+    return told
+
+
+if __name__ == "__main__":
+    main()
