@@ -8,7 +8,7 @@ import numpy as np
 
 from acqplan.core import registry
 from acqplan.core.words import with_settings
-from acqplan.modalities.dmd.exposure import exposure
+from acqplan.modalities.dmd.light import light_cost
 from acqplan.plan.components import Component
 from acqplan.plan.plan import Plan
 from acqplan.sensing.noise import NoiseModel
@@ -75,7 +75,7 @@ def facts(plan: Plan) -> list[tuple[str, str]]:
 
 def light(plan: Plan) -> list[tuple[str, str]]:
     """What a scan costs the sample in light, and which display scheme suits; empty where nothing is lit."""
-    cost = plan.evidence.get("exposure") or exposure(plan.sensing, plan.budget, plan.pattern)
+    cost = plan.evidence.get("exposure") or light_cost(plan.sensing, plan.budget, plan.pattern)
     if not cost:
         return []
     listed = [
@@ -172,7 +172,7 @@ def summary(plan: Plan) -> dict[str, Any]:
         "order": plan.recipe.pattern.order.kind,
         "shots": budget.n_shots,
         "acquisition_time_s": budget.acquisition_time_s,
-        "exposure": plan.evidence.get("exposure") or exposure(plan.sensing, budget, plan.pattern),
+        "exposure": plan.evidence.get("exposure") or light_cost(plan.sensing, budget, plan.pattern),
         "noise": {"kind": plan.noise.kind, **plan.noise.spec()},
         "designer": {"kind": plan.recipe.designer.kind, **plan.recipe.designer.options},
         "reconstructor": {"kind": plan.reconstructor.kind, **plan.reconstructor.spec()},

@@ -141,7 +141,7 @@ class DMD(Modality):
     ) -> tuple[str, ...]:
         """Which display scheme suits."""
         from acqplan.learning.energy import typical_electrons
-        from acqplan.modalities.dmd.exposure import scheme_advice
+        from acqplan.modalities.dmd.light import scheme_advice
 
         found = scheme_advice(sensing, noise, budget, typical_electrons(images, noise))
         return () if found is None else (found.text,)
@@ -157,10 +157,10 @@ class DMD(Modality):
     ) -> dict[str, Any]:
         """What the plan costs in light, and which display scheme suits."""
         from acqplan.learning.energy import typical_electrons
-        from acqplan.modalities.dmd.exposure import exposure, scheme_advice
+        from acqplan.modalities.dmd.light import light_cost, scheme_advice
 
         electrons = typical_electrons(images, noise)
-        cost = exposure(sensing, budget, pattern, electrons=electrons, power_w=self.power_w(recipe))
+        cost = light_cost(sensing, budget, pattern, electrons=electrons, power_w=self.power_w(recipe))
         advice = scheme_advice(sensing, noise, budget, electrons)
         return {"exposure": cost} | ({"scheme": advice.spec()} if advice else {})
 

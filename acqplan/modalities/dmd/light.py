@@ -15,7 +15,7 @@ from acqplan.sensing.noise import NoiseModel
 from acqplan.sensing.pattern import Pattern
 
 
-def exposure(
+def light_cost(
     sensing: SensingModel,
     budget: Budget,
     pattern: Pattern,

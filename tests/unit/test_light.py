@@ -13,7 +13,7 @@ from acqplan.core.errors import BudgetError, RecipeError
 from acqplan.learning.resolve import resolve
 from acqplan.learning.training import design
 from acqplan.modalities.dmd.display_schemes import SCHEMES
-from acqplan.modalities.dmd.exposure import exposure
+from acqplan.modalities.dmd.light import light_cost
 from acqplan.modalities.dmd.sensing import HadamardDMD
 from acqplan.modalities.dmd.settings import DMDSettings
 from acqplan.modalities.mri.sensing import CartesianMRI
@@ -59,7 +59,7 @@ def test_light_of_a_pattern_is_that_of_its_frames(scheme: str) -> None:
     sensing = HadamardDMD((SIDE, SIDE), scheme)
     pattern = Pattern(np.array([0, 0, 0, 7, 9, 9, 100, 255]), N)
     frames = [sensing.frames(unit) for unit in pattern.order]
-    cost = exposure(sensing, Budget(8, N, reading_time_s=8e-4), pattern, electrons=1000.0, power_w=2.0)
+    cost = light_cost(sensing, Budget(8, N, reading_time_s=8e-4), pattern, electrons=1000.0, power_w=2.0)
     assert cost["frames"] == sum(len(each) for each in frames)
     # With two detectors the DMD is in the image path, and the sample always lit.
     lit = 8.0 if scheme == "two-detector" else sum(float(each.mean((1, 2)).sum()) for each in frames)
@@ -75,7 +75,7 @@ def test_light_of_a_pattern_is_that_of_its_frames(scheme: str) -> None:
 
 
 def test_nothing_is_lit_in_a_scanner() -> None:
-    assert exposure(CartesianMRI((8, 8)), Budget(8, 64), Pattern(np.arange(8), 64)) == {}
+    assert light_cost(CartesianMRI((8, 8)), Budget(8, 64), Pattern(np.arange(8), 64)) == {}
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -90,7 +90,7 @@ def test_budgets_of_light_are_used_up_and_never_exceeded(images: Path, scheme: s
         assert n_reference is not None
         pattern = Pattern([0] * n_reference + [5] * (counted.n_readings - n_reference), N)
     electrons = float(np.mean([record.array.sum() for record in problem.images.train])) * 100
-    cost = exposure(problem.sensing, counted, pattern, electrons=electrons, power_w=2e-3)
+    cost = light_cost(problem.sensing, counted, pattern, electrons=electrons, power_w=2e-3)
     name, most = {
         "1e5 photons": ("photo_electrons", 1e5),
         "5ms light": ("light_on_s", 5e-3),
