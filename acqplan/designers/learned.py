@@ -23,8 +23,7 @@ _NEIGHBOURHOOD = 2.0  # grid positions, standard deviation: what units share of 
 _SMOOTHING = 1.0  # grid positions, standard deviation: of the starting density
 _FLOOR = 1e-4  # of the typical worth: below it units are equally worthless
 # Fourier samples alias, which scattering makes harmless; Hadamard coefficients have nothing to scatter for.
-_FOURIER = {"spread": 0.6, "scatter": 1.0, "exploration": 0.3}
-_HADAMARD = {"spread": 0.5, "scatter": 0.0, "exploration": 0.6}
+_USUAL = {"spread": 0.6, "scatter": 1.0, "exploration": 0.3}  # of Fourier samples
 
 
 class _ExactTopK(torch.autograd.Function):
@@ -83,12 +82,12 @@ class Learned(Designer):
     ----------
     spread
         The starting density is the mean coefficient energy over the training images, a little smoothed, to this
-        power; None: 0.6 for Fourier samples, 0.5 for Hadamard coefficients.
+        power; None: 0.6, or what suits the catalogue (`SensingModel.designer_defaults`).
     scatter
-        Scale of the Gumbel variables of the start; None: 1 for Fourier samples, 0 for Hadamard coefficients.
+        Scale of the Gumbel variables of the start; None: 1, or what suits the catalogue.
     exploration
-        Scale γ of the Gumbel noise at the start of joint training; falls to 0. None: 0.3 for Fourier samples,
-        0.6 for Hadamard coefficients.
+        Scale γ of the Gumbel noise at the start of joint training; falls to 0. None: 0.3, or what
+        suits the catalogue.
     temperature
         Temperature T of the relaxation at the start; falls to a tenth.
     rate
@@ -114,7 +113,7 @@ class Learned(Designer):
     ) -> None:
         super().__init__(problem)
         given = {"spread": spread, "scatter": scatter, "exploration": exploration}
-        usual = _FOURIER if problem.sensing.is_complex else _HADAMARD
+        usual = {**_USUAL, **problem.sensing.designer_defaults.get(self.kind, {})}
         decided = {name: usual[name] if value is None else value for name, value in given.items()}
         self.spread, self.scatter, self.exploration = (
             number_option(self.kind, name, value) for name, value in decided.items()

@@ -59,7 +59,7 @@ class Dicom(SeriesReader, ImageWriter):
 
     def series_of(self, path: Path) -> tuple[str, str]:
         """(identity of the series, a name of the patient that tells nobody who it is); `ImageError` if damaged."""
-        pydicom = optional_import("pydicom", "mri", f"{path} is a DICOM file and needs the package", error=ImageError)
+        pydicom = optional_import("pydicom", "dicom", f"{path} is a DICOM file and needs the package", error=ImageError)
         try:
             found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SeriesInstanceUID", "PatientID"])
             series, patient = str(found.get("SeriesInstanceUID", "")), str(found.get("PatientID", ""))
@@ -90,7 +90,7 @@ class Dicom(SeriesReader, ImageWriter):
         return _volume(located, source)
 
     def check_installed(self) -> None:
-        optional_import("pydicom", "mri", _NEEDS, error=OutputError)
+        optional_import("pydicom", "dicom", _NEEDS, error=OutputError)
 
     def write_images(self, result: Result, path: Path) -> None:
         """Files numbered in the order of the images."""
@@ -151,7 +151,7 @@ def _volume(planes: list[_Plane], source: Path) -> RawImages:
 
 
 def _planes(path: Path) -> list[_Plane]:
-    pydicom = optional_import("pydicom", "mri", f"{path} is a DICOM file and needs the package", error=ImageError)
+    pydicom = optional_import("pydicom", "dicom", f"{path} is a DICOM file and needs the package", error=ImageError)
     try:
         data = pydicom.dcmread(path)
         _check(data, path)
@@ -216,7 +216,7 @@ class _Study:
 
     def __init__(self, result: Result, slope: float, intercept: float, place: Placement | None) -> None:
         self._pydicom, self._uid = (
-            optional_import(name, "mri", _NEEDS, error=OutputError) for name in ("pydicom", "pydicom.uid")
+            optional_import(name, "dicom", _NEEDS, error=OutputError) for name in ("pydicom", "pydicom.uid")
         )
         self._result, self._slope, self._intercept, self._place = result, slope, intercept, place
         pixels = hashlib.sha256(np.ascontiguousarray(result.images).tobytes()).hexdigest()

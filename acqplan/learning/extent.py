@@ -60,6 +60,7 @@ def extent_of(recipe: Recipe, sensing: SensingModel, electrons: float | None) ->
             allows_repeats=n_reference > 1 or bool(registry.find("designers", recipe.designer.kind).repeats),
             light=None if lit is None else Light(lit, n_reference, electrons, modality.power_w(recipe)),
             readings_per_shot=readings_per_shot,
+            time_remedy=f"Give it: {modality.frame_time.name} {modality.frame_time.metavar}.",
             n_allowed=int(constraints.allowed.sum()) + per_shot - readings_per_shot,
         )
 

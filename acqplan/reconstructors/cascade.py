@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from acqplan.core.registry import register
 from acqplan.reconstructors.cascaded_cnn import CascadedCNN
+from acqplan.reconstructors.data_consistency import START_PENALTY
 from acqplan.reconstructors.reconstructor import Preset
 
 _PAPER = Preset(
@@ -33,7 +34,7 @@ class Cascade(CascadedCNN):
         channels: int = 32,
         depth: int = 5,
         gather: int = 2,
-        penalty: float | None = None,
+        penalty: float = START_PENALTY,
         learn_penalty: bool = True,
     ) -> None:
         super().__init__(

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from acqplan.core.errors import RecipeError
-from acqplan.reconstructors.data_consistency import enforce_data, raw_of, start_penalty
+from acqplan.reconstructors.data_consistency import enforce_data, raw_of
 from acqplan.reconstructors.reconstructor import Reconstructor, from_channels, image_scale, to_channels
 from acqplan.sensing.model import SensingModel
 
@@ -75,7 +75,7 @@ class CascadedCNN(Reconstructor):
     gather
         Pixels are gathered ``gather`` × ``gather`` into channels; 1 for the published networks.
     penalty
-        Of the data-consistency step, above 0; where it is learned, its start. None: `start_penalty`.
+        Of the data-consistency step, above 0; where it is learned, its start.
     learn_penalty
         Whether each stage learns its own.
     """
@@ -88,10 +88,9 @@ class CascadedCNN(Reconstructor):
         channels: int,
         depth: int,
         gather: int,
-        penalty: float | None,
+        penalty: float,
         learn_penalty: bool,
     ) -> None:
-        penalty = start_penalty(is_complex) if penalty is None else penalty
         super().__init__(
             is_complex=is_complex,
             stages=stages,

@@ -13,14 +13,9 @@ from acqplan.sensing.model import SensingModel
 _CG_ITERATIONS = 8
 
 
-def start_penalty(is_complex: bool, n_coils: int = 1) -> float:
-    """Where a learned penalty starts: noise variance of a reading over the variance of a network's error, as expected.
-
-    Scanner data are nearly clean; a single-pixel detector's shot noise is as large as what a network leaves wrong.
-    Within minutes of training a penalty moves little, and a DMD plan that starts near exact data consistency keeps the
-    noise of its readings. Several coils leave so little wrong that noise is of the same size again.
-    """
-    return 0.05 if is_complex and n_coils == 1 else 1.0
+START_PENALTY = 0.05
+"""Where a learned penalty starts: noise variance of a reading over the variance of a network's error, as expected for
+nearly clean data. An instrument with noisier ones says so (`Modality.network_arguments`)."""
 
 
 def raw_of(penalty: float) -> float:

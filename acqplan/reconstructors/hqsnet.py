@@ -8,6 +8,7 @@ from typing import Any
 
 from acqplan.core.registry import register
 from acqplan.reconstructors.cascaded_cnn import CascadedCNN
+from acqplan.reconstructors.data_consistency import START_PENALTY
 from acqplan.reconstructors.reconstructor import Preset
 
 _LOSS = {"data-consistency": 1.0, "wavelet": 0.002, "tv": 0.005}
@@ -38,7 +39,7 @@ class HQSNet(CascadedCNN):
         channels: int = 32,
         depth: int = 5,
         gather: int = 2,
-        penalty: float | None = None,
+        penalty: float = START_PENALTY,
         learn_penalty: bool = True,
     ) -> None:
         super().__init__(

@@ -14,7 +14,7 @@ from torch.nn import functional
 from acqplan.core.errors import RecipeError
 from acqplan.core.registry import register
 from acqplan.reconstructors.cascaded_cnn import ResidualCNN, check_sizes
-from acqplan.reconstructors.data_consistency import enforce_data, raw_of, start_penalty
+from acqplan.reconstructors.data_consistency import START_PENALTY, enforce_data, raw_of
 from acqplan.reconstructors.reconstructor import KnobReconstructor, Preset, from_channels, image_scale, to_channels
 from acqplan.sensing.model import SensingModel
 
@@ -79,13 +79,12 @@ class Hyper(KnobReconstructor):
         channels: int = 32,
         depth: int = 5,
         gather: int = 2,
-        penalty: float | None = None,
+        penalty: float = START_PENALTY,
         conditioning: str = "film",
         hidden: Sequence[int] = (16, 16),
         sampling: str = "uniform",
         kept: float = 0.5,
     ) -> None:
-        penalty = start_penalty(is_complex) if penalty is None else penalty
         super().__init__(
             is_complex=is_complex,
             losses=list(losses),

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from acqplan.core.errors import RecipeError
 from acqplan.core.registry import register
-from acqplan.reconstructors.data_consistency import enforce_data, raw_of, start_penalty
+from acqplan.reconstructors.data_consistency import START_PENALTY, enforce_data, raw_of
 from acqplan.reconstructors.reconstructor import Reconstructor, from_channels, image_scale, to_channels
 from acqplan.reconstructors.sparse_start import sparse_start
 from acqplan.sensing.model import SensingModel
@@ -71,7 +71,7 @@ class Unrolled(Reconstructor):
     gain
         Expected size of a correction over the image's root mean square.
     penalty
-        Where the learned λ start, above 0. None: `start_penalty`.
+        Where the learned λ start, above 0.
     """
 
     summary = "sparse start, then an unrolled network with exact data consistency (the default)"
@@ -85,9 +85,8 @@ class Unrolled(Reconstructor):
         depth: int = 2,
         start_iterations: int = 20,
         gain: float = 0.02,
-        penalty: float | None = None,
+        penalty: float = START_PENALTY,
     ) -> None:
-        penalty = start_penalty(is_complex) if penalty is None else penalty
         super().__init__(
             is_complex=is_complex,
             stages=stages,

@@ -176,6 +176,7 @@ def parse_budget(
     light: Light | None = None,
     readings_per_shot: int = 1,
     n_allowed: int | None = None,
+    time_remedy: str = "Give the time per reading.",
 ) -> Budget:
     """Resolve what a person types to an exact `Budget`.
 
@@ -188,7 +189,7 @@ def parse_budget(
     With echo trains ``frame_time_s`` is the time of one shot, and the count a multiple of ``readings_per_shot``:
     shares are rounded down to one, a count that isn't one is refused. ``n_allowed``: how many of the units may be
     measured (None: all); without repeats, a time or an amount of light is cut to it, any other budget beyond
-    it is refused.
+    it is refused. ``time_remedy`` says how the time of an exposure or excitation is given, for messages.
 
     Raises
     ------
@@ -247,11 +248,11 @@ def parse_budget(
                 )
             count /= frames_per_unit
         elif name not in (None, unit_name, f"{unit_name}s"):
-            return at_most_everything(_shots_in_time(text, cleaned, shot_time_s, shot) * readings_per_shot)
+            return at_most_everything(_shots_in_time(text, cleaned, shot_time_s, shot, time_remedy) * readings_per_shot)
         elif allows_repeats or int(count) <= n_units:
             _check_trains(int(count), readings_per_shot, unit_name)
     else:
-        return at_most_everything(_shots_in_time(text, cleaned, shot_time_s, shot) * readings_per_shot)
+        return at_most_everything(_shots_in_time(text, cleaned, shot_time_s, shot, time_remedy) * readings_per_shot)
     if count > 0 and int(count) == 0:
         raise BudgetError(f"The budget {text!r} comes to less than one {unit_name} of {n_units}.", _REMEDY)
     return budget(int(count))
@@ -304,14 +305,14 @@ def _check_trains(count: int, readings_per_shot: int, unit_name: str) -> None:
         )
 
 
-def _shots_in_time(text: str, cleaned: str, shot_time_s: float | None, shot: str) -> int:
+def _shots_in_time(text: str, cleaned: str, shot_time_s: float | None, shot: str, time_remedy: str) -> int:
     seconds = _time_in_seconds(cleaned)
     if seconds is None:
         raise BudgetError(f"The budget {text!r} can't be understood.", _REMEDY)
     if shot_time_s is None:
         raise BudgetError(
             f"The budget {text!r} is a time, and the time per reading isn't known.",
-            "Give the repetition time (MRI: --tr) or the picture time (DMD: --picture-time).",
+            time_remedy,
         )
     count = int(seconds / Fraction(str(shot_time_s)))
     if seconds > 0 and count == 0:

@@ -57,13 +57,11 @@ def coefficients_of(
     order = acquisition.units(pattern)
     expected = (order.size, *sensing.reading_shape)
     if tuple(readings.shape) != expected:
-        of_coils = sensing.is_complex and readings.ndim == len(expected) and readings.shape[::2] == expected[::2]
+        several = readings.shape == (order.size, *sensing.acquired_shape(tuple(readings.shape[1:])))
         raise AcquisitionError(
             f"{acquisition.source} holds readings of shape {tuple(readings.shape)}, "
             f"the plan's pattern gives {expected}.",
-            "If these are several coils, the file has to hold their coil maps."
-            if of_coils
-            else "Pass the plan that it was acquired with.",
+            sensing.several_remedy if several else "Pass the plan that it was acquired with.",
         )
     if readings.dtype.kind not in ("c" if sensing.is_complex else "fiu"):
         wanted = "complex" if sensing.is_complex else "real"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -48,6 +49,10 @@ class SensingModel(nn.Module, ABC):
     """
 
     kind: ClassVar[str]
+    designer_defaults: ClassVar[Mapping[str, Mapping[str, float]]] = {}
+    """Options that suit this catalogue, by the designer's kind, where they aren't the designer's own defaults."""
+    several_remedy: ClassVar[str] = ""
+    """What to do about readings of more detectors than the model has, where a scan may have several; or nothing."""
     unit_name: str
     image_shape: tuple[int, int]
     reading_shape: tuple[int, ...]
@@ -130,6 +135,13 @@ class SensingModel(nn.Module, ABC):
         while width < min(self.grid_shape) and was_measured[self.calibration_units(width + 1)].all():
             width += 1
         return width
+
+    def acquired_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape that a reading should have in acquired data where it has ``shape``: by default `reading_shape`.
+
+        A model whose number of detectors is the scan's takes that from ``shape``.
+        """
+        return self.reading_shape
 
     def calibrated(self, acquisition: Acquisition) -> Self:
         """A copy with the per-scan calibration of ``acquisition`` (coil maps, flat field); by default self."""

@@ -121,12 +121,12 @@ def test_what_cant_be_placed_is_refused(kind, tmp_path):
     np.testing.assert_allclose(nib.load(tmp_path / "r.nii").affine, sheared)
 
 
-@pytest.mark.parametrize(("kind", "package"), [("dicom", "pydicom"), ("ismrmrd", "ismrmrd")])
-def test_a_missing_package_names_the_extra(kind, package, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("kind", "package", "extra"), [("dicom", "pydicom", "dicom"), ("ismrmrd", "ismrmrd", "mri")])
+def test_a_missing_package_names_the_extra(kind, package, extra, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(OutputError, match=package) as caught:
         check_output(tmp_path / name_of(kind), kind)
-    assert 'pip install "acqplan[mri]"' in caught.value.remedy
+    assert f'pip install "acqplan[{extra}]"' in caught.value.remedy
 
 
 def test_names_and_parts():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,8 @@ class HadamardDMD(SensingModel):
         ``pairs``, ``two-detector``, ``dc`` or ``s-matrix``. The S-matrix never lights pixel 0, which it takes to be
         dark: its image is the rest.
     """
+
+    designer_defaults = MappingProxyType({"learned": {"spread": 0.5, "scatter": 0.0, "exploration": 0.6}})
 
     def __init__(self, image_shape: tuple[int, int] | list[int], scheme: str = "pairs") -> None:
         super().__init__()

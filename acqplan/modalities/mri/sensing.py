@@ -41,6 +41,8 @@ class CartesianMRI(SensingModel):
         Σᵢ|Sᵢ|² = 1 the model is an isometry.
     """
 
+    several_remedy = "If these are several coils, the file has to hold their coil maps."
+
     def __init__(
         self,
         image_shape: tuple[int, int] | list[int],
@@ -131,6 +133,10 @@ class CartesianMRI(SensingModel):
         if self.encoding == "lines":
             return kspace.movedim(1, 2)
         return kspace.flatten(2).movedim(1, 2)
+
+    def acquired_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Of as many coils as there are."""
+        return (shape[0] if shape else 1, *self.reading_shape[1:])
 
     def coordinates(self) -> npt.NDArray[np.float64]:
         axes = [(np.arange(n) - n // 2) / (n / 2) for n in self.grid_shape]

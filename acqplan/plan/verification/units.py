@@ -110,9 +110,7 @@ def readings(plan: Plan, scan: Scan) -> Iterator[Finding]:
 def _of_readings(plan: Plan, acquisition: Acquisition) -> Iterator[Finding]:
     values = acquisition.readings
     n = acquisition.units(plan.pattern).size
-    expected = plan.sensing.reading_shape
-    if plan.sensing.is_complex:  # as many coils as there are: the first axis of a reading
-        expected = (values.shape[1] if values.ndim > 1 else 1, *expected[1:])
+    expected = plan.sensing.acquired_shape(tuple(values.shape[1:]))
     if values.shape != (n, *expected):
         yield Finding(
             "error",
