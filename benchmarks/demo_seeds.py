@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from acqplan.workflow.demonstration import SETUPS, demonstrate
+from acqplan.workflow.demonstration import demonstrate, setups
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
         for seed in range(arguments.seeds):
             started = time.perf_counter()
             with tempfile.TemporaryDirectory() as folder:
-                minutes = arguments.minutes * SETUPS[modality].share
+                minutes = arguments.minutes * setups()[modality].share
                 options = {"steps": arguments.steps, "seed": seed, "threads": arguments.threads}
                 shown = demonstrate(modality, Path(folder), minutes, **options)
             for each in shown.contestants:

@@ -17,6 +17,7 @@ import acqplan
 from acqplan.cli import acquire, calibrate, catalogue, demo, design, evidence, explore, plans, reconstruct, verify
 from acqplan.cli.arguments import SeveralValues, examples
 from acqplan.cli.console import show_error
+from acqplan.cli.instrument_flags import instrument_examples, with_instrument_flags
 from acqplan.core.errors import AcqplanError
 
 _ORDER = (
@@ -49,10 +50,7 @@ app = typer.Typer(
     "under an exact measurement budget.",
     epilog=examples(
         "acqplan demo",
-        "acqplan design mri --images sample:brain --budget 4x --size 128x128 --minutes 3 -o brain.acqplan",
-        "acqplan export brain.acqplan --to bart -o brain-bart/",
-        "acqplan simulate brain.acqplan volume.nii.gz --slice 90 -o acquired.h5",
-        "acqplan reconstruct brain.acqplan acquired.h5 -o recon.nii.gz",
+        *instrument_examples(""),
         "acqplan evaluate brain.acqplan --images more-scans/ --json result.json",
     ),
     no_args_is_help=True,
@@ -65,12 +63,22 @@ _PLANNING, _MEASURING, _EVIDENCE = "Planning", "Measuring", "Evidence"
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 app.add_typer(design.app, name="design", rich_help_panel=_PLANNING)
 app.command("show", epilog=plans.SHOW_EXAMPLES, rich_help_panel=_PLANNING)(plans.show)
-app.command("export", epilog=plans.EXPORT_EXAMPLES, rich_help_panel=_MEASURING)(plans.export)
-app.command("simulate", epilog=acquire.EXAMPLES, rich_help_panel=_MEASURING)(acquire.simulate)
+app.command("export", epilog=examples(*instrument_examples("export")), rich_help_panel=_MEASURING)(
+    with_instrument_flags("export", plans.export)
+)
+app.command("simulate", epilog=examples(*instrument_examples("simulate")), rich_help_panel=_MEASURING)(
+    with_instrument_flags("simulate", acquire.simulate)
+)
 app.command("calibrate", epilog=calibrate.EXAMPLES, rich_help_panel=_MEASURING)(calibrate.calibrate)
-app.command("verify", epilog=verify.EXAMPLES, rich_help_panel=_MEASURING)(verify.verify)
-app.command("reconstruct", epilog=reconstruct.EXAMPLES, rich_help_panel=_MEASURING)(reconstruct.reconstruct)
-app.command("explore", epilog=explore.EXAMPLES, rich_help_panel=_MEASURING)(explore.explore)
+app.command("verify", epilog=examples(*instrument_examples("verify")), rich_help_panel=_MEASURING)(
+    with_instrument_flags("verify", verify.verify)
+)
+app.command("reconstruct", epilog=examples(*instrument_examples("reconstruct")), rich_help_panel=_MEASURING)(
+    with_instrument_flags("reconstruct", reconstruct.reconstruct)
+)
+app.command("explore", epilog=explore.EXAMPLES, rich_help_panel=_MEASURING)(
+    with_instrument_flags("explore", explore.explore)
+)
 app.command("evaluate", cls=SeveralValues, epilog=evidence.EVALUATE_EXAMPLES, rich_help_panel=_EVIDENCE)(
     evidence.evaluate
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,14 +17,6 @@ ReadOptions = Annotated[
         "--option",
         metavar="NAME=VALUE",
         help="How to read ACQUIRED, like sample_rate_hz=1e6; may be repeated. See docs/detector.md.",
-    ),
-]
-DetectorFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--detector",
-        metavar="FILE",
-        help="DMD: detector file of acqplan calibrate; the values are its ADC's.",
     ),
 ]
 
@@ -77,22 +68,6 @@ def tile(text: str | None) -> tuple[int, int] | None:
     return int(match[1]), int(match[2])
 
 
-def virtual_coils(text: str | None) -> int | float | None:
-    """``6`` -> 6 coils; ``0.99`` or ``99%`` -> as many as hold this share of the energy."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(%?)\s*", text)
-    value = float(match[1]) if match else 0.0
-    if match and not match[2] and match[1].isdigit() and value:
-        return int(match[1])
-    share = value / 100 if match and match[2] else value
-    if not 0 < share <= 1:
-        raise RecipeError(
-            f"The virtual coils are {text!r}.", "Write a number of them, like 6, or a share of the energy, like 99%."
-        )
-    return share
-
-
 def positions(text: str | None) -> list[float] | None:
     """``0.3`` or ``0.3,0.8`` -> [0.3, 0.8]."""
     if text is None:
@@ -103,12 +78,6 @@ def positions(text: str | None) -> list[float] | None:
         raise RecipeError(
             f"The knob is at {text!r}, expected numbers.", "Write it like --knob 0.3, or 0.3,0.8 for two."
         ) from error
-
-
-def trace_options(texts: list[str] | None, detector: Path | None) -> dict[str, Any]:
-    """The settings of a format of acquired data: ``--option``, and ``--detector`` as one of them."""
-    given = options(texts)
-    return given if detector is None else {**given, "detector": str(detector)}
 
 
 def options(texts: list[str] | None) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def formats(as_json: AsJson = False) -> None:
     cells = [
         [
             row["kind"],
-            ", ".join(catalogue.title_of_sensing(name) for name in row["modalities"]),
+            ", ".join(catalogue.titles(row["modalities"])),
             "yes" if row["exports_patterns"] else "no",
             " ".join(row["acquired_suffixes"]) or "none",
             row["summary"],

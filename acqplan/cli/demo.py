@@ -10,17 +10,16 @@ import typer
 
 from acqplan.cli import console
 from acqplan.cli.arguments import examples
+from acqplan.cli.instrument_flags import instrument_examples
+from acqplan.core import registry
 from acqplan.core.errors import RecipeError
 
 if TYPE_CHECKING:
     from acqplan.learning.training import Progress
     from acqplan.workflow.demonstration import Demonstration
 
-EXAMPLES = examples(
-    "acqplan demo", "acqplan demo --only mri --minutes 2 -o demo-mri", "acqplan demo --seed 1 --no-open"
-)
+EXAMPLES = examples("acqplan demo", *instrument_examples("demo"), "acqplan demo --seed 1 --no-open")
 _TRAINING = 0.85  # of the time; the rest reads images, exports, evaluates
-_MODALITIES = ("mri", "dmd")
 
 
 def demo(
@@ -28,26 +27,29 @@ def demo(
     minutes: Annotated[float, typer.Option(help="About how long it takes in all.")] = 4.0,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads (0: all).")] = 0,
-    only: Annotated[str | None, typer.Option(metavar="mri|dmd", help="One modality only.")] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="|".join(registry.kinds("modalities")), help="One modality only.")
+    ] = None,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into a folder that holds other files.")] = False,
 ) -> None:
     """The whole loop on real images: design, export, simulate, reconstruct, compare; a page shows what was gained."""
-    if only is not None and only not in _MODALITIES:
-        raise RecipeError(f"There is no modality {only!r}.", f"Choose one of: {', '.join(_MODALITIES)}.")
+    known = registry.kinds("modalities")
+    if only is not None and only not in known:
+        raise RecipeError(f"There is no modality {only!r}.", f"Choose one of: {', '.join(known)}.")
     if not minutes > 0:
         raise RecipeError(f"The training time is {minutes} minutes.", "Give a positive number.")
     started = time.monotonic()
     from acqplan.report.demo_page import demo_page, verdict
     from acqplan.report.page import write_page
-    from acqplan.workflow.demonstration import PAGE, SETUPS, check_folder
+    from acqplan.workflow.demonstration import PAGE, check_folder, setups
 
     check_folder(output, overwrite=overwrite)
-    chosen = _MODALITIES if only is None else (only,)
-    shares = sum(SETUPS[modality].share for modality in chosen)
+    chosen = {modality: setup for modality, setup in setups().items() if only in (None, modality)}
+    shares = sum(setup.share for setup in chosen.values())
     done = []
-    for modality in chosen:
-        demonstration = _one(modality, output, _TRAINING * minutes * SETUPS[modality].share / shares, seed, threads)
+    for modality, setup in chosen.items():
+        demonstration = _one(modality, output, _TRAINING * minutes * setup.share / shares, seed, threads)
         done.append(demonstration)
         _show(demonstration)
         console.stdout().print(verdict(demonstration), markup=False)

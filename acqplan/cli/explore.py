@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from acqplan.cli import arguments, console
-from acqplan.cli.arguments import DetectorFile, ReadOptions, examples
+from acqplan.cli.arguments import ReadOptions, examples
+from acqplan.cli.instrument_flags import Typed, default_suffixes
 from acqplan.cli.plans import Overwrite, PlanFile
 from acqplan.core.errors import RecipeError
 
@@ -30,11 +31,7 @@ def explore(
     count: Annotated[int, typer.Option(min=1, help="How many to choose.")] = 6,
     suffix: Annotated[
         str | None,
-        typer.Option("--as", metavar="SUFFIX", help="Of the image files (default: .nii.gz for MRI, .tif for a DMD)."),
-    ] = None,
-    noise: Annotated[
-        float | None,
-        typer.Option(metavar="STD", help="MRI: noise that the misfit is measured against (default: the plan's)."),
+        typer.Option("--as", metavar="SUFFIX", help=f"Of the image files (default: {default_suffixes()})."),
     ] = None,
     serve: Annotated[bool, typer.Option("--serve", help="Open a local web page with the knobs.")] = False,
     host: Annotated[str, typer.Option(help="With --serve: the address to listen at.")] = "127.0.0.1",
@@ -47,7 +44,8 @@ def explore(
         str | None, typer.Option("--format", metavar="FORMAT", help="Format of ACQUIRED (default: what it contains).")
     ] = None,
     option: ReadOptions = None,
-    detector: DetectorFile = None,
+    *,
+    flags: Typed,
     assume_plan: Annotated[
         bool, typer.Option("--assume-plan", help="Accept data that don't say which pattern they were acquired with.")
     ] = False,
@@ -59,24 +57,25 @@ def explore(
     import acqplan
     from acqplan.workflow.explore import checked_suffix, explorer_of
 
+    loaded = flags.checked(plan)
     how: dict[str, Any] = {
-        "noise": None if noise is None else {"std": noise},
+        "noise": flags.settings("noise"),
         "image_number": image,
         "acquired_format": acquired_format,
-        "options": arguments.trace_options(option, detector),
+        "options": arguments.options(option) | flags.settings("options"),
         "assume_plan": assume_plan,
     }
     if serve:
         from acqplan.cli.explore_page import serve as serve_page
 
         suffix = None if suffix is None else checked_suffix(suffix)
-        explorer = explorer_of(plan, acquired, **how)
+        explorer = explorer_of(loaded, acquired, **how)
         serve_page(explorer, host=host, port=port, open_browser=browser, count=count, folder=output, suffix=suffix)
         return
     assert output is not None
     with console.following() as progress:
         made = acqplan.explore(
-            plan, acquired, output, count=count, suffix=suffix, overwrite=overwrite, progress=progress, **how
+            loaded, acquired, output, count=count, suffix=suffix, overwrite=overwrite, progress=progress, **how
         )
     _report(made.explorer, made.choice, output)
 

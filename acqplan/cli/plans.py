@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from acqplan.cli import arguments, console
 from acqplan.cli.arguments import examples
+from acqplan.cli.instrument_flags import Typed
 
 if TYPE_CHECKING:
     from acqplan.plan.plan import Plan
@@ -20,12 +21,6 @@ SHOW_EXAMPLES = examples(
     "acqplan show brain.acqplan --html brain.html",
     "acqplan show brain.acqplan --recipe > brain.toml",
     "acqplan show brain.acqplan --json | jq .count",
-)
-EXPORT_EXAMPLES = examples(
-    "acqplan export brain.acqplan --to bart -o brain-bart/",
-    "acqplan export brain.acqplan --to pulseq --option scanner=generic-1.5T --option fov_mm=220 -o brain-pulseq/",
-    "acqplan export cells.acqplan --to dmd-tiff --device 1920x1080 -o cells-dmd/",
-    "acqplan export cells.acqplan --to dmd-tiff --device 1024x768 --scale 8 --option max_frames=2048 -o cells-dmd/",
 )
 _PICTURE_WIDTH = 100
 _PNG_SIDE = 512  # pixels, at least about
@@ -93,10 +88,8 @@ def export(
     plan: PlanFile,
     to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="The format; see acqplan formats.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The folder to write.")],
-    device: Annotated[
-        str | None, typer.Option(metavar="WxH|NAME", help="The DMD: its mirrors, like 1920x1080, or a known device.")
-    ] = None,
-    scale: Annotated[int | None, typer.Option(metavar="N", help="Mirrors per pixel of the pattern (DMD).")] = None,
+    *,
+    flags: Typed,
     option: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Any other setting of the format; may be repeated."),
@@ -106,8 +99,7 @@ def export(
     """Write a plan's pattern as the files that an instrument loads; read back and compared before they appear."""
     import acqplan
 
-    given: dict[str, Any] = arguments.options(option)
-    given |= {name: value for name, value in (("device", device), ("scale", scale)) if value is not None}
+    given = arguments.options(option) | flags.settings("options")
     with console.working(f"writing {output}"):
         made = acqplan.export(plan, to, output, options=given, overwrite=overwrite)
     for path in made.files:

@@ -8,16 +8,9 @@ from typing import Annotated
 import typer
 
 from acqplan.cli import arguments, console
-from acqplan.cli.arguments import DetectorFile, ReadOptions, examples
+from acqplan.cli.arguments import ReadOptions
+from acqplan.cli.instrument_flags import Typed
 from acqplan.cli.plans import Overwrite, PlanFile
-
-EXAMPLES = examples(
-    "acqplan reconstruct brain.acqplan acquired.h5 -o recon.nii.gz",
-    "acqplan reconstruct brain.acqplan scan.h5 --as dicom -o slices/",
-    "acqplan reconstruct brain.acqplan full.h5 --use-planned -o recon.h5",
-    "acqplan reconstruct cells.acqplan trace.csv --assume-plan -o cells.tif",
-    "acqplan reconstruct cells.acqplan daq.csv --detector pmt.json --option reference_frames=::65 -o cells.ome.tif",
-)
 
 
 def reconstruct(
@@ -41,12 +34,13 @@ def reconstruct(
         str | None, typer.Option("--format", metavar="FORMAT", help="Format of ACQUIRED (default: what it contains).")
     ] = None,
     option: ReadOptions = None,
-    detector: DetectorFile = None,
+    *,
+    flags: Typed,
     part: Annotated[
         str | None,
         typer.Option(
             metavar="magnitude|phase|complex",
-            help="What to write (default: complex for .h5, .npy and .mrd of MRI, else the magnitude).",
+            help="What to write (default: complex for .h5, .npy and .mrd of complex images, else the magnitude).",
         ),
     ] = None,
     pixel_size: Annotated[
@@ -56,13 +50,6 @@ def reconstruct(
     knob: Annotated[
         str | None,
         typer.Option(metavar="P[,P...]", help="Knob positions from 0 to 1, of a network that has them (default: 0.5)."),
-    ] = None,
-    virtual_coils: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|SHARE",
-            help="MRI: compress several coils to so many virtual ones, or to those that hold a share like 99%.",
-        ),
     ] = None,
     assume_plan: Annotated[
         bool,
@@ -84,11 +71,11 @@ def reconstruct(
             output,
             as_format=as_format,
             acquired_format=acquired_format,
-            options=arguments.trace_options(option, detector),
+            options=arguments.options(option) | flags.settings("options"),
             part=part,
             pixel_size_um=arguments.micrometres(pixel_size),
             knob=arguments.positions(knob),
-            virtual_coils=arguments.virtual_coils(virtual_coils),
+            settings=flags.settings("settings"),
             assume_plan=assume_plan,
             use_planned=use_planned,
             overwrite=overwrite,

@@ -10,15 +10,8 @@ from typing import Annotated
 import typer
 
 from acqplan.cli import arguments, console
-from acqplan.cli.arguments import DetectorFile, ReadOptions, examples
-
-EXAMPLES = examples(
-    "acqplan verify brain.acqplan acquired.h5",
-    "acqplan verify cells.acqplan trace.csv --assume-plan",
-    "acqplan verify brain.acqplan acquired.h5 --json",
-    "acqplan verify cells.acqplan daq.mat --detector pmt.json --option signal=ai0 --option trigger=ai1 "
-    "--option sample_rate_hz=1e6 --assume-plan",
-)
+from acqplan.cli.arguments import ReadOptions
+from acqplan.cli.instrument_flags import Typed
 
 
 def verify(
@@ -28,7 +21,8 @@ def verify(
         str | None, typer.Option("--format", metavar="FORMAT", help="Format of ACQUIRED (default: what it contains).")
     ] = None,
     option: ReadOptions = None,
-    detector: DetectorFile = None,
+    *,
+    flags: Typed,
     assume_plan: Annotated[
         bool, typer.Option("--assume-plan", help="Data that don't say their pattern are this plan's.")
     ] = False,
@@ -45,7 +39,7 @@ def verify(
         plan,
         acquired,
         acquired_format=acquired_format,
-        options=arguments.trace_options(option, detector),
+        options=arguments.options(option) | flags.settings("options"),
         assume_plan=assume_plan,
         use_planned=use_planned,
     )

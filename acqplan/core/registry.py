@@ -54,6 +54,7 @@ ROLES = {
     "orders": Role("order", "orders", ("acqplan.designers.orders",)),
     "reconstructors": Role("reconstructor", "reconstructors", ("acqplan.reconstructors",), ("is_complex",)),
     "losses": Role("loss", "losses", ("acqplan.reconstructors.losses",)),
+    "virtual_instruments": Role("virtual instrument", "virtual"),
     "instruments": Role("format", "formats", ("acqplan.formats",)),
     "acquired_tables": Role("table of acquired data", "formats"),
     "image_readers": Role("format of images to read", "formats", ("acqplan.formats",)),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from acqplan.core import registry
 from acqplan.core.errors import RecipeError
 from acqplan.plan.components import Component
+from acqplan.plan.in_use import InUse
 from acqplan.plan.recipe import InstrumentSettings, Recipe
 from acqplan.plan.settings import Flag
 
@@ -48,7 +49,7 @@ class OptionFlag:
     flag: Flag
 
 
-class Modality(ABC):
+class Modality(InUse, ABC):
     """A kind of instrument."""
 
     kind: ClassVar[str]

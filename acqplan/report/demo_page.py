@@ -11,7 +11,6 @@ from acqplan.report.figures import error_colours, error_gain, grey, pattern_colo
 from acqplan.report.plan_page import COLUMNS, HELD_OUT, LARGER_IS_BETTER, cells, numbers
 from acqplan.workflow.demonstration import Contestant, Demonstration
 
-_FLOORS = ("low-pass", "low-sequency")
 _INTRODUCTION = (
     "acqplan learned a sampling pattern and its reconstruction network from real images, wrote the files for the "
     "instrument, acquired held-out images with a virtual instrument that plays those files, reconstructed them, and "
@@ -45,7 +44,7 @@ def _section(demonstration: Demonstration) -> list[str]:
         page.heading(f"One held-out image, {_where(demonstration)}", 3),
         page.paragraph(
             f"Below each image its error and its pattern. The learned plan's data come from playing the exported "
-            f"{demonstration.setup.instrument} files; the noise is {_noise(demonstration)}, the same for all.",
+            f"{demonstration.setup.format.kind} files; the noise is {_noise(demonstration)}, the same for all.",
             "note",
         ),
         *_pictures(demonstration),
@@ -60,7 +59,7 @@ def verdict(demonstration: Demonstration) -> str:
     ours = demonstration.learned
     others = [each for each in demonstration.contestants if each.designer != ours.designer]
     trained = [each for each in others if each.is_trained]
-    floors = [each for each in others if not each.is_trained and each.designer in _FLOORS]
+    floors = [each for each in others if not each.is_trained and each.designer in demonstration.setup.floors]
     classical = [each for each in others if each.reconstructor not in ("zero-filled", ours.reconstructor)]
     gains = [f"{_gain(ours, each)} the zero-filled {each.designer} image" for each in floors]
     gains += [f"{_gain(ours, each)} {each.designer} with {each.reconstructor} reconstruction" for each in classical]
@@ -108,8 +107,9 @@ def _table(demonstration: Demonstration) -> str:
 
 def _pictures(demonstration: Demonstration) -> list[str]:
     record = demonstration.record
+    floors = demonstration.setup.floors
     shown = [
-        each for each in demonstration.contestants if each.reconstructor != "zero-filled" or each.designer in _FLOORS
+        each for each in demonstration.contestants if each.reconstructor != "zero-filled" or each.designer in floors
     ]
     errors = [np.abs(each.image) - np.abs(record.array) for each in shown]
     gain = error_gain(errors, record.data_range)
@@ -136,10 +136,7 @@ def _pictures(demonstration: Demonstration) -> list[str]:
 
 
 def _pattern_note(demonstration: Demonstration) -> str:
-    if demonstration.learned.plan.sensing.is_complex:
-        place = "Pattern: k-space, frequency zero in the middle."
-    else:
-        place = "Pattern: sequencies, zero top left."
+    place = f"Pattern: {demonstration.learned.plan.modality.words.pattern}"
     calibration = " Orange: calibration." if demonstration.learned.plan.budget.n_calibration else ""
     return f"{place} Dark: measured.{calibration}"
 
@@ -163,5 +160,8 @@ def _commands(demonstrations: Sequence[Demonstration]) -> str:
             f"acqplan show {folder}/learned.acqplan",
             f"acqplan reconstruct {folder}/learned.acqplan {folder}/{setup.acquired} -o {setup.reconstructed}",
         ]
-    lines.append("acqplan design mri --images YOUR-SCANS/ --budget 4x -o yours.acqplan")
+    first = demonstrations[0]
+    lines.append(
+        f"acqplan design {first.modality} --images YOUR-IMAGES/ --budget {first.setup.budget} -o yours.acqplan"
+    )
     return "\n".join(lines)

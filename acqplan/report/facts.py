@@ -8,7 +8,6 @@ import numpy as np
 
 from acqplan.core import registry
 from acqplan.core.words import with_settings
-from acqplan.modalities.dmd.light import light_cost
 from acqplan.plan.components import Component
 from acqplan.plan.plan import Plan
 from acqplan.sensing.noise import NoiseModel
@@ -22,8 +21,7 @@ SHORT_ID = 12  # hexadecimal digits of a digest that people compare by eye
 def title(plan: Plan) -> str:
     """One line: what the plan is for."""
     rows, columns = plan.sensing.image_shape
-    what = "MRI" if plan.sensing.is_complex else "DMD"
-    return f"{what} plan, {rows} × {columns}, {count(plan)}"
+    return f"{plan.modality.title} plan, {rows} × {columns}, {count(plan)}"
 
 
 def count(plan: Plan) -> str:
@@ -43,14 +41,14 @@ def facts(plan: Plan) -> list[tuple[str, str]]:
     """(name, value) of everything that a reader may want to know of a plan."""
     rows, columns = plan.sensing.image_shape
     recipe, training = plan.recipe, plan.recipe.training
-    encoding = plan.sensing.spec().get("encoding")
+    option = plan.modality.option_of(plan.sensing)
     time_s = plan.budget.acquisition_time_s
     n_calibration = plan.budget.n_calibration
-    centre = "in the centre" if plan.sensing.is_complex else "of the lowest sequencies"
+    centre = plan.modality.words.calibration
     network = plan.reconstructor
     parameters = f", {network.n_parameters:,} parameters" if network.n_parameters else ", nothing to train"
     listed = [
-        ("Sensing", plan.sensing.kind + (f", {encoding}" if encoding else "")),
+        ("Sensing", plan.sensing.kind + (f", {option}" if option else "")),
         ("Size", f"{rows} × {columns} (rows × columns)"),
         ("Count", count(plan)),
         ("Calibration", f"{n_calibration} {plan.sensing.unit_name}s {centre}" if n_calibration else "none"),
@@ -64,45 +62,15 @@ def facts(plan: Plan) -> list[tuple[str, str]]:
         ("Plan id", plan.plan_id),
         ("Pattern digest", plan.pattern.digest),
     ]
-    scheme = plan.sensing.spec().get("scheme")
-    if scheme is not None:
-        listed[0] = ("Sensing", f"{plan.sensing.kind}, {scheme}")
     constraints = constraints_text(plan)
     if constraints:
         listed.insert(4, ("Constraints", constraints))
-    return listed + light(plan) + _evidence(plan)
-
-
-def light(plan: Plan) -> list[tuple[str, str]]:
-    """What a scan costs the sample in light, and which display scheme suits; empty where nothing is lit."""
-    cost = plan.evidence.get("exposure") or light_cost(plan.sensing, plan.budget, plan.pattern)
-    if not cost:
-        return []
-    listed = [
-        (
-            "Light on, DMD before the sample",
-            f"{_seconds(cost['light_on_s'])}each pixel is on in {cost['light_frames']:g} of {cost['frames']} frames",
-        ),
-        ("Light on, DMD behind the sample", f"{_seconds(cost['scan_s'])}all {cost['frames']} frames"),
-    ]
-    if cost.get("photo_electrons") is not None:
-        listed.append(("Photo-electrons", f"{cost['photo_electrons']:.4g} of a typical image over the scan"))
-    if cost.get("energy_j") is not None:
-        listed.append(("Dose", f"{cost['energy_j']:.4g} J on the sample, at {cost['power_w']:g} W with all mirrors on"))
-    if "scheme" in plan.evidence:
-        listed.append(("Display scheme", plan.evidence["scheme"]["why"]))
-    return listed
-
-
-def _seconds(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g} s: "
+    return listed + plan.modality.facts(plan) + _evidence(plan)
 
 
 def _evidence(plan: Plan) -> list[tuple[str, str]]:
     evidence = plan.evidence
     listed = []
-    if "coils" in evidence:
-        listed.append(("Coils", f"{evidence['coils']['n']}, maps {evidence['coils']['maps']}"))
     for name, label in (("plan", "Held out, this plan"), ("zero_filled", "Held out, zero-filled")):
         values = evidence.get("held_out", {}).get("mean", {}).get(name)
         if values is not None:
@@ -127,7 +95,7 @@ def order_text(plan: Plan) -> str:
     named += f", {words}" if words else ""
     first = np.stack(np.unravel_index(plan.pattern.order[:_FIRST_UNITS], plan.sensing.grid_shape), axis=-1)
     listed = ", ".join(":".join(map(str, position)) for position in first.tolist())
-    axes = ("ky", "ky:kz")[first.shape[1] - 1] if plan.sensing.is_complex else "sequencies"
+    axes = plan.modality.words.order_axes[first.shape[1]]
     return f"{named}; {axes} {listed}{', …' if plan.pattern.n_readings > _FIRST_UNITS else ''}"
 
 
@@ -172,7 +140,7 @@ def summary(plan: Plan) -> dict[str, Any]:
         "order": plan.recipe.pattern.order.kind,
         "shots": budget.n_shots,
         "acquisition_time_s": budget.acquisition_time_s,
-        "exposure": plan.evidence.get("exposure") or light_cost(plan.sensing, budget, plan.pattern),
+        "exposure": plan.modality.light_cost(plan),
         "noise": {"kind": plan.noise.kind, **plan.noise.spec()},
         "designer": {"kind": plan.recipe.designer.kind, **plan.recipe.designer.options},
         "reconstructor": {"kind": plan.reconstructor.kind, **plan.reconstructor.spec()},

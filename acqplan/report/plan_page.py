@@ -26,13 +26,8 @@ def numbers(values: dict[str, float]) -> list[float]:
 
 def pattern_figure(plan: Plan, title: str) -> str:
     """The pattern as a picture, with what its axes and colours mean."""
-    encoding = plan.sensing.spec().get("encoding")
-    if encoding == "points":
-        axes = "k-space, ky down and kz to the right, frequency zero in the middle."
-    elif encoding == "lines":
-        axes = "k-space, ky down, readout to the right, frequency zero in the middle."
-    else:
-        axes = "Sequencies, of the rows down and of the columns to the right, zero top left."
+    words = plan.modality.words
+    axes = words.axes.get(plan.modality.option_of(plan.sensing), words.axes.get("", ""))
     colours = "Dark: measured."
     if plan.budget.n_calibration:
         colours += " Orange: the calibration region, measured too."

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from acqplan.core import registry
+from acqplan.core.errors import RecipeError
 from acqplan.core.files import check_writable
-from acqplan.workflow.instrument_questions import FittedDetector, fitted_detector
+from acqplan.plan.in_use import FittedDetector
 
 
 def calibrate(
@@ -57,7 +59,10 @@ def calibrate(
     target = None if output is None else Path(output)
     if target is not None:
         check_writable(target, overwrite=overwrite)
-    fitted = fitted_detector(
+    fitting = [cls for cls in registry.kinds("modalities").values() if cls.fits_detectors]
+    if not fitting:
+        raise RecipeError("No instrument has a detector to calibrate.", "Install the package of one that has.")
+    fitted: FittedDetector = fitting[0]().fitted_detector(
         Path(dark),
         Path(bright),
         options=options,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from acqplan.core.errors import RecipeError
 from acqplan.formats.contracts import AcquiredReader, PatternFormat
 from acqplan.reconstructors.reconstructor import KnobReconstructor, Reconstructor
 from acqplan.sensing.model import SensingModel
-from acqplan.workflow.instrument_questions import title_of_sensing as title_of_sensing
 
 ROLES = ("designers", "reconstructors", "losses", "orders")
 _COUNTED_SIDE, _STATED_SIDE = 64, 256  # pixels
@@ -56,6 +56,12 @@ def kinds_of(role: str) -> list[dict[str, Any]]:
     ]
 
 
+def titles(sensing_kinds: Iterable[str]) -> list[str]:
+    """What people call the instruments of some kinds of sensing models; an unknown kind is its own name."""
+    known = {kind: cls.title for cls in registry.kinds("modalities").values() for kind in cls.sensing_kinds}
+    return [known.get(kind, kind) for kind in sensing_kinds]
+
+
 def _reference(cls: Any) -> dict[str, str]:
     return {"reference": cls.reference} if hasattr(cls, "reference") else {}
 
@@ -65,7 +71,7 @@ def _details(role: str, cls: Any) -> dict[str, Any]:
     if role == "losses":
         return {"needs_truth": cls.needs_truth}
     if role == "orders":
-        return {"plans": [title_of_sensing(kind) for kind in cls.modalities or registry.kinds("sensing")]}
+        return {"plans": titles(cls.modalities or registry.kinds("sensing"))}
     if role != "reconstructors":
         return {}
     made = cls(is_complex=True) if cls.is_trained else cls()

@@ -17,7 +17,6 @@ import acqplan
 from acqplan.core.files import atomic_folder
 from acqplan.formats.results import part_of, write_image
 from acqplan.workflow.explorer import Candidate, Explorer, distances
-from acqplan.workflow.instrument_questions import image_suffix
 
 MARK = "choice.json"
 
@@ -41,7 +40,7 @@ def write_choice(
         The folder exists (without ``overwrite``), is none of these, or can't be written.
     """
     plan = explorer.plan
-    suffix = image_suffix(plan) if suffix is None else suffix
+    suffix = plan.modality.image_suffix if suffix is None else suffix
     magnitudes = [np.abs(each.candidate.image).astype(np.float32) for each in kept]
     limit = max((float(np.abs(m - magnitudes[0]).max()) for m in magnitudes), default=0.0)
     between = distances([each.candidate for each in kept])

@@ -9,7 +9,6 @@ from acqplan.images import ImageRecord, ImageStack, load_stacks
 from acqplan.images.resample import binning_of, tile_corners
 from acqplan.learning.image_sets import evaluation_images
 from acqplan.plan.plan import Plan
-from acqplan.workflow.instrument_questions import images_are_intensities
 
 
 def one_image(plan: Plan, path: str, slice_number: int | None, tile: tuple[int, int] | None) -> tuple[ImageRecord, str]:
@@ -84,7 +83,7 @@ def volume(plan: Plan, path: str, slices: Sequence[int] | None) -> tuple[list[Im
 
 def _stack(plan: Plan, path: str) -> ImageStack:
     """The only stack that ``path`` names."""
-    stacks = load_stacks([path], require_non_negative=images_are_intensities(plan))
+    stacks = load_stacks([path], require_non_negative=plan.modality.takes_intensities)
     if len(stacks) != 1:
         raise ImageError(f"{path} holds {len(stacks)} files; one is simulated at a time.", "Name one of them.")
     return stacks[0]

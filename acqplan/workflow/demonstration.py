@@ -23,6 +23,7 @@ from acqplan.learning.problem import Problem, build_designer, build_reconstructo
 from acqplan.learning.resolve import resolve
 from acqplan.learning.training import Progress, design
 from acqplan.plan.components import Component
+from acqplan.plan.in_use import Setup
 from acqplan.plan.plan import Plan
 from acqplan.plan.recipe import BudgetSettings, ImageSettings, Recipe, TrainingSettings
 from acqplan.reconstructors.reconstructor import Reconstructor
@@ -41,73 +42,10 @@ Listener = Callable[[str, Progress | None], None]
 """Called with what is being done, and with each step of training."""
 
 
-@dataclass(frozen=True)
-class Setup:
-    """What is demonstrated for one modality.
-
-    Parameters
-    ----------
-    sample, size, budget, noise, sensing
-        Of the recipe.
-    trained
-        Designers whose patterns get the same network, trained for as long as the learned plan.
-    untrained
-        (designer, reconstructor) of patterns without training.
-    instrument, settings
-        Format and its settings that the learned plan is exported as.
-    acquired, reconstructed
-        File names of the acquired data and of the learned plan's image.
-    share
-        Of the whole demonstration's time.
-    """
-
-    title: str
-    sample: str
-    size: tuple[int, int]
-    budget: str
-    noise: Component
-    sensing: Component | None
-    trained: tuple[str, ...]
-    untrained: tuple[tuple[str, str], ...]
-    instrument: str
-    settings: dict[str, Any]
-    acquired: str
-    reconstructed: str
-    share: float
-
-
-SETUPS = {
-    "mri": Setup(
-        title="MRI: points of a 3D scan's ky–kz plane",
-        sample="sample:brain",
-        size=(128, 128),
-        budget="4x",
-        noise=Component("complex_gaussian", {"std": 0.005}),
-        sensing=Component("cartesian_mri", {"encoding": "points"}),
-        trained=("poisson-disc", "variable-density"),
-        untrained=(("variable-density", "wavelet"), ("low-pass", "zero-filled")),
-        instrument="bart",
-        settings={},
-        acquired="acquired.cfl",
-        reconstructed="recon.nii.gz",
-        share=0.55,
-    ),
-    "dmd": Setup(
-        title="DMD microscope: Hadamard frames for a single-pixel detector",
-        sample="sample:cells",
-        size=(64, 64),
-        budget="12.5%",
-        noise=Component("poisson_gaussian", {"photons": 200.0}),
-        sensing=None,
-        trained=("low-sequency", "half-half", "variance-ordered", "variable-density"),
-        untrained=(("uniform", "zero-filled"),),
-        instrument="dmd-tiff",
-        settings={"device": "1920x1080"},
-        acquired="trace.csv",
-        reconstructed="recon.tif",
-        share=0.45,
-    ),
-}
+def setups() -> dict[str, Setup]:
+    """What is demonstrated, by modality; the one that takes the largest share of the time first."""
+    found = {kind: cls.setup for kind, cls in registry.kinds("modalities").items()}
+    return dict(sorted(found.items(), key=lambda each: -each[1].share))
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +112,7 @@ def demonstrate(
     steps
         Steps of each training, instead of ``minutes``: the same result on every run.
     """
-    setup = SETUPS[modality]
+    setup = setups()[modality]
     tell: Listener = listener or (lambda stage, progress: None)
 
     def made(recipe: Recipe, what: str) -> Plan:
@@ -268,10 +206,10 @@ def _through_files(
     plan: Plan, setup: Setup, record: ImageRecord, folder: Path, seed: int
 ) -> tuple[list[str], Acquisition]:
     """Save the plan, export it, acquire by playing the files, and read the acquired data back."""
-    plan_path, exported, acquired = folder / "learned.acqplan", folder / setup.instrument, folder / setup.acquired
+    plan_path, exported, acquired = folder / "learned.acqplan", folder / setup.format.kind, folder / setup.acquired
     plan.save(plan_path, overwrite=True)
     loaded = Plan.load(plan_path)
-    instrument = registry.find("instruments", setup.instrument)(**setup.settings)
+    instrument = registry.find("instruments", setup.format.kind)(**setup.format.options)
     export(loaded, instrument, exported, overwrite=True)
     acquisition = acquire_virtually(loaded, instrument, exported, record, seed=seed)
     save_acquired(instrument, acquisition, loaded, acquired, overwrite=True)

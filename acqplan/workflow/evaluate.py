@@ -16,7 +16,6 @@ from acqplan.learning.image_sets import evaluation_images
 from acqplan.plan.plan import Plan
 from acqplan.sensing.noise import NoiseModel
 from acqplan.workflow.inputs import PlanOrFile, plan_of
-from acqplan.workflow.instrument_questions import images_are_intensities
 from acqplan.workflow.results import RESULT_FORMAT
 
 DATA_RANGE = "largest magnitude of each image at the plan's size"
@@ -145,7 +144,7 @@ def paths_of(images: str | Path | Sequence[str | Path]) -> list[str]:
 
 def stacks_of(plan: Plan, paths: list[str]) -> list[ImageStack]:
     """The images, refused where the plan's instrument couldn't see such values."""
-    return load_stacks(paths, require_non_negative=images_are_intensities(plan))
+    return load_stacks(paths, require_non_negative=plan.modality.takes_intensities)
 
 
 def evenly(items: Sequence[T], limit: int | None) -> tuple[T, ...]:

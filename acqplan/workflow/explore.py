@@ -13,8 +13,7 @@ from acqplan.formats.results import suffix_of
 from acqplan.sensing.acquisition import Acquisition, Scan
 from acqplan.workflow.choice_files import Kept, write_choice
 from acqplan.workflow.explorer import Choice, Explorer, choose
-from acqplan.workflow.inputs import Follower, PlanOrFile, ScanOrFile, plan_of, scan_of, unfollowed
-from acqplan.workflow.instrument_questions import misfit_noise
+from acqplan.workflow.inputs import Follower, PlanOrFile, ScanOrFile, noise_with, plan_of, scan_of, unfollowed
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +116,7 @@ def explorer_of(
     """
     plan = plan_of(plan)
     acquisition = _chosen(scan_of(plan, acquired, acquired_format, options), image_number)
-    return Explorer(plan, acquisition, noise=misfit_noise(plan, noise or {}), assume_plan=assume_plan)
+    return Explorer(plan, acquisition, noise=noise_with(plan, noise or {}), assume_plan=assume_plan)
 
 
 def checked_suffix(suffix: str) -> str:

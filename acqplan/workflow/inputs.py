@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from acqplan.core.errors import RecipeError
 from acqplan.formats.lookup import for_acquired
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Scan
+from acqplan.sensing.noise import NoiseModel
 
 PlanOrFile = Plan | str | Path
 """A plan, or the name of its file."""
@@ -49,6 +52,17 @@ def scan_of(
         return acquired
     path = Path(acquired)
     return for_acquired(path, acquired_format, options).read_scan(path, plan)
+
+
+def noise_with(plan: Plan, changed: Mapping[str, float]) -> NoiseModel:
+    """The plan's noise with some of its settings changed; `RecipeError` for one that it doesn't have."""
+    try:
+        model: NoiseModel = replace(plan.noise, **changed)  # type: ignore[type-var]
+    except TypeError as error:
+        raise RecipeError(
+            f"The plan's noise {plan.noise.kind} has no setting {', '.join(changed)}.", "Leave it out."
+        ) from error
+    return model
 
 
 def unfollowed(what: str, done: int, total: int) -> None:

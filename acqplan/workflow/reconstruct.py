@@ -18,7 +18,6 @@ from acqplan.plan.plan import Plan
 from acqplan.plan.verification import Finding
 from acqplan.sensing.acquisition import Geometry, Scan
 from acqplan.workflow.inputs import Follower, PlanOrFile, ScanOrFile, plan_of, scan_of, unfollowed
-from acqplan.workflow.instrument_questions import result_unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +67,7 @@ def reconstruct(
     part: str | None = None,
     pixel_size_um: float | None = None,
     knob: Sequence[float] | None = None,
-    virtual_coils: int | float | None = None,
+    settings: Mapping[str, Any] | None = None,
     assume_plan: bool = False,
     use_planned: bool = False,
     overwrite: bool = False,
@@ -91,8 +90,9 @@ def reconstruct(
         Side of a pixel of the image, for the formats that store it.
     knob
         A position from 0 to 1 for each knob of a network that has them; None: their middle.
-    virtual_coils
-        Compress several coils to so many virtual ones, or to those that hold a share (a float up to 1.0) of the energy.
+    settings
+        Of the instrument, by name: of an MRI scan ``{"virtual_coils": 6}`` compresses several coils to so many, or
+        ``"99%"`` to those that hold this share of the energy.
     assume_plan
         Accept data that don't say which pattern they were acquired with; the stamp records it.
     use_planned
@@ -132,11 +132,10 @@ def reconstruct(
         stamp["pixel_size_um"] = pixel_size_um
     if knob is not None:
         stamp["knob"] = ",".join(map(str, knob))
-    if virtual_coils is not None:
-        stamp["virtual_coils"] = _coils_text(virtual_coils)
+    stamp |= {name: str(value) for name, value in (settings or {}).items()}
     if use_planned and held is not None:
         stamp["readings_held"], stamp["readings_used"] = len(held), len(scan.acquisitions[0].readings)
-    images = _images(plan, scan, chosen, progress, assume_plan=assume_plan, knob=knob, n_virtual=virtual_coils)
+    images = _images(plan, scan, chosen, progress, assume_plan=assume_plan, knob=knob, **(settings or {}))
     if target is not None:
         progress(f"writing {target}", 0, 0)
         write_images(Result(images, stamp, scan.geometry), target, as_format, overwrite=overwrite)
@@ -154,11 +153,6 @@ def _default_part(plan: Plan, output: Path | None, as_format: str | None) -> str
     return default_part(output, as_format, is_complex=is_complex)
 
 
-def _coils_text(virtual_coils: int | float) -> str:
-    """``6``, or ``99%`` of a share."""
-    return str(virtual_coils) if isinstance(virtual_coils, int) else f"{100 * virtual_coils:g}%"
-
-
 def _stamp(plan: Plan, acquired: str, part: str, is_assumed: bool) -> dict[str, Any]:
     return {
         "software": f"acqplan {acqplan.__version__}",
@@ -166,7 +160,7 @@ def _stamp(plan: Plan, acquired: str, part: str, is_assumed: bool) -> dict[str, 
         "pattern_digest": plan.pattern.digest,
         "acquired": acquired,
         "part": part,
-        "unit": result_unit(plan),
+        "unit": plan.modality.words.image_unit,
         "plan_assumed": is_assumed,
     }
 

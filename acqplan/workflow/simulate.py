@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from acqplan.core import registry
 from acqplan.core.errors import InstrumentError, OutputError, RecipeError
 from acqplan.core.files import check_writable
 from acqplan.core.words import with_settings
@@ -22,14 +23,14 @@ from acqplan.formats.export import export as export_files
 from acqplan.formats.lookup import for_acquired
 from acqplan.formats.results import write_images
 from acqplan.formats.save import save_scan
+from acqplan.formats.virtual import Recorder, VirtualInstrument
 from acqplan.images import ImageRecord
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Scan
 from acqplan.sensing.noise import NoiseModel
 from acqplan.workflow.chosen_image import one_image, volume
 from acqplan.workflow.export import format_with
-from acqplan.workflow.inputs import Follower, PlanOrFile, plan_of, unfollowed
-from acqplan.workflow.instrument_questions import Recorder, noise_with, played_format, recorder, virtual_sensing
+from acqplan.workflow.inputs import Follower, PlanOrFile, noise_with, plan_of, unfollowed
 from acqplan.workflow.virtual_instrument import acquire_virtually, acquire_volume_virtually
 
 Slices = Literal["all"] | Sequence[int]
@@ -130,12 +131,16 @@ def simulate(
     if truth_file is not None and truth_file.suffix.lower() != ".npy":
         raise OutputError(f"The true image can't be written as {truth_file}.", "Choose a name that ends in .npy.")
     plan = plan_of(plan)
-    job = _Job(plan, str(image), slice_number, slices, tile, folder, noise_with(plan, noise or {}), seed, progress)
-    own = recorder(plan, settings or {}, several=slices is not None, as_format=as_format)
-    if own is not None:
-        made = _recorded(job, own, target, overwrite)
+    instrument: VirtualInstrument = registry.find("virtual_instruments", plan.modality.kind)(plan, settings or {})
+    recorder = instrument.recorder
+    if recorder is not None:
+        recorder.check(target, as_format=as_format, several=slices is not None)
+    model = noise_with(plan, noise or {})
+    job = _Job(plan, instrument, str(image), slice_number, slices, tile, folder, model, seed, progress)
+    if recorder is not None and target is not None:
+        made = _recorded(job, recorder, target, overwrite)
     else:
-        made = _acquired(job, settings or {}, target, as_format, overwrite)
+        made = _acquired(job, target, as_format, overwrite)
     if truth_file is not None:
         write_images(Result(made.truth, {}), truth_file, overwrite=overwrite)
     return made
@@ -146,6 +151,7 @@ class _Job:
     """What is acquired, and how."""
 
     plan: Plan
+    instrument: VirtualInstrument
     image: str
     slice_number: int | None
     slices: Slices | None
@@ -169,20 +175,18 @@ class _Job:
         if self.exported is not None:
             yield _format_of(self.exported), self.exported, str(self.exported)
             return
-        kind, settings = played_format(self.plan)
-        instrument = pattern_format(format_with(kind, settings))
+        played = self.instrument.played()
+        instrument = pattern_format(format_with(played.kind, played.options))
         with tempfile.TemporaryDirectory(prefix="acqplan-") as parent:
             folder = Path(parent) / "exported"
             export_files(self.plan, instrument, folder)
-            yield instrument, folder, f"the {kind} files of the plan"
+            yield instrument, folder, f"the {played.kind} files of the plan"
 
 
-def _acquired(
-    job: _Job, settings: Mapping[str, Any], output: Path | None, as_format: str | None, overwrite: bool
-) -> Simulation:
+def _acquired(job: _Job, output: Path | None, as_format: str | None, overwrite: bool) -> Simulation:
     """Readings with the noise model's noise, written in a format of acquired data."""
     writer = None if output is None else for_acquired(output, as_format)
-    sensing, received = virtual_sensing(job.plan, settings, job.seed)
+    sensing = job.instrument.sensing(job.seed)
     records, where = job.records()
     how: dict[str, Any] = {"noise": job.noise, "seed": job.seed, "sensing": sensing}
     with job.played() as (instrument, folder, files):
@@ -202,7 +206,7 @@ def _acquired(
                 progress=lambda done: job.progress("playing the files", done, total),
             )
     n_readings = sum(len(each.readings) for each in scan.acquisitions)
-    contents = f"{n_readings} readings{received}"
+    contents = f"{n_readings} readings{job.instrument.received_by}"
     if writer is not None and output is not None:
         save_scan(writer, scan, job.plan, output, overwrite=overwrite)
         contents += f", format {writer.kind}"
@@ -211,15 +215,12 @@ def _acquired(
     return Simulation(scan, images, job.noise, where, files, contents)
 
 
-def _recorded(job: _Job, own: Recorder, output: Path | None, overwrite: bool) -> Simulation:
+def _recorded(job: _Job, recorder: Recorder, output: Path, overwrite: bool) -> Simulation:
     """Data of the instrument's own kind."""
-    if output is None:
-        raise RecipeError("The instrument's own data need a file.", "Name one.")
-    own.check(output)
     records, where = job.records()
     with job.played() as (instrument, folder, files):
         job.progress("playing the files", 0, 0)
-        recording = own.record(job.plan, instrument, folder, records[0], noise=job.noise, seed=job.seed)
+        recording = recorder.record(job.plan, instrument, folder, records[0], noise=job.noise, seed=job.seed)
     recording.write(output, overwrite=overwrite)
     images = records[0].array[None] * job.noise.image_scale
     return Simulation(None, images, job.noise, where, files, recording.contents, recording.remarks(output))

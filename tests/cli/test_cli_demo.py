@@ -5,18 +5,20 @@ from dataclasses import replace
 
 import pytest
 
+from acqplan.plan.components import Component
 from acqplan.plan.plan import Plan
 from acqplan.workflow import demonstration
 
 
 @pytest.fixture
 def tiny(monkeypatch, scans, cells):
-    setups = demonstration.SETUPS
+    setups = demonstration.setups()
+    mirrors = Component("dmd-tiff", {"device": "32x24"})
     small = {
         "mri": replace(setups["mri"], sample=str(scans), size=(16, 16)),
-        "dmd": replace(setups["dmd"], sample=str(cells), size=(16, 16), settings={"device": "32x24"}),
+        "dmd": replace(setups["dmd"], sample=str(cells), size=(16, 16), format=mirrors),
     }
-    monkeypatch.setattr(demonstration, "SETUPS", small)
+    monkeypatch.setattr(demonstration, "setups", lambda: small)
 
 
 def test_the_whole_demonstration(run, tiny, tmp_path):

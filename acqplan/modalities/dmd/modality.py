@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from acqplan.core.errors import RecipeError
 from acqplan.core.registry import register
+from acqplan.modalities.dmd import in_use
 from acqplan.modalities.dmd.settings import DMDSettings
 from acqplan.plan import typed
 from acqplan.plan.components import Component
@@ -19,6 +20,8 @@ from acqplan.plan.settings import GOAL, Flag
 if TYPE_CHECKING:
     from acqplan.images import TrainingImages
     from acqplan.images.preparation import Preparation
+    from acqplan.plan.in_use import FittedDetector
+    from acqplan.plan.plan import Plan
     from acqplan.plan.verification.base import Check
     from acqplan.sensing.budget import Budget
     from acqplan.sensing.model import SensingModel
@@ -44,6 +47,8 @@ class DMD(Modality):
     noise = Component("poisson_gaussian")
     fit = "crop"
     batch_size, takes_intensities = 8, True
+    words, image_suffix, setup = in_use.WORDS, ".tif", in_use.SETUP
+    use_flags, use_examples, fits_detectors = in_use.FLAGS, in_use.EXAMPLES, True
     option_flags = (
         OptionFlag(
             "sensing",
@@ -163,6 +168,19 @@ class DMD(Modality):
         cost = light_cost(sensing, budget, pattern, electrons=electrons, power_w=self.power_w(recipe))
         advice = scheme_advice(sensing, noise, budget, electrons)
         return {"exposure": cost} | ({"scheme": advice.spec()} if advice else {})
+
+    def light_cost(self, plan: Plan) -> dict[str, Any]:
+        from acqplan.modalities.dmd.light import light_cost
+
+        return plan.evidence.get("exposure") or light_cost(plan.sensing, plan.budget, plan.pattern)
+
+    def facts(self, plan: Plan) -> list[tuple[str, str]]:
+        return in_use.light_facts(plan, self.light_cost(plan))
+
+    def fitted_detector(self, dark: Path, bright: Path, **how: Any) -> FittedDetector:
+        from acqplan.modalities.dmd.traces.fitting import fitted_detector
+
+        return fitted_detector(dark, bright, **how)
 
 
 def _own(recipe: Recipe) -> DMDSettings:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from acqplan.core.errors import RecipeError
 from acqplan.core.registry import register
+from acqplan.modalities.mri import in_use
 from acqplan.modalities.mri.settings import MIN_WIDTH, MRISettings
 from acqplan.plan import typed
 from acqplan.plan.components import Component
@@ -56,6 +57,8 @@ class MRI(Modality):
     noise = Component("complex_gaussian", {"std": 0.005})
     fit = "resample"
     batch_size, takes_intensities = 2, False
+    words, image_suffix, setup = in_use.WORDS, ".nii.gz", in_use.SETUP
+    use_flags, use_examples = in_use.FLAGS, in_use.EXAMPLES
     option_flags = (
         OptionFlag(
             "sensing",
@@ -216,10 +219,12 @@ class MRI(Modality):
         return MRImages(n_coils=1 if one_receiver else _own(recipe).coils or 1)
 
     def calibrated(self, scan: Scan, plan: Plan, **options: Any) -> Scan:
-        """With coil maps; ``n_virtual`` as of `calibrated_scan`."""
-        from acqplan.modalities.mri.coils import calibrated_scan
+        """With coil maps; ``virtual_coils``: so many, or those with a share of the energy like ``99%``; None: all."""
+        from acqplan.modalities.mri.coils import calibrated_scan, typed_coils
 
-        return calibrated_scan(scan, plan, **options)
+        given = options.pop("virtual_coils", None)
+        super().calibrated(scan, plan, **options)
+        return calibrated_scan(scan, plan, n_virtual=None if given is None else typed_coils(given))
 
     def checks(self) -> tuple[Check, ...]:
         from acqplan.modalities.mri import checks
@@ -245,6 +250,10 @@ class MRI(Modality):
                 f"{MIN_WIDTH}; acquired data have to bring their own."
             ]
         return told
+
+    def facts(self, plan: Plan) -> list[tuple[str, str]]:
+        coils = plan.evidence.get("coils")
+        return [] if coils is None else [("Coils", f"{coils['n']}, maps {coils['maps']}")]
 
 
 def _own(recipe: Recipe) -> MRISettings:

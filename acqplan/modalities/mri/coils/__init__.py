@@ -9,7 +9,7 @@ the first principal coil, the combination that receives most of the calibration 
 """
 
 from acqplan.modalities.mri.coils.calibration import calibrated, calibrated_scan
-from acqplan.modalities.mri.coils.compression import PrincipalCoils, principal_coils, virtual
+from acqplan.modalities.mri.coils.compression import PrincipalCoils, principal_coils, typed_coils, virtual
 from acqplan.modalities.mri.coils.espirit import espirit_maps
 from acqplan.modalities.mri.coils.simulated import simulated_maps
 from acqplan.modalities.mri.settings import MIN_WIDTH
@@ -22,5 +22,6 @@ __all__ = [
     "espirit_maps",
     "principal_coils",
     "simulated_maps",
+    "typed_coils",
     "virtual",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,3 +60,17 @@ def virtual(samples: npt.NDArray[Any], basis: npt.NDArray[np.complex64], axis: i
     """Samples whose ``axis`` is C coils as those of the virtual coils basis[C, V]: Σ conj(basis) × samples."""
     moved = np.moveaxis(np.asarray(samples), axis, -1) @ basis.conj()
     return np.ascontiguousarray(np.moveaxis(moved, -1, axis), dtype=np.complex64)
+
+
+def typed_coils(value: int | float | str) -> int | float:
+    """``6`` -> 6 coils; ``0.99`` or ``99%`` -> as many as hold this share of the energy; a number is itself."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(%?)\s*", str(value))
+    number = float(match[1]) if match else 0.0
+    if match and not match[2] and match[1].isdigit() and number:
+        return int(match[1])
+    share = number / 100 if match and match[2] else number
+    if not 0 < share <= 1:
+        raise RecipeError(
+            f"The virtual coils are {value!r}.", "Write a number of them, like 6, or a share of the energy, like 99%."
+        )
+    return share

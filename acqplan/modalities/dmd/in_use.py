@@ -1,0 +1,133 @@
+"""A DMD's flags of the commands that use a plan, their examples, the demonstration, and the words of a report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from acqplan.plan.components import Component
+from acqplan.plan.in_use import Setup, UseFlag, Words
+from acqplan.plan.settings import Flag
+
+if TYPE_CHECKING:
+    from acqplan.plan.plan import Plan
+
+NO_TRACE = (
+    "--detector and --option are of the virtual microscope, which writes a DMD's detector trace.",
+    "Leave them out, or pass a DMD plan, one image, and no other format.",
+)
+"""Problem and remedy where the virtual microscope is asked for what it doesn't do."""
+_READ_DETECTOR = UseFlag(
+    "options.detector",
+    str,
+    Flag("--detector", "", "DMD: detector file of acqplan calibrate; the values are its ADC's.", "FILE"),
+)
+
+FLAGS = {
+    "export": (
+        UseFlag(
+            "options.device",
+            str,
+            Flag("--device", "", "The DMD: its mirrors, like 1920x1080, or a known device.", "WxH|NAME"),
+        ),
+        UseFlag("options.scale", int, Flag("--scale", "", "Mirrors per pixel of the pattern (DMD).", "N")),
+    ),
+    "simulate": (
+        UseFlag(
+            "noise.photons",
+            float,
+            Flag("--photons", "", "DMD: photo-electrons of a full-scale pixel in one frame.", "E"),
+        ),
+        UseFlag(
+            "noise.read_noise_e",
+            float,
+            Flag("--read-noise", "", "DMD: read noise per frame in photo-electrons.", "E"),
+        ),
+        UseFlag("noise.dark_e", float, Flag("--dark", "", "DMD: dark counts per frame in photo-electrons.", "E")),
+        UseFlag(
+            "settings.detector",
+            str,
+            Flag("--detector", "", "DMD: write what this detector (acqplan calibrate) reads, in ADU.", "FILE"),
+            refusal=NO_TRACE,
+        ),
+        UseFlag(
+            "settings",
+            list,
+            Flag(
+                "--option",
+                "",
+                "DMD: a fault or setting of the virtual microscope, like lamp_drift=-0.1; may be repeated.",
+                "NAME=VALUE",
+            ),
+            refusal=NO_TRACE,
+        ),
+    ),
+    "verify": (_READ_DETECTOR,),
+    "reconstruct": (_READ_DETECTOR,),
+    "explore": (_READ_DETECTOR,),
+}
+
+EXAMPLES = {
+    "export": (
+        "acqplan export cells.acqplan --to dmd-tiff --device 1920x1080 -o cells-dmd/",
+        "acqplan export cells.acqplan --to dmd-tiff --device 1024x768 --scale 8 --option max_frames=2048 -o cells-dmd/",
+    ),
+    "simulate": (
+        "acqplan simulate cells.acqplan cells.tif --tile 2,3 --photons 50 -o trace.csv --truth truth.npy",
+        "acqplan simulate cells.acqplan sample:cells --detector pmt.json --option lamp_drift=-0.1 -o daq.h5",
+    ),
+    "verify": (
+        "acqplan verify cells.acqplan trace.csv --assume-plan",
+        "acqplan verify cells.acqplan daq.mat --detector pmt.json --option signal=ai0 --option trigger=ai1 "
+        "--option sample_rate_hz=1e6 --assume-plan",
+    ),
+    "reconstruct": (
+        "acqplan reconstruct cells.acqplan trace.csv --assume-plan -o cells.tif",
+        "acqplan reconstruct cells.acqplan daq.csv --detector pmt.json --option reference_frames=::65 -o cells.ome.tif",
+    ),
+}
+
+SETUP = Setup(
+    title="DMD microscope: Hadamard frames for a single-pixel detector",
+    sample="sample:cells",
+    size=(64, 64),
+    budget="12.5%",
+    noise=Component("poisson_gaussian", {"photons": 200.0}),
+    trained=("low-sequency", "half-half", "variance-ordered", "variable-density"),
+    untrained=(("uniform", "zero-filled"),),
+    floors=("low-sequency",),
+    format=Component("dmd-tiff", {"device": "1920x1080"}),
+    acquired="trace.csv",
+    reconstructed="recon.tif",
+    share=0.45,
+)
+
+WORDS = Words(
+    image_unit="photo-electrons per pixel and frame",
+    calibration="of the lowest sequencies",
+    pattern="sequencies, zero top left.",
+    axes={"": "Sequencies, of the rows down and of the columns to the right, zero top left."},
+    order_axes={2: "sequencies"},
+    option="scheme",
+)
+
+
+def light_facts(plan: Plan, cost: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a scan costs the sample in light (`light_cost`), and which display scheme suits."""
+    listed = [
+        (
+            "Light on, DMD before the sample",
+            f"{_seconds(cost['light_on_s'])}each pixel is on in {cost['light_frames']:g} of {cost['frames']} frames",
+        ),
+        ("Light on, DMD behind the sample", f"{_seconds(cost['scan_s'])}all {cost['frames']} frames"),
+    ]
+    if cost.get("photo_electrons") is not None:
+        listed.append(("Photo-electrons", f"{cost['photo_electrons']:.4g} of a typical image over the scan"))
+    if cost.get("energy_j") is not None:
+        listed.append(("Dose", f"{cost['energy_j']:.4g} J on the sample, at {cost['power_w']:g} W with all mirrors on"))
+    if "scheme" in plan.evidence:
+        listed.append(("Display scheme", plan.evidence["scheme"]["why"]))
+    return listed
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g} s: "
