@@ -109,6 +109,15 @@ def coil_images(n_coils: int, rows: int, columns: int, seed: int = 0) -> npt.NDA
     return (values[0] + 1j * values[1]).astype(np.complex64)
 
 
+def smooth(*shape: int, seed: int = 0) -> npt.NDArray[np.complex64]:
+    """Complex images with their energy at low frequencies, as objects have it."""
+    rng = np.random.default_rng(seed)
+    values = rng.standard_normal((2, *shape))
+    images = 0.1 * (values[0] + 1j * values[1]) + 1.0
+    images[..., : shape[-2] // 4, :] *= 0.3
+    return images.astype(np.complex64)
+
+
 def oversampled(images: npt.NDArray[np.complex64], factor: int = 2) -> npt.NDArray[np.complex64]:
     """k-space [coils, ky, factor·readout] of images[coils, ky, readout] that are empty outside."""
     *lead, columns = images.shape

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from test_reconstructor_laws import EVERYWHERE, VARIED, make_counts, make_images, make_sensing
+from builders import batches
+from builders.batches import make_counts, make_images, make_sensing
 
 from acqplan.core.registry import find, kinds
 from acqplan.reconstructors.losses import Loss, Target
 from acqplan.sensing.measurement import measured
 
+EVERYWHERE = pytest.mark.parametrize("case", batches.SENSING)
+SOMEWHERE = pytest.mark.parametrize("case", batches.VARIED)
 EVERY_LOSS = pytest.mark.parametrize("kind", kinds("losses"))
 
 
@@ -41,14 +44,14 @@ def test_one_number_per_image_at_least_zero(kind: str, case: str) -> None:
 
 
 @EVERY_LOSS
-@VARIED
+@SOMEWHERE
 def test_the_unit_of_the_data_changes_nothing(kind: str, case: str) -> None:
     found = value(kind, make_image(case, scale=250.0), make_target(case, scale=250.0))
     torch.testing.assert_close(found, value(kind, make_image(case), make_target(case)), rtol=1e-4, atol=1e-6)
 
 
 @EVERY_LOSS
-@VARIED
+@SOMEWHERE
 def test_the_gradient_leads_down(kind: str, case: str) -> None:
     image = make_image(case).requires_grad_()
     before = value(kind, image, make_target(case))
@@ -60,7 +63,7 @@ def test_the_gradient_leads_down(kind: str, case: str) -> None:
 
 
 @EVERY_LOSS
-@VARIED
+@SOMEWHERE
 def test_an_image_is_judged_on_its_own(kind: str, case: str) -> None:
     target, image = make_target(case), make_image(case)
     alone = Target(

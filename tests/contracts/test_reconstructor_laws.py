@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from builders import batches
+from builders.batches import for_images, make_counts, make_images, make_sensing
 from builders.networks import make_reconstructor
 
 from acqplan.core.registry import find, kinds
@@ -16,83 +16,10 @@ from acqplan.reconstructors.reconstructor import Reconstructor
 from acqplan.sensing.measurement import measured
 from acqplan.sensing.model import SensingModel
 
-_BATCH = 3
-
-
-def coil_maps(n_coils: int, shape: tuple[int, int], *, normalised: bool, batched: bool = False) -> np.ndarray[Any, Any]:
-    random = np.random.default_rng(n_coils)
-    whole = (_BATCH, n_coils, *shape) if batched else (n_coils, *shape)
-    maps = random.normal(size=whole) + 1j * random.normal(size=whole)
-    if normalised:
-        maps /= np.sqrt((np.abs(maps) ** 2).sum(-3, keepdims=True))
-    return np.asarray(maps.astype(np.complex64))
-
-
-SENSING: dict[str, tuple[str, dict[str, Any]]] = {
-    "lines": ("cartesian_mri", {"image_shape": (12, 10), "encoding": "lines"}),
-    "lines-odd": ("cartesian_mri", {"image_shape": (9, 7), "encoding": "lines"}),
-    "lines-coils": (
-        "cartesian_mri",
-        {"image_shape": (8, 10), "encoding": "lines", "coil_maps": coil_maps(2, (8, 10), normalised=True)},
-    ),
-    "points": ("cartesian_mri", {"image_shape": (8, 12), "encoding": "points"}),
-    "points-odd": ("cartesian_mri", {"image_shape": (11, 13), "encoding": "points"}),
-    "points-coils": (
-        "cartesian_mri",
-        {"image_shape": (7, 9), "encoding": "points", "coil_maps": coil_maps(3, (7, 9), normalised=True)},
-    ),
-    "points-coils-uneven": (
-        "cartesian_mri",
-        {"image_shape": (8, 8), "encoding": "points", "coil_maps": coil_maps(3, (8, 8), normalised=False)},
-    ),
-    "lines-coils-each": (
-        "cartesian_mri",
-        {"image_shape": (8, 9), "encoding": "lines", "coil_maps": coil_maps(2, (8, 9), normalised=True, batched=True)},
-    ),
-    "points-coils-each-uneven": (
-        "cartesian_mri",
-        {
-            "image_shape": (8, 8),
-            "encoding": "points",
-            "coil_maps": coil_maps(3, (8, 8), normalised=False, batched=True),
-        },
-    ),
-    "hadamard": ("hadamard_dmd", {"image_shape": (8, 8)}),
-    "hadamard-oblong": ("hadamard_dmd", {"image_shape": (4, 16)}),
-}
 EVERYONE = pytest.mark.parametrize("kind", kinds("reconstructors"))
 TRAINED = pytest.mark.parametrize("kind", [kind for kind, cls in kinds("reconstructors").items() if cls.is_trained])
-EVERYWHERE = pytest.mark.parametrize("case", SENSING)
-VARIED = pytest.mark.parametrize("case", ["lines-odd", "points-coils-each-uneven", "hadamard-oblong"])
-"""Every encoding, an odd and an oblong size, coils with maps of each image whose gain varies."""
-
-
-def make_sensing(case: str, n: int = 1) -> SensingModel:
-    """For ``n`` images, where each has coil maps of its own."""
-    kind, arguments = SENSING[case]
-    sensing: SensingModel = find("sensing", kind)(**arguments)
-    return for_images(sensing, slice(0, n))
-
-
-def for_images(sensing: SensingModel, chosen: slice) -> SensingModel:
-    """The model of some images of a batch."""
-    maps = getattr(sensing, "coil_maps", None)
-    return sensing if maps is None or maps.ndim == 3 else sensing.with_coil_maps(maps[chosen])
-
-
-def make_images(sensing: SensingModel, n: int = 1, seed: int = 0) -> torch.Tensor:
-    random = np.random.default_rng(seed)
-    image = random.random((n, *sensing.image_shape))
-    if sensing.is_complex:
-        image = image * np.exp(1j * random.normal(size=image.shape))
-    return torch.from_numpy(image).to(sensing.image_dtype)
-
-
-def make_counts(sensing: SensingModel, n: int = 1, seed: int = 0) -> torch.Tensor:
-    """float32[n, K]: about half of the units, some of them up to three times."""
-    repeats = np.random.default_rng(seed).choice([0, 0, 0, 1, 1, 3], (n, sensing.n_units))
-    repeats[:, :2] = [0, 1]
-    return torch.from_numpy(repeats.astype(np.float32))
+EVERYWHERE = pytest.mark.parametrize("case", batches.SENSING)
+SOMEWHERE = pytest.mark.parametrize("case", batches.VARIED)
 
 
 def measure(sensing: SensingModel, images: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
@@ -122,7 +49,7 @@ def test_shape_and_type(kind: str, case: str) -> None:
 
 
 @EVERYONE
-@VARIED
+@SOMEWHERE
 def test_one_pattern_for_all_is_the_same_as_one_each(kind: str, case: str) -> None:
     sensing = make_sensing(case, 3)
     reconstruct = make_reconstructor(kind, sensing.is_complex)
@@ -133,7 +60,7 @@ def test_one_pattern_for_all_is_the_same_as_one_each(kind: str, case: str) -> No
 
 
 @EVERYONE
-@VARIED
+@SOMEWHERE
 def test_images_of_a_batch_do_not_touch_each_other(kind: str, case: str) -> None:
     sensing = make_sensing(case, 3)
     reconstruct = make_reconstructor(kind, sensing.is_complex)
@@ -150,7 +77,7 @@ def test_images_of_a_batch_do_not_touch_each_other(kind: str, case: str) -> None
 
 
 @EVERYONE
-@VARIED
+@SOMEWHERE
 @pytest.mark.parametrize("factor", [1e-3, 1e4])
 def test_scaling_the_data_scales_the_image(kind: str, case: str, factor: float) -> None:
     sensing = make_sensing(case)
@@ -162,7 +89,7 @@ def test_scaling_the_data_scales_the_image(kind: str, case: str, factor: float) 
 
 
 @EVERYONE
-@VARIED
+@SOMEWHERE
 def test_nothing_measured_gives_a_finite_image(kind: str, case: str) -> None:
     sensing = make_sensing(case)
     reconstruct = make_reconstructor(kind, sensing.is_complex)
@@ -174,7 +101,7 @@ def test_nothing_measured_gives_a_finite_image(kind: str, case: str) -> None:
 
 
 @EVERYONE
-@VARIED
+@SOMEWHERE
 def test_repeats_and_full_measurement_are_taken(kind: str, case: str) -> None:
     sensing = make_sensing(case)
     reconstruct = make_reconstructor(kind, sensing.is_complex)
@@ -185,7 +112,7 @@ def test_repeats_and_full_measurement_are_taken(kind: str, case: str) -> None:
 
 
 @EVERYONE
-@VARIED
+@SOMEWHERE
 def test_calls_change_neither_arguments_nor_the_module(kind: str, case: str) -> None:
     sensing = make_sensing(case)
     reconstruct = make_reconstructor(kind, sensing.is_complex)
@@ -270,7 +197,7 @@ def test_making_one_with_a_seed_gives_the_same_weights(kind: str) -> None:
 
 
 @TRAINED
-@VARIED
+@SOMEWHERE
 @pytest.mark.parametrize("nudged", [False, True])
 def test_gradients_are_finite(kind: str, case: str, nudged: bool) -> None:
     sensing = make_sensing(case)

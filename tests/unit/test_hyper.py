@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from builders.batches import make_counts, make_images, make_sensing
 from builders.networks import make_reconstructor
-from test_reconstructor_laws import make_counts, make_images, make_sensing
 
 from acqplan.core.errors import RecipeError
 from acqplan.modalities.mri.sensing import CartesianMRI

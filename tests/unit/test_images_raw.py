@@ -14,7 +14,7 @@ pytest.importorskip("ismrmrd")
 pytest.importorskip("pydicom")
 
 import pydicom
-from builders.ismrmrd_files import acquisition, header, kspace_of, oversampled, write
+from builders.ismrmrd_files import acquisition, header, kspace_of, oversampled, smooth, write
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
@@ -23,15 +23,6 @@ from acqplan.images import load_stacks, reading
 
 ROWS, COLUMNS, COILS = 16, 12, 3
 DIRECTIONS: dict[str, Any] = {"read_dir": (0, 1, 0), "phase_dir": (1, 0, 0), "slice_dir": (0, 0, 1)}
-
-
-def smooth(*shape: int, seed: int = 0) -> npt.NDArray[np.complex64]:
-    """Complex images with their energy at low frequencies, as objects have it."""
-    rng = np.random.default_rng(seed)
-    values = rng.standard_normal((2, *shape))
-    images = 0.1 * (values[0] + 1j * values[1]) + 1.0
-    images[..., : shape[-2] // 4, :] *= 0.3
-    return images.astype(np.complex64)
 
 
 def raw_file(path: Path, images: npt.NDArray[np.complex64], skip: tuple[int, ...] = (), **fields: Any) -> Path:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_reconstructor_laws import make_counts, make_images, make_sensing
+from builders.batches import make_counts, make_images, make_sensing
 
 from acqplan.core.math.metrics import ssim
 from acqplan.modalities.dmd.sensing import HadamardDMD

@@ -15,9 +15,8 @@ pytest.importorskip("twixtools")
 pytest.importorskip("ismrmrd")
 
 import twixtools
-from builders.ismrmrd_files import images_of, kspace_of, oversampled
+from builders.ismrmrd_files import images_of, kspace_of, oversampled, smooth
 from builders.plans import make_plan
-from test_images_raw import smooth
 from twixtools.mdb import Mdb_local
 
 from acqplan.core.errors import AcquisitionError, ImageError

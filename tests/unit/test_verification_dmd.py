@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from builders.plans import make_plan
-from builders.sensing import dmd
+from builders.microscopy import SIDE, low_plan, soft_spots
 
 from acqplan.modalities.dmd.facts import FrameFacts, TraceFacts
 from acqplan.plan.plan import Plan
@@ -17,28 +16,6 @@ from acqplan.plan.verification import verify
 from acqplan.sensing.acquisition import Acquisition, Facts, Scan
 from acqplan.sensing.budget import Budget
 from acqplan.sensing.pattern import Pattern
-
-SIDE = 16
-
-
-def low_plan(scheme: str = "pairs", photons: float = 300.0, n: int = 128) -> Plan:
-    """The lowest frequencies; the reference unit, where there is one, before every 16th."""
-    sensing = dmd(SIDE, SIDE, scheme=scheme)
-    order = np.argsort(sensing.distance(), kind="stable")[:n]
-    if sensing.reference_unit is not None:
-        order = np.insert(order, range(16, n, 16), 0)
-    return make_plan(sensing, order, reading_time_s=1e-4, noise={"photons": photons})
-
-
-def make_image(seed: int = 0) -> Any:
-    """A few soft spots on a faint ground, at most 1."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:SIDE, :SIDE]
-    image = np.full((SIDE, SIDE), 0.05)
-    for _ in range(5):
-        centre, width = rng.uniform(0, SIDE, 2), rng.uniform(1, 3)
-        image += np.exp(-((y - centre[0]) ** 2 + (x - centre[1]) ** 2) / (2 * width**2))
-    return (image / image.max()).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +25,7 @@ def plan() -> Plan:
 
 def acquire(plan: Plan, lamp: Any = None, seed: int = 0) -> Any:
     """float64[n, values] of noisy readings; ``lamp`` is the light's share at each reading."""
-    image = torch.from_numpy(make_image(seed))[None] * plan.noise.image_scale
+    image = torch.from_numpy(soft_spots(seed))[None] * plan.noise.image_scale
     expected = plan.sensing(image)[0][torch.from_numpy(plan.pattern.order.astype(np.int64))]
     if lamp is not None:
         expected = expected * torch.from_numpy(np.asarray(lamp, dtype=np.float32)).reshape(-1, 1)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_verification_dmd import SIDE, low_plan, make_image
+from builders.microscopy import SIDE, low_plan, soft_spots
 
 from acqplan.core.errors import InstrumentError, RecipeError
 from acqplan.core.registry import find, kinds
@@ -28,7 +28,7 @@ CONTINUOUS = {"samples_per_frame": 10, "settling_us": 10}
 
 
 def make_record(plan: Plan) -> ImageRecord:
-    return ImageRecord(make_image(), "test", "test", 0, 1.0, False)
+    return ImageRecord(soft_spots(), "test", "test", 0, 1.0, False)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def read(
 
 def error_of(plan: Plan, scan: Scan) -> float:
     """RMS error of the zero-filled image against the one without noise, over the latter's RMS."""
-    acquisition = plan.simulate(make_image() * plan.noise.image_scale, noise=type(plan.noise)(photons=1e9))
+    acquisition = plan.simulate(soft_spots() * plan.noise.image_scale, noise=type(plan.noise)(photons=1e9))
     truth = plan.reconstruct(acquisition)
     image = plan.reconstruct(scan.acquisitions[0])
     return float(np.sqrt(np.mean((image - truth) ** 2) / np.mean(truth**2)))
@@ -102,7 +102,7 @@ def test_every_scheme_is_recorded(scheme: str, faults: dict[str, Any], tmp_path:
 
 
 def test_readings_have_the_detectors_noise(plan: Plan, folder: Path, tmp_path: Path) -> None:
-    image = make_image() * plan.noise.image_scale
+    image = soft_spots() * plan.noise.image_scale
     exposure_s = 5e-5
     chi = []
     for seed in range(12):
@@ -130,7 +130,7 @@ def test_drift_is_corrected(plan: Plan, folder: Path, faults: Any, options: Any,
     scan, found, _ = read(plan, recorded, tmp_path / "daq.h5", **options)
     without, _, _ = read(plan, recorded, tmp_path / "raw.h5", drift="none")
     shape = [np.asarray(plan.reconstruct(each.acquisitions[0])) for each in (scan, without)]
-    truth = plan.reconstruct(plan.simulate(make_image() * 1e6, noise=type(plan.noise)(photons=1e9)))
+    truth = plan.reconstruct(plan.simulate(soft_spots() * 1e6, noise=type(plan.noise)(photons=1e9)))
     errors = [
         float(np.linalg.norm(each / each.mean() - truth / truth.mean()) / np.linalg.norm(truth / truth.mean()))
         for each in shape
