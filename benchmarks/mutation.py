@@ -22,39 +22,38 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import pytest
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator
 
 ROOT = Path(__file__).parents[1]
 NEAREST = {
-    "core/seeding.py": ["unit/test_seeding.py"],
-    "formats/base.py": ["unit/test_export.py", "unit/test_instruments_table.py", "unit/test_instruments_acquired.py"],
-    "sensing/pattern.py": ["unit/test_pattern.py"],
-    "sensing/budget.py": ["unit/test_budget.py", "unit/test_plan.py"],
-    "sensing/measurement.py": ["unit/test_measurement.py"],
-    "sensing/acquisition.py": ["unit/test_plan.py", "unit/test_verification.py", "unit/test_instruments_acquired.py"],
-    "modalities/dmd/noise.py": ["unit/test_noise.py"],
-    "modalities/mri/noise.py": ["unit/test_noise.py"],
-    "designers/from_plan.py": ["unit/test_from_plan.py"],
-    "designers/*.py": [
-        "unit/test_designers.py",
-        "unit/test_repeats.py",
-        "unit/test_blue_noise.py",
-        "unit/test_hadamard_orders.py",
-        "unit/test_orders.py",
-        "contracts/test_designer_laws.py",
-        "contracts/test_order_laws.py",
-    ],
-    "plan/plan.py": ["unit/test_plan.py", "unit/test_verification.py"],
-    "plan/file.py": ["unit/test_plan_file.py", "unit/test_plan.py"],
-    "learning/resolve.py": ["unit/test_resolve.py", "unit/test_constraints.py", "unit/test_exposure.py"],
-    "learning/checkpoint.py": ["unit/test_checkpoint.py"],
-    "learning/schedule.py": ["unit/test_schedule.py"],
-    "learning/*.py": ["unit/test_training*.py", "unit/test_unsupervised.py"],
+    "core/seeding.py": ["test_seeding"],
+    "formats/export.py": ["test_export"],
+    "sensing/pattern.py": ["test_pattern"],
+    "sensing/budget.py": ["test_budget", "test_plan", "test_resolve"],
+    "sensing/measurement.py": ["test_measurement"],
+    "sensing/acquisition.py": ["test_acquisition", "test_plan", "test_verification", "test_instruments_acquired"],
+    "modalities/*/noise.py": ["test_noise"],
+    "plan/plan.py": ["test_plan", "test_verification"],
+    "plan/file.py": ["test_plan_file", "test_plan"],
+    "designers/from_plan.py": ["test_from_plan"],
+    "designers/learned.py": ["test_learned_pattern", "test_designers", "test_designer_laws"],
+    "designers/*repeats.py": ["test_repeats", "test_designer_laws"],
+    "designers/water_filling.py": ["test_repeats", "test_designer_laws"],
+    "designers/orders.py": ["test_orders", "test_order_laws"],
+    "designers/blue_noise.py": ["test_blue_noise", "test_designers"],
+    "designers/*.py": ["test_designers", "test_hadamard_orders", "test_designer_laws", "test_resolve"],
+    "learning/resolve.py": ["test_resolve", "test_constraints", "test_exposure", "test_training"],
+    "learning/checkpoint.py": ["test_checkpoint"],
+    "learning/schedule.py": ["test_schedule", "test_training_steps"],
+    "learning/pace.py": ["test_pace", "test_training"],
+    "learning/*.py": ["test_training_steps", "test_training", "test_training_resumes", "test_unsupervised"],
 }
 """The tests nearest to a module; of a module that several entries name, the first counts."""
 
@@ -67,7 +66,7 @@ OPERATORS = [
     *("AddNot", "ReplaceTrueWithFalse", "ReplaceFalseWithTrue", "ReplaceAndWithOr", "ReplaceOrWithAnd"),
     *("ReplaceBreakWithContinue", "ReplaceContinueWithBreak", "NumberReplacer", "ZeroIterationForLoop"),
 ]
-LIBRARIES = ["torch", "numpy", "scipy.ndimage", "scipy.linalg", "h5py", "hypothesis", "pytest", "tomli_w", "tifffile"]
+LIBRARIES = ["torch", "numpy", "scipy.ndimage", "scipy.linalg", "h5py", "msgspec", "tomli_w", "tifffile"]
 
 
 @dataclass(frozen=True)
@@ -140,17 +139,11 @@ def run_tests(tree: Path, tests: list[str], timeout_s: float, *, keep_bytecode: 
     """``passed``, ``failed`` or ``timeout`` of the tests, run in a child up to the first failure."""
     child = os.fork()
     if child == 0:
-        os.setsid()
-        silence = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silence, 1)
-        os.dup2(silence, 2)
-        os.chdir(tree)
-        sys.path.insert(0, str(tree))
-        sys.dont_write_bytecode = not keep_bytecode
-        import pytest
-
-        status = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:faulthandler", *tests])
-        os._exit(int(status))
+        try:
+            _test(tree, tests, keep_bytecode)
+        except BaseException:
+            traceback.print_exc()
+        os._exit(99)  # never back into the parent's code
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -162,6 +155,19 @@ def run_tests(tree: Path, tests: list[str], timeout_s: float, *, keep_bytecode: 
     return "timeout"
 
 
+def _test(tree: Path, tests: list[str], keep_bytecode: bool) -> None:
+    os.setsid()
+    said = os.open(tree.with_name("said.txt"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(said, 1)
+    os.dup2(said, 2)
+    os.chdir(tree)
+    sys.path.insert(0, str(tree))
+    sys.dont_write_bytecode = not keep_bytecode
+    status = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests])
+    sys.stdout.flush()
+    os._exit(int(status))
+
+
 def modules_of(names: list[str], tree: Path) -> dict[str, list[str]]:
     """{module: its nearest tests}, of the named modules or all."""
     found: dict[str, list[str]] = {}
@@ -169,8 +175,7 @@ def modules_of(names: list[str], tree: Path) -> dict[str, list[str]]:
         for path in sorted((tree / "acqplan").glob(pattern)):
             module = path.relative_to(tree / "acqplan").as_posix()
             if path.name != "__init__.py" and (not names or module in names):
-                files = [str(each.relative_to(tree)) for test in tests for each in sorted((tree / "tests").glob(test))]
-                found.setdefault(module, files)
+                found.setdefault(module, [str(next((tree / "tests").rglob(f"{test}.py"))) for test in tests])
     return found
 
 
@@ -207,7 +212,8 @@ def test_module(tree: Path, module: str, tests: list[str], sample: int | None, s
     code = path.read_text(encoding="utf-8")
     start = time.monotonic()
     if run_tests(tree, tests, 900, keep_bytecode=True) != "passed":
-        raise SystemExit(f"{module}: its tests fail without any mutant: {' '.join(tests)}")
+        said = tree.with_name("said.txt").read_text(encoding="utf-8")
+        raise SystemExit(f"{said}\n{module}: its tests fail without any mutant.")
     taken_s = time.monotonic() - start
     mutants = every = mutants_of(module, code)
     if sample is not None and sample < len(every):
