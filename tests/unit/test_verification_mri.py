@@ -12,8 +12,7 @@ from acqplan.core.math.transforms import ifft_centred
 from acqplan.modalities.mri import checks as mri
 from acqplan.modalities.mri.facts import MriFacts
 from acqplan.modalities.mri.noise import ComplexGaussian
-from acqplan.plan.verification import verify
-from acqplan.plan.verification.base import checks_of
+from acqplan.plan.verification import checks_of, verify
 from acqplan.sensing.acquisition import Acquisition, Geometry, Scan
 
 SIDE, STD = 48, 0.01

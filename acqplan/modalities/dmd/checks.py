@@ -18,7 +18,7 @@ from acqplan.modalities.dmd.facts import TraceFacts, facts_of
 from acqplan.modalities.dmd.noise import PoissonGaussian
 from acqplan.modalities.dmd.sensing import HadamardDMD
 from acqplan.plan.plan import Plan
-from acqplan.plan.verification.base import Check, Finding, named
+from acqplan.plan.verification import Check, Finding, named
 from acqplan.sensing.acquisition import Acquisition, Scan
 
 CLOCK_AT_MOST = 0.01

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from acqplan.images.preparation import Preparation
     from acqplan.plan.in_use import FittedDetector
     from acqplan.plan.plan import Plan
-    from acqplan.plan.verification.base import Check
+    from acqplan.plan.verification import Check
     from acqplan.sensing.budget import Budget
     from acqplan.sensing.model import SensingModel
     from acqplan.sensing.noise import NoiseModel

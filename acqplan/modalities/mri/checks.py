@@ -15,7 +15,7 @@ from acqplan.modalities.mri.facts import facts_of
 from acqplan.modalities.mri.noise import ComplexGaussian
 from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.plan.plan import Plan
-from acqplan.plan.verification.base import Check, Finding, named
+from acqplan.plan.verification import Check, Finding, named
 from acqplan.sensing.acquisition import Acquisition, Scan
 from acqplan.sensing.measurement import coefficients_of
 

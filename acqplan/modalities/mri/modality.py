@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from acqplan.images import ImageStack, TrainingImages
     from acqplan.images.preparation import Preparation
     from acqplan.plan.plan import Plan
-    from acqplan.plan.verification.base import Check
+    from acqplan.plan.verification import Check
     from acqplan.sensing.acquisition import Scan
     from acqplan.sensing.budget import Budget
     from acqplan.sensing.constraints import Constraints

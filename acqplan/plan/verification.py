@@ -1,19 +1,95 @@
-"""What every instrument's data can be checked for: which units, in which order, and readings that can be right."""
+"""How what was acquired differs from the plan: every difference found before anything is reconstructed.
+
+Here is what every instrument's data can be checked for: which units, in which order, and readings that can be right.
+What else there is to check, the modality knows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from acqplan.core.errors import AcquisitionError
 from acqplan.plan.plan import MISSING_AT_MOST, Plan
-from acqplan.plan.verification.base import UNSTATED, Finding, gathered, named
 from acqplan.sensing.acquisition import Acquisition, Scan
 from acqplan.sensing.pattern import IntArray
 
+Severity = Literal["note", "warning", "error"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
-def pattern(plan: Plan, scan: Scan) -> Iterator[Finding]:
+
+@dataclass(frozen=True)
+class Finding:
+    """One difference.
+
+    ``error``: a reconstruction can't be right. ``warning``: it is worse than the plan's evidence, or may be.
+    ``note``: worth knowing. ``subject`` is a word or two (``missing``, ``order``), ``text`` one sentence with the
+    numbers, ``remedy`` what to do about it or "".
+    """
+
+    severity: Severity
+    subject: str
+    text: str
+    remedy: str = ""
+
+
+UNSTATED = "unstated pattern"
+"""Subject of the finding that data don't say what they were acquired with."""
+
+_NAMED = 8  # numbers named in one finding
+
+Check = Callable[[Plan, Scan], Iterable[Finding]]
+
+
+def verify(plan: Plan, scan: Scan, *, assume_plan: bool = False) -> list[Finding]:
+    """All differences between ``scan`` and ``plan``, the gravest first; empty if there are none.
+
+    With ``assume_plan``, data that don't say what they were acquired with give a warning instead of an error.
+    """
+    found = [finding for check in checks_of(plan) for finding in check(plan, scan)]
+    if assume_plan:
+        found = [Finding("warning", each.subject, each.text) if each.subject == UNSTATED else each for each in found]
+    return sorted(found, key=lambda each: SEVERITIES.index(each.severity))
+
+
+def checks_of(plan: Plan) -> tuple[Check, ...]:
+    """The checks that every instrument's data go through, and those of this one."""
+    return (_pattern, _readings, _order, *plan.modality.checks())
+
+
+def gathered(scan: Scan, check: Callable[[Acquisition], Iterable[Finding]]) -> Iterator[Finding]:
+    """What ``check`` finds in each image of a scan, told once for all the images that it is true of.
+
+    The findings of ``check`` have texts without a subject (``lacks 3 lines.``); here they get the scan's.
+    """
+    images: dict[Finding, list[int]] = {}
+    for i, acquisition in enumerate(scan.acquisitions):
+        for finding in check(acquisition):
+            images.setdefault(finding, []).append(i)
+    n = len(scan.acquisitions)
+    for finding, where in images.items():
+        place = "" if len(where) == n else f", in {len(where)} of {n} images ({named(where)}),"
+        yield replace(finding, text=f"{scan.source}{place} {finding.text}")
+
+
+def named(numbers: Sequence[int]) -> str:
+    """``1, 2, 3``, of many only the first few."""
+    some = ", ".join(map(str, numbers[:_NAMED]))
+    return f"{some}, …" if len(numbers) > _NAMED else some
+
+
+def refuse_errors(findings: Iterable[Finding]) -> None:
+    """Raise one `AcquisitionError` that names every finding that is an error."""
+    errors = [each for each in findings if each.severity == "error"]
+    if errors:
+        remedies = dict.fromkeys(each.remedy for each in errors if each.remedy)
+        raise AcquisitionError(" ".join(each.text for each in errors), " ".join(remedies))
+
+
+def _pattern(plan: Plan, scan: Scan) -> Iterator[Finding]:
     """Another pattern, or none stated; units missing, not planned, or measured more or less often than planned."""
     return gathered(scan, _once_an_order(lambda acquisition: list(_of_one(plan, acquisition))))
 
@@ -96,7 +172,7 @@ def _extra(order: IntArray, plan: Plan) -> IntArray:
     return found
 
 
-def readings(plan: Plan, scan: Scan) -> Iterator[Finding]:
+def _readings(plan: Plan, scan: Scan) -> Iterator[Finding]:
     """Readings of another number or shape than planned, not finite, or zero everywhere."""
     yield from gathered(scan, lambda acquisition: _of_readings(plan, acquisition))
     is_zero = [not each.readings.any() for each in scan.acquisitions]
@@ -126,7 +202,7 @@ def _of_readings(plan: Plan, acquisition: Acquisition) -> Iterator[Finding]:
         )
 
 
-def order(plan: Plan, scan: Scan) -> Iterator[Finding]:
+def _order(plan: Plan, scan: Scan) -> Iterator[Finding]:
     """The planned units in another order than planned."""
     planned = _once(plan.pattern.order)
 
