@@ -238,10 +238,10 @@ def test_cut_dicom_and_missing_packages_are_named(tmp_path: Path, monkeypatch: p
     raw = raw_file(tmp_path / "scan.h5", smooth(1, 1, 4, 4))
     monkeypatch.setitem(sys.modules, "pydicom", None)
     monkeypatch.setitem(sys.modules, "ismrmrd.xsd", None)
-    for file in (path, raw):
-        with pytest.raises(ImageError, match=r'isn\'t installed.*pip install "acqplan\[mri\]"'):
+    for file, extra in ((path, "dicom"), (raw, "mri")):
+        with pytest.raises(ImageError, match=rf'isn\'t installed.*pip install "acqplan\[{extra}\]"'):
             reading.read(file)
-    with pytest.raises(ImageError, match=r"acqplan\[mri\]"):
+    with pytest.raises(ImageError, match=r"acqplan\[dicom\]"):
         load_stacks([path])
 
 
