@@ -7,19 +7,33 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 import acqplan
-from acqplan.cli import acquire, calibrate, catalogue, demo, design, evidence, explore, plans, reconstruct, verify
+from acqplan.cli import (
+    acquire,
+    calibrate,
+    catalogue,
+    console,
+    demo,
+    design,
+    evidence,
+    explore,
+    plans,
+    reconstruct,
+    verify,
+)
 from acqplan.cli.arguments import SeveralValues, examples
-from acqplan.cli.console import show_error
+from acqplan.cli.escapes import printable
 from acqplan.cli.instrument_flags import instrument_examples, with_instrument_flags
 from acqplan.core.errors import AcqplanError
 
+_UsageError: Any = typer.BadParameter.__bases__[0]  # of Click, or of the copy of it that newer versions of Typer hold
 _ORDER = (
     "demo",
     "design",
@@ -42,6 +56,24 @@ class _InOrder(TyperGroup):
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override, unused-ignore]
         return list(_ORDER)
+
+    def make_context(self, *arguments: Any, **settings: Any) -> Any:  # type: ignore[override, unused-ignore]
+        with _printable_usage_errors():
+            return super().make_context(*arguments, **settings)
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override, unused-ignore]
+        with _printable_usage_errors():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _printable_usage_errors() -> Iterator[None]:
+    """What was typed stands in the messages of Typer, which prints them itself."""
+    try:
+        yield
+    except _UsageError as error:
+        error.message = printable(error.message)
+        raise
 
 
 app = typer.Typer(
@@ -89,7 +121,7 @@ app.command("list", epilog=catalogue.LIST_EXAMPLES, rich_help_panel=_PLANNING)(c
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"acqplan {acqplan.__version__}")
+        console.output(f"acqplan {acqplan.__version__}\n")
         raise typer.Exit
 
 
@@ -116,6 +148,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except AcqplanError as error:
-        show_error(error)
+        console.show_error(error)
         return 2
     return 0

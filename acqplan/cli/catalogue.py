@@ -22,7 +22,7 @@ def formats(as_json: AsJson = False) -> None:
 
     rows = catalogue.formats()
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        console.output(json.dumps(rows, indent=2) + "\n")
         return
     cells = [
         [
@@ -46,7 +46,7 @@ def list_kinds(
 
     rows = catalogue.kinds_of(role)
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        console.output(json.dumps(rows, indent=2) + "\n")
         return
     titles = [_TITLES.get(name, name.replace("_", " ")) for name in rows[0]]
     cells = [[_cell(value) for value in row.values()] for row in rows]

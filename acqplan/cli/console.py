@@ -1,4 +1,7 @@
-"""What the terminal shows: results on stdout, everything else on stderr; plain lines where there is no terminal."""
+"""What the terminal shows: results on stdout, everything else on stderr; plain lines where there is no terminal.
+
+Whatever is printed goes through here, where text from elsewhere loses its power over the terminal (`printable`).
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,25 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from rich.console import Console
+import typer
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
 
+from acqplan.cli.escapes import printable
 from acqplan.core.errors import AcqplanError
 
 _PLAIN_WIDTH = 140
 _PLAIN_LINES = 10  # of something with steps, where there is no terminal
 _QUIET_S = 2.0  # nothing is said of what is done sooner
+
+
+class _Console(Console):
+    """Shows every text as `printable`; only what Rich itself adds for colours and bars moves the terminal."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
 
 def stdout() -> Console:
@@ -30,7 +44,7 @@ def stderr() -> Console:
 def _console(stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _PLAIN_WIDTH
-    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=True)
+    return _Console(stderr=stderr, width=width, highlight=False, soft_wrap=True)
 
 
 def show_error(error: AcqplanError) -> None:
@@ -38,6 +52,11 @@ def show_error(error: AcqplanError) -> None:
     console = stderr()
     console.print(Text.assemble(("Error: ", "bold red"), _one_line(error.problem)))
     console.print(Text.assemble(("Remedy: ", "bold"), _one_line(error.remedy)))
+
+
+def output(text: str) -> None:
+    """Text that a program may read, JSON or TOML, on stdout as it is but for what a terminal would obey."""
+    typer.echo(printable(text), nl=False)
 
 
 def note(text: str) -> None:
@@ -82,7 +101,7 @@ def working(text: str) -> Iterator[None]:
     """A spinner while something without steps runs; without a terminal nothing."""
     console = stderr()
     if console.is_terminal:
-        with console.status(text):
+        with console.status(Text(text)):
             yield
     else:
         yield
@@ -98,7 +117,7 @@ def counting(text: str, total: int) -> Iterator[Callable[[int], None]]:
 
     console = stderr()
     if console.is_terminal:
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn())
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=None), MofNCompleteColumn())
         with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
             task = bar.add_task(text, total=total)
             yield lambda done: bar.update(task, completed=done)

@@ -88,7 +88,7 @@ def _dry_run(recipe: Recipe) -> None:
         console.note(note)
     for note in problem.notes:
         console.note(note)
-    typer.echo(to_toml(problem.recipe), nl=False)
+    console.output(to_toml(problem.recipe))
 
 
 def _report(plan: Plan, output: Path) -> None:

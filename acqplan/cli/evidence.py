@@ -160,7 +160,7 @@ def _write_json(table: dict[str, Any], target: str | None, overwrite: bool) -> N
     from acqplan.workflow.results import result_text, write_result
 
     if target == "-":
-        typer.echo(result_text(table), nl=False)
+        console.output(result_text(table))
     elif target is not None:
         write_result(table, Path(target), overwrite=overwrite)
         console.note(f"Written: {target}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from acqplan.cli import console
+from acqplan.cli.explore_guard import SameOrigin, is_loopback
 from acqplan.core.errors import AcqplanError, RecipeError
 from acqplan.core.optional import optional_import
 from acqplan.workflow.explorer import Explorer
@@ -29,7 +29,7 @@ def serve(
     folder: Path | None,
     suffix: str | None,
 ) -> None:
-    """Serve the page until Ctrl-C.
+    """Serve the page until Ctrl-C; it writes only into ``folder``, or without one below the current folder.
 
     Raises
     ------
@@ -44,6 +44,7 @@ def serve(
     check_address(host, port)
     if not is_loopback(host):
         console.warn([f"The page listens at {host}: anyone who can reach this machine sees the images."])
+    app.add_middleware(SameOrigin, host=host)
     pixels = Pixels(explorer)
     _add_routes(app, pixels)
     view = View(explorer, pixels, count=count, folder=folder, suffix=suffix)
@@ -73,14 +74,6 @@ def check_address(host: str, port: int) -> None:
             f"The page can't be served at {host}:{port}: {error.strerror or error}.",
             f"Choose another port, for example --port {port + 1}.",
         ) from error
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach ``host``."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class Pixels:

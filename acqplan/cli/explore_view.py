@@ -11,6 +11,7 @@ import numpy as np
 from nicegui import events, run, ui
 from PIL import Image
 
+from acqplan.cli.explore_guard import checked_folder
 from acqplan.core.errors import AcqplanError
 from acqplan.workflow.choice_files import Kept, write_choice
 from acqplan.workflow.explorer import Candidate, Choice, Explorer, choose
@@ -59,7 +60,9 @@ class View:
         self, explorer: Explorer, pixels: Pixels, *, count: int, folder: Path | None, suffix: str | None
     ) -> None:
         self.explorer, self.pixels, self.count, self.suffix = explorer, pixels, count, suffix
-        self.folder = str(folder if folder is not None else _unused(Path("choice")))
+        self.start = Path.cwd()
+        self.root = self.start if folder is None else folder.absolute()
+        self.folder = str(_unused(Path("choice")) if folder is None else folder)
         self.kept: list[_Row] = []
 
     def build(self) -> None:
@@ -184,20 +187,23 @@ class View:
         if not self.kept:
             ui.notify("Nothing is kept yet: turn the knob and press Keep.", type="warning")
             return
-        folder = Path(str(self.path.value)).expanduser()
-        rows = list(self.kept)
+        typed, rows = str(self.path.value), list(self.kept)
 
-        def write() -> None:
+        def write() -> Path:
+            folder = checked_folder(typed, self.root, self.start)
             kept = [Kept(self.explorer.candidate(row.knob), row.note) for row in rows]
             write_choice(folder, self.explorer, kept, suffix=self.suffix)
+            return folder
 
         try:
-            await run.io_bound(write)
+            folder: Path | None = await run.io_bound(write)
         except AcqplanError as error:
             ui.notify(str(error), type="negative", timeout=10_000)
             return
-        ui.notify(f"Written: {folder.absolute()}", type="positive", timeout=10_000)
-        self.path.value = str(_unused(folder))
+        if folder is None:  # the server is being stopped
+            return
+        ui.notify(f"Written: {folder}", type="positive", timeout=10_000)
+        self.path.value = str(_unused(self.root / "choice" if folder == self.root.resolve() else folder))
 
 
 def _text(knob: tuple[float, ...]) -> str:

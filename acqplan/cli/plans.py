@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from acqplan.cli import arguments, console
 from acqplan.cli.arguments import examples
@@ -49,9 +50,9 @@ def show(
             check_writable(path, overwrite=overwrite)
     loaded = Plan.load(plan)
     if recipe:
-        typer.echo(to_toml(loaded.recipe), nl=False)
+        console.output(to_toml(loaded.recipe))
     if as_json:
-        typer.echo(json.dumps(json_ready(facts.summary(loaded)), indent=2))
+        console.output(json.dumps(json_ready(facts.summary(loaded)), indent=2) + "\n")
     if not (recipe or as_json):
         _show(loaded)
     if html is not None:
@@ -76,7 +77,7 @@ def _show(plan: Plan) -> None:
     out = console.stdout()
     mask = plan.pattern.mask.reshape(plan.sensing.grid_shape)
     unicode = "utf" in (getattr(sys.stdout, "encoding", None) or "").lower()
-    out.print(facts.title(plan), style="bold")
+    out.print(Text(facts.title(plan)), style="bold")
     out.print(picture(mask, min(out.width, _PICTURE_WIDTH), unicode=unicode), markup=False)
     console.facts(facts.facts(plan))
     console.warn(facts.warnings(plan))

@@ -44,7 +44,7 @@ def verify(
         use_planned=use_planned,
     )
     if as_json:
-        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        console.output(json.dumps([asdict(finding) for finding in findings], indent=2) + "\n")
     elif findings:
         rows = [[finding.severity, finding.subject, f"{finding.text} {finding.remedy}".strip()] for finding in findings]
         console.table(["severity", "what", "difference"], rows, text=3)

@@ -1,6 +1,7 @@
 """The explore page in headless Chromium, over the DevTools protocol: drag, look, keep, export."""
 
 import base64
+import http.client
 import json
 import os
 import shutil
@@ -15,8 +16,9 @@ import numpy as np
 import pytest
 
 pytest.importorskip("nicegui")
-from acqplan.cli.explore_page import is_loopback, knob_of
-from acqplan.core.errors import RecipeError
+from acqplan.cli.explore_guard import checked_folder, is_loopback, refusal
+from acqplan.cli.explore_page import knob_of
+from acqplan.core.errors import OutputError, RecipeError
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
@@ -104,8 +106,8 @@ class Browser:
 
 
 @pytest.fixture
-def page(knob_plan, tmp_path):
-    """(browser, folder): the page of an acquisition, served by the command in a process of its own."""
+def address(knob_plan, tmp_path):
+    """(port, folder) of the page of an acquisition, served by the command in a process of its own."""
     port = free_port()
     words = ["explore", str(knob_plan / "hyper.acqplan"), str(knob_plan / "acquired.h5"), "--serve", "--no-browser"]
     words += ["--port", str(port), "--count", "3", "-o", str(tmp_path / "kept")]
@@ -113,18 +115,25 @@ def page(knob_plan, tmp_path):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
     log = (tmp_path / "server.log").open("wb")
     server = subprocess.Popen([sys.executable, "-c", program, *words], stdout=log, stderr=log, env=environment)
-    browser = None
     try:
         wait_for(lambda: answers(f"http://127.0.0.1:{port}/"), "the server")
-        browser = Browser(f"http://127.0.0.1:{port}/")
-        browser.wait("Boolean(window.panes && panes.pixels.now && panes.pixels.zero)")
-        yield browser, tmp_path / "kept"
+        yield port, tmp_path / "kept"
     finally:
-        if browser is not None:
-            browser.close()
         server.terminate()
         server.wait()
         log.close()
+
+
+@pytest.fixture
+def page(address):
+    """(browser, folder): the page in a browser."""
+    port, folder = address
+    browser = Browser(f"http://127.0.0.1:{port}/")
+    try:
+        browser.wait("Boolean(window.panes && panes.pixels.now && panes.pixels.zero)")
+        yield browser, folder
+    finally:
+        browser.close()
 
 
 @needs_browser
@@ -175,6 +184,98 @@ def test_drag_look_keep_and_export(page, knob_plan):
     browser.wait("document.querySelectorAll('.q-img').length === 3")
     hosts = browser.run("performance.getEntriesByType('resource').map(r => new URL(r.name).hostname)")
     assert set(hosts) == {"127.0.0.1"}
+
+
+def asked(port, path, **headers):
+    """(status, headers) of a request."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+    try:
+        connection.putrequest("GET", path, skip_host="Host" in headers)
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}
+    finally:
+        connection.close()
+
+
+def test_only_the_page_itself_is_answered(address):
+    from websockets.exceptions import InvalidStatus
+    from websockets.sync.client import connect
+
+    port, _ = address
+    own, foreign = f"127.0.0.1:{port}", "http://evil.example"
+    polling = "/_nicegui_ws/socket.io/?EIO=4&transport=polling"
+    for path in ("/", "/explore/zero-filled", "/explore/image?knob=0.5", polling):
+        assert asked(port, path)[0] == 200
+        assert asked(port, path, Host=f"localhost:{port}", Origin=f"http://localhost:{port}")[0] == 200
+        for headers in (
+            {"Host": "evil.example"},
+            {"Host": f"evil.example:{port}", "Origin": f"http://evil.example:{port}"},
+            {"Host": ""},
+            {"Origin": foreign, "Cookie": "session=1"},
+            {"Origin": "null"},
+            {"Origin": "http://127.0.0.1:1"},
+            {"Origin": f"http://localhost:{port}"},
+        ):
+            status, answered = asked(port, path, **headers)
+            assert status == 403, headers
+            assert not any(name.startswith("access-control") for name in answered)
+    socket_address = f"ws://{own}/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
+    with connect(socket_address, origin=f"http://{own}") as opened:
+        assert opened.recv(timeout=PATIENCE_S).startswith("0{")
+    for origin in (foreign, "null", "http://127.0.0.1:1"):
+        with pytest.raises(InvalidStatus) as refused_with:
+            connect(socket_address, origin=origin)
+        assert refused_with.value.response.status_code == 403
+
+
+def test_whose_requests_are_answered_depends_on_where_the_page_listens():
+    def is_answered(listened_at, *headers):
+        return refusal([(name.encode(), value.encode()) for name, value in headers], listened_at) is None
+
+    assert is_answered("127.0.0.1", ("Host", "LOCALHOST:9000"), ("Origin", "http://localhost:9000"))  # a tunnel
+    assert is_answered("::1", ("host", "[::1]:8765"))
+    assert not is_answered("127.0.0.1", ("host", "10.0.0.5:8765"))
+    assert is_answered("0.0.0.0", ("host", "10.0.0.5:8765"))
+    assert is_answered("0.0.0.0", ("host", socket.gethostname()))
+    assert is_answered("scanner.lab", ("host", "scanner.lab:8765"), ("origin", "https://scanner.lab:8765"))
+    assert not is_answered("0.0.0.0", ("host", "evil.example"))
+    assert not is_answered("127.0.0.1")
+    assert not is_answered("127.0.0.1", ("host", "localhost"), ("host", "localhost"))
+    assert not is_answered("127.0.0.1", ("host", "localhost"), ("origin", "http://localhost"), ("origin", "http://x"))
+    assert not is_answered("127.0.0.1", ("host", "localhost@evil.example"))
+    assert not is_answered("127.0.0.1", ("host", "[::1"))
+
+
+@needs_browser
+def test_the_page_writes_only_into_its_folder(page, tmp_path):
+    browser, folder = page
+    browser.press("k")
+    browser.wait("document.querySelectorAll('[aria-label=remove]').length === 1")
+    browser.run("document.querySelector('[aria-label=\"Folder to export to\"]').focus()")
+    browser.run("document.execCommand('selectAll')")
+    browser.call("Input.insertText", text=str(tmp_path / "elsewhere"))
+    browser.run("document.activeElement.blur()")
+    time.sleep(0.5)
+    browser.press("e")
+    browser.wait("document.body.innerText.includes('may write only')")
+    assert not (tmp_path / "elsewhere").exists()
+    assert not folder.exists()
+
+
+def test_where_the_page_may_write(tmp_path):
+    root, start = tmp_path / "kept", tmp_path
+    (tmp_path / "outside").mkdir()
+    root.mkdir()
+    (root / "link").symlink_to(tmp_path / "outside")
+    assert checked_folder("kept", root, start) == root.resolve()
+    assert checked_folder(str(root / "second"), root, start) == root.resolve() / "second"
+    for typed in ("outside", "kept/../outside", "kept/link/x", "/etc/x", "~/x", "", "kept2", "\0"):
+        with pytest.raises(OutputError, match="may write only"):
+            checked_folder(typed, root, start)
 
 
 def test_a_port_in_use_is_one_error(run, knob_plan):
