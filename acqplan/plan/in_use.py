@@ -6,7 +6,7 @@ As in `acqplan.plan.modality`, nothing here imports torch or NumPy.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -100,17 +100,17 @@ class Words:
     axes
         What its axes are, by the value of the sensing model's option `option`; "" where it has no such option.
     order_axes
-        Names of the coordinates of a unit, by their number.
+        Names of the coordinates of a unit, by their number; unless given, it is numbered.
     option
         Name of the sensing model's option that is told beside its kind.
     """
 
-    image_unit: str
-    calibration: str
-    pattern: str
-    axes: Mapping[str, str]
-    order_axes: Mapping[int, str]
-    option: str
+    image_unit: str = "relative"
+    calibration: str = "in the centre"
+    pattern: str = "the units that are measured"
+    axes: Mapping[str, str] = field(default_factory=dict)
+    order_axes: Mapping[int, str] = field(default_factory=dict)
+    option: str = ""
 
 
 class FittedDetector(Protocol):
@@ -135,11 +135,11 @@ class FittedDetector(Protocol):
 class InUse:
     """What is asked of a modality where plans are used and reported; `Modality` is one."""
 
-    words: ClassVar[Words]
-    image_suffix: ClassVar[str]
+    words: ClassVar[Words] = Words()
+    image_suffix: ClassVar[str] = ".tif"
     """Suffix of the image files that its users expect."""
-    setup: ClassVar[Setup]
-    """What is demonstrated of it."""
+    setup: ClassVar[Setup | None] = None
+    """What is demonstrated of it; None: nothing is."""
     use_flags: ClassVar[Mapping[str, tuple[UseFlag, ...]]] = {}
     """Its flags of each command."""
     use_examples: ClassVar[Mapping[str, tuple[str, ...]]] = {}
@@ -162,4 +162,4 @@ class InUse:
 
     def fitted_detector(self, dark: Path, bright: Path, **how: Any) -> FittedDetector:
         """The detector that recorded ``dark`` without light and ``bright`` with light."""
-        raise NotImplementedError
+        raise LookupError("this instrument fits no detectors")

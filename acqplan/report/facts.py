@@ -95,7 +95,7 @@ def order_text(plan: Plan) -> str:
     named += f", {words}" if words else ""
     first = np.stack(np.unravel_index(plan.pattern.order[:_FIRST_UNITS], plan.sensing.grid_shape), axis=-1)
     listed = ", ".join(":".join(map(str, position)) for position in first.tolist())
-    axes = plan.modality.words.order_axes[first.shape[1]]
+    axes = plan.modality.words.order_axes.get(first.shape[1], plan.sensing.unit_name)
     return f"{named}; {axes} {listed}{', …' if plan.pattern.n_readings > _FIRST_UNITS else ''}"
 
 

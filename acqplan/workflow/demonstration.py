@@ -44,7 +44,7 @@ Listener = Callable[[str, Progress | None], None]
 
 def setups() -> dict[str, Setup]:
     """What is demonstrated, by modality; the one that takes the largest share of the time first."""
-    found = {kind: cls.setup for kind, cls in registry.kinds("modalities").items()}
+    found = {kind: cls.setup for kind, cls in registry.kinds("modalities").items() if cls.setup is not None}
     return dict(sorted(found.items(), key=lambda each: -each[1].share))
 
 

@@ -131,7 +131,8 @@ def simulate(
     if truth_file is not None and truth_file.suffix.lower() != ".npy":
         raise OutputError(f"The true image can't be written as {truth_file}.", "Choose a name that ends in .npy.")
     plan = plan_of(plan)
-    instrument: VirtualInstrument = registry.find("virtual_instruments", plan.modality.kind)(plan, settings or {})
+    own = registry.kinds("virtual_instruments").get(plan.modality.kind, VirtualInstrument)
+    instrument: VirtualInstrument = own(plan, settings or {})
     recorder = instrument.recorder
     if recorder is not None:
         recorder.check(target, as_format=as_format, several=slices is not None)

@@ -1,8 +1,11 @@
 """A line camera, as acqplan asks for it."""
 
+from types import MappingProxyType
+
 from acqplan.core.registry import register
 from acqplan.plan import typed
 from acqplan.plan.components import Component
+from acqplan.plan.in_use import UseFlag, Words
 from acqplan.plan.modality import Modality, OptionFlag
 from acqplan.plan.settings import GOAL, Flag
 from line_camera.settings import LineSettings
@@ -22,6 +25,8 @@ class LineModality(Modality):
     batch_size, takes_intensities = 4, True
     option_flags = (OptionFlag("noise", "line_noise", "std", float, Flag("--noise", GOAL, "Noise.", "STD")),)
     frame_time = Flag("--row-time", GOAL, "Time of one row, like 2ms, for budgets in time.", "TIME", typed.seconds)
+    use_flags = MappingProxyType({"simulate": (UseFlag("noise.std", float, Flag("--noise", "", "Noise.", "STD")),)})
+    words = Words(image_unit="relative", calibration="in the middle of the stage", order_axes={1: "row"})
     flags = (
         *("images.paths", "budget.amount", "images.size", "budget.calibration", "budget.frame_time_s", "noise.std"),
         *("designer", "reconstructor", "pattern_from", "order", "pattern.margin", "pattern.forbidden", "recipe"),
