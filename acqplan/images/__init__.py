@@ -2,11 +2,11 @@
 
     stacks = load_stacks(["sample:brain"])
     parts = split(stacks)
-    images = prepare(parts, (128, 128))
-    batch = images.batch(8, torch_generator(0, "batches"))   # complex64[8, 128, 128]
+    images = prepare(parts, (128, 128), preparation=Preparation())
+    batch = images.batch(8, torch_generator(0, "batches"))   # float32[8, 128, 128]
 
-Readers choose themselves by the content of a file. Splits keep subjects apart. `crimes` finds
-images whose history would flatter the result, and warns by name.
+`preparation` is what an instrument makes of images; each modality has its own. Readers choose themselves by the content
+of a file. Splits keep subjects apart. `crimes` finds images whose history would flatter the result, and warns by name.
 """
 
 from acqplan.images.load import load_stacks
