@@ -33,7 +33,7 @@ from acqplan.formats.results import part_of, write_images
 from acqplan.modalities.mri.coils import simulated_maps
 from acqplan.modalities.mri.formats.ismrmrd import writer as ismrmrd_writer
 from acqplan.modalities.mri.noise import ComplexGaussian
-from acqplan.modalities.mri.raw.scan import RawScan
+from acqplan.modalities.mri.raw.data import RawData
 from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.plan.plan import Plan
 from acqplan.plan.recipe import Recipe
@@ -89,7 +89,7 @@ def write_scan(plan: Plan, n_readout: int, n_coils: int, path: Path) -> None:
         line += noise[0] + 1j * noise[1]
     n, zeros = len(lines), np.zeros(len(lines), np.int32)
     ky, kz = np.divmod(plan.pattern.order, side)
-    raw = RawScan(
+    raw = RawData(
         lines=lines,
         ky=ky.astype(np.int32),
         kz=kz.astype(np.int32),

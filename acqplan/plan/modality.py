@@ -176,7 +176,7 @@ class Modality(InUse, ABC):
         own.
         """
 
-    def calibrated(self, scan: Scan, plan: Plan, **options: Any) -> Scan:
+    def completed(self, scan: Scan, plan: Plan, **options: Any) -> Scan:
         """The scan with what each acquisition needs beside its readings (maps of its coils), when it is asked for.
 
         Raises `RecipeError` for options that this instrument doesn't have.

@@ -95,9 +95,9 @@ class Plan:
         """The kind of instrument."""
         return modality_of(self.sensing)
 
-    def calibrated(self, acquisition: Acquisition) -> Acquisition:
-        """With what it needs beside its readings, as estimated from them (`Modality.calibrated`)."""
-        return self.modality.calibrated(Scan([acquisition], acquisition.source), self).acquisitions[0]
+    def completed(self, acquisition: Acquisition) -> Acquisition:
+        """With what it needs beside its readings, as estimated from them (`Modality.completed`)."""
+        return self.modality.completed(Scan([acquisition], acquisition.source), self).acquisitions[0]
 
     @property
     def plan_id(self) -> str:
@@ -184,7 +184,7 @@ class Plan:
                 "Bring the image to the plan's size.",
             )
         empty = np.zeros(0, dtype=np.complex64)
-        model = self.sensing.calibrated(Acquisition(empty, None, source, coil_maps=coil_maps))
+        model = self.sensing.for_scan(Acquisition(empty, None, source, coil_maps=coil_maps))
         order = torch.from_numpy(self.pattern.order.astype(np.int64))
         expected = model(array[None])[0].index_select(0, order)
         readings = (noise or self.noise).sample(expected, generator=torch_generator(seed, "simulate"))
@@ -246,9 +246,9 @@ class Plan:
             Wrong length, shape or type, values that aren't finite, or coil maps that can't be estimated.
         """
         self.check_acquisition(acquisition, assume_plan=assume_plan)
-        acquisition = self.calibrated(acquisition)
+        acquisition = self.completed(acquisition)
         given = {} if knob is None else {"knob": torch.tensor([self.checked_knob(knob)], dtype=torch.float32)}
-        sensing = self.sensing.calibrated(acquisition)
+        sensing = self.sensing.for_scan(acquisition)
         with torch.inference_mode():
             coefficients, counts = coefficients_of(acquisition, self.pattern, sensing)
             image: npt.NDArray[Any] = self.reconstructor(coefficients, counts, sensing, **given)[0].numpy()
@@ -265,10 +265,10 @@ class Plan:
         """The images[*image_shape] of a scan, one after another: no more than one is worked on at a time.
 
         Arguments, values and errors as of `reconstruct`; ``calibration``: options of the instrument's
-        `Modality.calibrated`. Coil maps that are estimated share one phase reference.
+        `Modality.completed`. Coil maps that are estimated share one phase reference.
         """
         given = {name: value for name, value in calibration.items() if value is not None}
-        for acquisition in self.modality.calibrated(scan, self, **given).acquisitions:
+        for acquisition in self.modality.completed(scan, self, **given).acquisitions:
             yield self.reconstruct(acquisition, assume_plan=assume_plan, knob=knob)
 
     def planned_only(self, acquisition: Acquisition) -> Acquisition:

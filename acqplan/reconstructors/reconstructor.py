@@ -53,7 +53,7 @@ class Reconstructor(nn.Module, ABC):
             float32[B or 1, K]: repeats of each unit, 0 where nothing was measured. Between 0 and 1 only
             while a pattern with grey entries is being learned.
         sensing
-            The (calibrated) sensing model.
+            The sensing model, with the maps of this scan.
 
         Returns
         -------

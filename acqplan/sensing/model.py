@@ -143,8 +143,8 @@ class SensingModel(nn.Module, ABC):
         """
         return self.reading_shape
 
-    def calibrated(self, acquisition: Acquisition) -> Self:
-        """A copy with the per-scan calibration of ``acquisition`` (coil maps, flat field); by default self."""
+    def for_scan(self, acquisition: Acquisition) -> Self:
+        """A copy with the per-scan maps of ``acquisition`` (coil maps, flat field); by default self."""
         return self
 
     def with_coil_maps(self, coil_maps: torch.Tensor | None) -> Self:
@@ -164,7 +164,7 @@ class SensingModel(nn.Module, ABC):
 
     @abstractmethod
     def spec(self) -> dict[str, Any]:
-        """Constructor arguments, JSON-ready, without per-scan calibration."""
+        """Constructor arguments, JSON-ready, without per-scan maps."""
 
     def per_unit(self, values: torch.Tensor) -> torch.Tensor:
         """values[…, K] -> […, K, 1, …], to broadcast against coefficients."""

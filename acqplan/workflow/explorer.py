@@ -103,11 +103,11 @@ class Explorer:
             plan.checked_knob(())  # says so
             raise AssertionError
         plan.check_acquisition(acquisition, assume_plan=assume_plan)
-        acquisition = plan.calibrated(acquisition)
+        acquisition = plan.completed(acquisition)
         self.plan, self.acquisition = plan, acquisition
         self._network: KnobReconstructor = plan.reconstructor
         self._noise = plan.noise if noise is None else noise
-        self._sensing = plan.sensing.calibrated(acquisition)
+        self._sensing = plan.sensing.for_scan(acquisition)
         with torch.inference_mode():
             self._coefficients, self._counts = coefficients_of(acquisition, plan.pattern, self._sensing)
             self.zero_filled: Array = self._sensing.adjoint(self._coefficients)[0].numpy()

@@ -16,7 +16,7 @@ from acqplan.cli import main
 from acqplan.core.math.transforms import fft_centred
 from acqplan.modalities.mri.coils import simulated_maps
 from acqplan.modalities.mri.formats.ismrmrd import writer as ismrmrd_writer
-from acqplan.modalities.mri.raw.scan import RawScan
+from acqplan.modalities.mri.raw.data import RawData
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Geometry
 
@@ -310,7 +310,7 @@ def test_a_3d_raw_scan_of_several_coils_becomes_a_volume_in_its_place(run, full,
     affine[:3, :3] = euler2mat(-0.2, 0.1, 0.4) @ np.diag([2.0, 1.5, 3.0])
     affine[:3, 3] = (10, -20, 30)
     zeros = np.zeros(256, np.int32)
-    raw = RawScan(
+    raw = RawData(
         lines=lines[order],
         ky=(order // 16).astype(np.int32),
         kz=(order % 16).astype(np.int32),

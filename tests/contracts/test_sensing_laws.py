@@ -215,7 +215,7 @@ def test_spec_rebuilds_the_model(model: SensingModel) -> None:
     for name in ("image_shape", "grid_shape", "unit_name", "frames_per_unit", "is_complex", "reference_unit"):
         assert getattr(rebuilt, name) == getattr(model, name)
     maps = getattr(model, "coil_maps", None)
-    calibrated = rebuilt.calibrated(
+    calibrated = rebuilt.for_scan(
         Acquisition(np.zeros(0), None, "scan.h5", coil_maps=None if maps is None else maps.numpy())
     )
     assert torch.equal(calibrated(image_of(model)), model(image_of(model)))
@@ -310,11 +310,11 @@ def test_coil_maps_are_copied_from_numpy() -> None:
 def test_calibration_leaves_the_model_as_it_was() -> None:
     model = CartesianMRI((4, 6), "lines")
     maps = coil_maps(3, (4, 6), normalised=True).numpy()
-    calibrated = model.calibrated(Acquisition(np.zeros(0), None, "scan.h5", coil_maps=maps))
+    calibrated = model.for_scan(Acquisition(np.zeros(0), None, "scan.h5", coil_maps=maps))
     assert model.coil_maps is None
     assert model.reading_shape == (1, 6)
     assert calibrated.reading_shape == (3, 6)
-    assert model.calibrated(Acquisition(np.zeros(0), None, "scan.h5")) is model
+    assert model.for_scan(Acquisition(np.zeros(0), None, "scan.h5")) is model
 
 
 def test_impossible_mri_is_refused() -> None:

@@ -21,14 +21,14 @@ from acqplan.core.errors import AcquisitionError, RecipeError
 from acqplan.core.math.transforms import fft_centred
 from acqplan.core.seeding import torch_generator
 from acqplan.modalities.mri.coils import (
-    calibrated,
-    calibrated_scan,
     espirit_maps,
     principal_coils,
+    scan_with_maps,
     simulated_maps,
     virtual,
+    with_maps,
 )
-from acqplan.modalities.mri.coils.calibration import calibration_data
+from acqplan.modalities.mri.coils.estimated import calibration_data
 from acqplan.modalities.mri.facts import MriFacts
 from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.sensing.acquisition import Acquisition, Scan
@@ -122,11 +122,11 @@ def test_nothing_but_the_calibration_region_is_used() -> None:
     changed = acquisition.readings.copy()
     # One unit more in the ring around it would widen the region: whatever is there now isn't looked at.
     changed[outside] = 1e3
-    maps = calibrated(acquisition, plan).coil_maps
+    maps = with_maps(acquisition, plan).coil_maps
     assert maps is not None
-    assert np.array_equal(maps, calibrated(replace(acquisition, readings=changed), plan).coil_maps)
+    assert np.array_equal(maps, with_maps(replace(acquisition, readings=changed), plan).coil_maps)
     changed[~outside] *= np.exp(1j * np.arange(N_COILS))
-    assert not np.array_equal(maps, calibrated(replace(acquisition, readings=changed), plan).coil_maps)
+    assert not np.array_equal(maps, with_maps(replace(acquisition, readings=changed), plan).coil_maps)
 
 
 @with_sigpy
@@ -252,34 +252,34 @@ def test_repeats_are_averaged_and_missing_units_narrow_the_region() -> None:
     edge = acquisition.order != plan.sensing.calibration_units(8)[0]
     part = replace(acquisition, order=acquisition.order[edge], readings=acquisition.readings[edge])
     with pytest.raises(AcquisitionError, match=r"scan\.h5 has several coils, .* centre of points is 7 wide"):
-        calibrated(part, plan)
+        with_maps(part, plan)
 
 
 @with_sigpy
 @pytest.mark.parametrize("encoding", ["lines", "points"])
 def test_an_acquisition_gets_maps_that_combine_its_coils(encoding: str) -> None:
     plan, truth = planned(encoding, 12), true_maps()
-    result = calibrated(acquired(plan, truth), plan)
+    result = with_maps(acquired(plan, truth), plan)
     assert result.coil_maps is not None
     assert error(result.coil_maps, truth) < 0.03
-    fewer = calibrated(acquired(plan, truth), plan, n_virtual=3)
+    fewer = with_maps(acquired(plan, truth), plan, n_virtual=3)
     assert fewer.readings.shape[1] == 3
     assert fewer.coil_maps is not None
     assert fewer.coil_maps.shape == (3, *SHAPE)
     everything = np.linalg.norm(result.readings)
     assert 0.95 * everything < np.linalg.norm(fewer.readings) <= everything * (1 + 1e-6)
-    share = calibrated(acquired(plan, truth), plan, n_virtual=0.9)
+    share = with_maps(acquired(plan, truth), plan, n_virtual=0.9)
     assert 1 <= share.readings.shape[1] <= 3
 
 
 def test_maps_that_are_there_and_single_coils_stay_as_they_are() -> None:
     plan, truth = planned("points", 12), true_maps()
     given = replace(acquired(plan, truth), coil_maps=truth)
-    assert calibrated(given, plan) is given
+    assert with_maps(given, plan) is given
     one = acquired(plan, true_maps(1))
-    assert calibrated(one, plan) is one
+    assert with_maps(one, plan) is one
     broken = replace(given, coil_maps=None, readings=np.full_like(given.readings, np.nan))
-    assert calibrated(broken, plan) is broken  # the checks of readings say what is wrong
+    assert with_maps(broken, plan) is broken  # the checks of readings say what is wrong
 
 
 class Lazy(Sequence[Acquisition]):
@@ -301,7 +301,7 @@ def test_a_scan_is_calibrated_lazily_with_one_phase_reference() -> None:
     plan, truth = planned("points", 12), true_maps()
     slices = Lazy([acquired(plan, truth), acquired(plan, truth * np.complex64(1j)), acquired(plan, true_maps(seed=1))])
     scan = Scan(slices, "scan.h5", facts=MriFacts(channels=N_COILS))
-    result = calibrated_scan(scan, plan)
+    result = scan_with_maps(scan, plan)
     assert slices.asked == 0
     assert len(result.acquisitions) == 3
     assert result.facts == scan.facts
@@ -312,7 +312,7 @@ def test_a_scan_is_calibrated_lazily_with_one_phase_reference() -> None:
     np.testing.assert_allclose(maps[1][:, INSIDE], maps[0][:, INSIDE], atol=5e-3)  # other noise
     assert result.acquisitions[-1].coil_maps is not None
     assert [each.readings.shape for each in result.acquisitions[1:]] == [slices[1].readings.shape] * 2
-    compressed = calibrated_scan(scan, plan, n_virtual=2).acquisitions
+    compressed = scan_with_maps(scan, plan, n_virtual=2).acquisitions
     first = compressed[0].readings
     same = principal_coils(
         np.concatenate([calibration_data(s, plan.sensing, plan.pattern) for s in slices.slices], axis=1)
@@ -324,7 +324,7 @@ def test_a_scan_is_calibrated_lazily_with_one_phase_reference() -> None:
 def test_impossible_numbers_of_virtual_coils_are_refused(n_virtual: float) -> None:
     plan = planned("points", 12)
     with pytest.raises(RecipeError, match="irtual coils"):
-        calibrated_scan(Scan([acquired(plan, true_maps())], "scan.h5"), plan, n_virtual=n_virtual)
+        scan_with_maps(Scan([acquired(plan, true_maps())], "scan.h5"), plan, n_virtual=n_virtual)
 
 
 # --- compression -------------------------------------------------------------------------------

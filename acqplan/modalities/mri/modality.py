@@ -218,13 +218,13 @@ class MRI(Modality):
 
         return MRImages(n_coils=1 if one_receiver else _own(recipe).coils or 1)
 
-    def calibrated(self, scan: Scan, plan: Plan, **options: Any) -> Scan:
+    def completed(self, scan: Scan, plan: Plan, **options: Any) -> Scan:
         """With coil maps; ``virtual_coils``: so many, or those with a share of the energy like ``99%``; None: all."""
-        from acqplan.modalities.mri.coils import calibrated_scan, typed_coils
+        from acqplan.modalities.mri.coils import scan_with_maps, typed_coils
 
         given = options.pop("virtual_coils", None)
-        super().calibrated(scan, plan, **options)
-        return calibrated_scan(scan, plan, n_virtual=None if given is None else typed_coils(given))
+        super().completed(scan, plan, **options)
+        return scan_with_maps(scan, plan, n_virtual=None if given is None else typed_coils(given))
 
     def checks(self) -> tuple[Check, ...]:
         from acqplan.modalities.mri import checks

@@ -159,7 +159,7 @@ class CartesianMRI(SensingModel):
             inside &= ((index >= 0) & (index < width)).reshape(shape)
         return np.flatnonzero(inside).astype(np.int32)
 
-    def calibrated(self, acquisition: Acquisition) -> Self:
+    def for_scan(self, acquisition: Acquisition) -> Self:
         if acquisition.coil_maps is None:
             return self
         return type(self)(self.image_shape, self.encoding, acquisition.coil_maps)

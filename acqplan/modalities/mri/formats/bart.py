@@ -34,9 +34,9 @@ from acqplan.formats.export import EXPORT_AGAIN, exported, read_manifest
 from acqplan.formats.table import read_table, write_table
 from acqplan.images.reading import ImageReader, RawImages
 from acqplan.modalities.mri.raw.acquisitions import scan_of
+from acqplan.modalities.mri.raw.data import Lines, RawData
 from acqplan.modalities.mri.raw.images import images_of
 from acqplan.modalities.mri.raw.readouts import MAX_BYTES as MAX_SCAN_BYTES
-from acqplan.modalities.mri.raw.scan import Lines, RawScan
 from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Acquisition, Scan
@@ -257,7 +257,7 @@ def _sizes_text(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape[: max(3, *(axis + 1 for axis, size in enumerate(shape) if size != 1))]))
 
 
-def read(path: Path, *, may_be_image: bool = True) -> RawScan:
+def read(path: Path, *, may_be_image: bool = True) -> RawData:
     """k-space of one scan; a position that is zero in every coil and sample wasn't measured.
 
     Raises
@@ -280,7 +280,7 @@ def read(path: Path, *, may_be_image: bool = True) -> RawScan:
     if not len(places):
         raise AcquisitionError(f"{path} holds nothing but zeros.", FRESH_COPY)
     n = len(places)
-    return RawScan(
+    return RawData(
         lines=np.ascontiguousarray(lines[tuple(places.T)]),
         ky=places[:, 2],
         kz=places[:, 1],

@@ -26,8 +26,8 @@ from acqplan.formats.contracts import AcquiredReader
 from acqplan.images.reading import ImageReader, RawImages, root_sum_of_squares, unreadable
 from acqplan.modalities.mri.raw import readouts
 from acqplan.modalities.mri.raw.acquisitions import cartesian, scan_of, single
+from acqplan.modalities.mri.raw.data import RawData
 from acqplan.modalities.mri.raw.hdf5_input import dataset_of, is_hdf5, names, opened
-from acqplan.modalities.mri.raw.scan import RawScan
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Acquisition, Scan
 
@@ -107,7 +107,7 @@ def recognises(path: Path) -> bool:
         return False
 
 
-def read(path: Path) -> RawScan:
+def read(path: Path) -> RawData:
     """The measured columns of every slice; the file states no order, no position and no noise.
 
     Raises
@@ -142,7 +142,7 @@ def read(path: Path) -> RawScan:
     n = n_slices * measured.size
     ky = np.tile(measured.astype(np.int32), n_slices)
     first_low = n_ky // 2 - n_low // 2
-    return RawScan(
+    return RawData(
         lines=lines.reshape(n, n_coils, n_readout),
         ky=ky,
         kz=np.zeros(n, np.int32),

@@ -30,9 +30,9 @@ from acqplan.images.reading import ImageReader, RawImages
 from acqplan.modalities.mri.raw import readouts
 from acqplan.modalities.mri.raw.acquisitions import cartesian, single
 from acqplan.modalities.mri.raw.acquisitions import scan_of as acquisitions_of
+from acqplan.modalities.mri.raw.data import Lines, RawData
 from acqplan.modalities.mri.raw.images import images_of
 from acqplan.modalities.mri.raw.placement import slices_in_space
-from acqplan.modalities.mri.raw.scan import Lines, RawScan
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Acquisition, Geometry, Scan
 
@@ -86,7 +86,7 @@ def recognises(path: Path) -> bool:
         return False
 
 
-def read(path: Path) -> RawScan:
+def read(path: Path) -> RawData:
     """The last measurement of a twix file; earlier ones are adjustments, of which noise scans are used.
 
     Raises
@@ -110,7 +110,7 @@ def read(path: Path) -> RawScan:
     return scan_of(found, path)
 
 
-def scan_of(measurements: list[dict[str, Any]], path: Path) -> RawScan:
+def scan_of(measurements: list[dict[str, Any]], path: Path) -> RawData:
     """The scan in what `twixtools.read_twix` returns."""
     try:
         with path.open("rb") as stream:
@@ -135,7 +135,7 @@ class _Reader:
         self.kspace: Mapping[str, Any] = self.protocol.get("sKSpace", {})
         self.blocks = [block for block in measurements[-1]["mdb"] if _is_line(block)]
 
-    def scan(self) -> RawScan:
+    def scan(self) -> RawData:
         if not self.kspace:
             raise AcquisitionError(f"{self.path} has no protocol header (MeasYaps).", FRESH_COPY)
         if not self.blocks:
@@ -165,7 +165,7 @@ class _Reader:
         reference = np.array([block.is_flag_set("PATREFSCAN") for block in self.blocks])
         both = np.array([block.is_flag_set("PATREFANDIMASCAN") for block in self.blocks])
         separate = self.protocol.get("sPat", {}).get("ucRefScanMode", 2) in (1, _SEPARATE)
-        return RawScan(
+        return RawData(
             lines=lines,
             ky=ky,
             kz=kz,

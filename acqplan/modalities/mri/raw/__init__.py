@@ -1,5 +1,5 @@
 """What a scanner stored, whatever the file: readouts on the grid, their place in space, the acquisitions of a plan."""
 
-from acqplan.modalities.mri.raw.scan import RawScan
+from acqplan.modalities.mri.raw.data import RawData
 
-__all__ = ["RawScan"]
+__all__ = ["RawData"]

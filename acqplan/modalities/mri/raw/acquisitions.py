@@ -22,7 +22,7 @@ import torch
 from acqplan.core.errors import AcqplanError, AcquisitionError
 from acqplan.core.math.transforms import ifft_centred
 from acqplan.modalities.mri.facts import MriFacts
-from acqplan.modalities.mri.raw.scan import IMAGE_AXES, Lines, RawScan
+from acqplan.modalities.mri.raw.data import IMAGE_AXES, Lines, RawData
 from acqplan.modalities.mri.sensing import NO_POINTS_IN_2D, CartesianMRI
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Acquisition, LazySequence, Scan
@@ -40,7 +40,7 @@ def cartesian(plan: Plan, error: type[AcqplanError]) -> CartesianMRI:
     return plan.sensing
 
 
-def scan_of(raw: RawScan, plan: Plan) -> Scan:
+def scan_of(raw: RawData, plan: Plan) -> Scan:
     """The acquisitions of a raw scan, as the plan's encoding divides it.
 
     Repetitions and averages of a position are repeats of one unit.
@@ -75,7 +75,7 @@ def single(scan: Scan) -> Acquisition:
     return scan.acquisitions[0]
 
 
-def raw_of(acquisition: Acquisition, plan: Plan) -> RawScan:
+def raw_of(acquisition: Acquisition, plan: Plan) -> RawData:
     """The raw scan of one acquisition: one slice of lines, or points with a readout of one sample.
 
     The data are kept as they are; ``average`` counts how often a position was measured before.
@@ -92,7 +92,7 @@ def raw_of(acquisition: Acquisition, plan: Plan) -> RawScan:
     if geometry is not None:
         geometry = geometry.turned(np.argsort(IMAGE_AXES[sensing.encoding]).tolist())
     n = len(order)
-    return RawScan(
+    return RawData(
         lines=lines,
         ky=ky,
         kz=kz,
@@ -126,13 +126,13 @@ def positions_of(
     return ky.astype(np.int32), kz.astype(np.int32)
 
 
-def units_of(raw: RawScan, of: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+def units_of(raw: RawData, of: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
     """int32: units of the readouts ``of``; ky of lines, ky × (number of kz) + kz of points."""
     units: npt.NDArray[np.int32] = (raw.ky[of].astype(np.int64) * raw.matrix[2] + raw.kz[of]).astype(np.int32)
     return units
 
 
-def _check_matrix(raw: RawScan, sensing: CartesianMRI) -> None:
+def _check_matrix(raw: RawData, sensing: CartesianMRI) -> None:
     planned = matrix_of(sensing, raw.matrix[0])
     if sensing.encoding == "points" and not raw.is_3d and sensing.image_shape[1] > 1:
         raise AcquisitionError(
@@ -154,7 +154,7 @@ def _check_matrix(raw: RawScan, sensing: CartesianMRI) -> None:
         )
 
 
-def _in_order(raw: RawScan, plan: Plan) -> RawScan:
+def _in_order(raw: RawData, plan: Plan) -> RawData:
     """The lines of a file that doesn't state their order, in the plan's; what the plan doesn't measure comes last."""
     units = units_of(raw, np.arange(len(raw.lines)))
     rank = np.full(plan.sensing.n_units, plan.pattern.n_readings)
@@ -168,7 +168,7 @@ def _in_order(raw: RawScan, plan: Plan) -> RawScan:
 class _Images(ABC):
     """Acquisitions made when they are asked for."""
 
-    def __init__(self, raw: RawScan, digest: str | None, encoding: str) -> None:
+    def __init__(self, raw: RawData, digest: str | None, encoding: str) -> None:
         self.raw, self.digest = raw, digest
         self.geometry = raw.volume_geometry(encoding)
         self.record = {name: raw.texts[name] for name in ("plan_id", "source") if name in raw.texts}
@@ -192,7 +192,7 @@ class _Images(ABC):
 class _Slices(_Images):
     """The slices of a 2D scan."""
 
-    def __init__(self, raw: RawScan, digest: str | None) -> None:
+    def __init__(self, raw: RawData, digest: str | None) -> None:
         super().__init__(raw, digest, "lines")
         self.lines = [raw.lines_of(i) for i in range(raw.n_slices)]
         empty = [i for i, lines in enumerate(self.lines) if not lines.size]
@@ -209,7 +209,7 @@ class _Slices(_Images):
 class _Slabs(_Images):
     """The positions along the readout of a 3D scan; the readout is inverse-transformed once, at the first use."""
 
-    def __init__(self, raw: RawScan, digest: str | None) -> None:
+    def __init__(self, raw: RawData, digest: str | None) -> None:
         super().__init__(raw, digest, "points")
         self.lines = np.flatnonzero(raw.is_imaging)
         self.units = units_of(raw, self.lines)

@@ -12,13 +12,13 @@ from acqplan.core.errors import AcquisitionError, ImageError
 from acqplan.core.math.transforms import ifft_centred
 from acqplan.images.reading import RawImages, root_sum_of_squares
 from acqplan.modalities.mri.coils import principal_coils, virtual
-from acqplan.modalities.mri.raw.scan import Lines, RawScan
+from acqplan.modalities.mri.raw.data import Lines, RawData
 
 MAX_COILS = 12  # kept as virtual coils
 _LOOKED_AT = 8  # images that say which they are
 
 
-def images_of(path: Path, read: Callable[[Path], RawScan]) -> RawImages:
+def images_of(path: Path, read: Callable[[Path], RawData]) -> RawImages:
     """The images of the raw scan that ``read`` finds at ``path``.
 
     2D: rows are ky, columns the readout, one image a slice. 3D: rows are ky, columns kz, one image for each position
@@ -42,7 +42,7 @@ def images_of(path: Path, read: Callable[[Path], RawScan]) -> RawImages:
     return RawImages(combined, geometry, coil_images=few_coils(coil_images), is_2d_scan=not scan.is_3d)
 
 
-def _check(scan: RawScan, path: Path) -> None:
+def _check(scan: RawData, path: Path) -> None:
     n_bad = int((~np.isfinite(scan.lines)).any(axis=(1, 2)).sum())
     if n_bad:
         raise ImageError(f"{path} has {n_bad} readouts with NaN or infinite values.", "Leave the file out.")
@@ -54,7 +54,7 @@ def _check(scan: RawScan, path: Path) -> None:
         )
 
 
-def _slices(scan: RawScan) -> Lines:
+def _slices(scan: RawData) -> Lines:
     """complex64[slices, coils, ky, readout]."""
     images = np.empty((scan.n_slices, scan.n_coils, scan.matrix[1], scan.matrix[0]), np.complex64)
     for i in range(scan.n_slices):
@@ -62,7 +62,7 @@ def _slices(scan: RawScan) -> Lines:
     return images
 
 
-def _volume(scan: RawScan) -> Lines:
+def _volume(scan: RawData) -> Lines:
     """complex64[readout, coils, ky, kz]."""
     if scan.n_slices != 1:
         raise ImageError(f"{scan.source} holds {scan.n_slices} slabs of a 3D scan.", "Save each slab to a file.")

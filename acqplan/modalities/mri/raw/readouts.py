@@ -10,7 +10,7 @@ import torch
 
 from acqplan.core.errors import AcquisitionError
 from acqplan.core.math.transforms import fft_centred, ifft_centred
-from acqplan.modalities.mri.raw.scan import Lines
+from acqplan.modalities.mri.raw.data import Lines
 
 MAX_BYTES = 16 << 30
 """Of the readouts of one scan: beyond it a header is taken to be damaged."""

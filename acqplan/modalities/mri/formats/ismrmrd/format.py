@@ -30,8 +30,8 @@ from acqplan.modalities.mri.raw.acquisitions import (
     single,
     units_of,
 )
+from acqplan.modalities.mri.raw.data import RawData
 from acqplan.modalities.mri.raw.images import images_of
-from acqplan.modalities.mri.raw.scan import RawScan
 from acqplan.modalities.mri.sensing import NO_POINTS_IN_2D
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Acquisition, Scan
@@ -123,7 +123,7 @@ class Ismrmrd(PatternFormat, AcquiredReader, AcquiredWriter, ImageReader, ImageW
         matrix = self._matrix(plan)
         shape = (order.size, self.channels, matrix[0] * self.oversampling)
         fov = [side for side in self.fov if side is not None]
-        table = RawScan(
+        table = RawData(
             lines=np.broadcast_to(np.zeros(1, np.complex64), shape),
             ky=ky,
             kz=kz,

@@ -20,9 +20,9 @@ from acqplan.formats.acquired import FRESH_COPY
 from acqplan.modalities.mri.formats.ismrmrd import header as xml_header
 from acqplan.modalities.mri.formats.ismrmrd.header import Encoding, Header
 from acqplan.modalities.mri.raw import readouts
+from acqplan.modalities.mri.raw.data import Lines, RawData
 from acqplan.modalities.mri.raw.hdf5_input import dataset_of, group_of, is_hdf5, names, opened
 from acqplan.modalities.mri.raw.placement import slices_in_space
-from acqplan.modalities.mri.raw.scan import Lines, RawScan
 from acqplan.sensing.acquisition import Geometry
 
 NOISE, CALIBRATION, CALIBRATION_AND_IMAGING, REVERSE = 19, 20, 21, 22
@@ -64,7 +64,7 @@ def _group(file: h5py.File) -> h5py.Group | None:
     return None
 
 
-def read(path: Path) -> RawScan:
+def read(path: Path) -> RawData:
     """The imaging and calibration readouts of an ISMRMRD file.
 
     Raises
@@ -119,7 +119,7 @@ class _Reader:
     data: h5py.Dataset
     heads: npt.NDArray[Any]
 
-    def scan(self, maps: Lines | None) -> RawScan:
+    def scan(self, maps: Lines | None) -> RawData:
         flags = self.heads["flags"]
         excluded = np.zeros(flags.shape, bool)
         for flag in _NOT_LINES:
@@ -140,7 +140,7 @@ class _Reader:
         is_reference = (heads["flags"] & bit(CALIBRATION)) != 0
         is_both = (heads["flags"] & bit(CALIBRATION_AND_IMAGING)) != 0
         embedded = encoding.calibration_mode in xml_header.EMBEDDED
-        return RawScan(
+        return RawData(
             lines=lines,
             ky=ky,
             kz=kz,

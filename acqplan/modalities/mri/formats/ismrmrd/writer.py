@@ -20,8 +20,8 @@ from acqplan.core.hdf5 import hdf5_file
 from acqplan.core.optional import optional_import
 from acqplan.modalities.mri.formats.ismrmrd import reader as flags
 from acqplan.modalities.mri.formats.ismrmrd.header import UNKNOWN, UNKNOWN_FIELD_OF_VIEW, UNKNOWN_POSITION
+from acqplan.modalities.mri.raw.data import Lines, RawData
 from acqplan.modalities.mri.raw.placement import LPS_TO_RAS
-from acqplan.modalities.mri.raw.scan import Lines, RawScan
 
 _NEEDS = "Writing ISMRMRD files needs the package"
 LARGEST_COUNTER = (1 << 16) - 1
@@ -39,7 +39,7 @@ def overflows(**sizes: int) -> list[str]:
     ]
 
 
-def write(scan: RawScan, path: Path, *, noise: Lines | None = None, group: str = "dataset") -> None:
+def write(scan: RawData, path: Path, *, noise: Lines | None = None, group: str = "dataset") -> None:
     """Write ``scan`` as one ISMRMRD data set; not atomic.
 
     Parameters
@@ -84,7 +84,7 @@ def write(scan: RawScan, path: Path, *, noise: Lines | None = None, group: str =
             target.create_dataset("coil_maps", data=pairs, maxshape=(None, *scan.coil_maps.shape))
 
 
-def _rows(scan: RawScan) -> npt.NDArray[Any]:
+def _rows(scan: RawData) -> npt.NDArray[Any]:
     """The table of acquisitions."""
     dtype = optional_import("ismrmrd.hdf5", "mri", _NEEDS, error=AcquisitionError).acquisition_dtype
     n_lines, n_coils, n_samples = scan.lines.shape
@@ -127,7 +127,7 @@ def _noise_rows(noise: Lines, dtype: Any) -> npt.NDArray[Any]:
     return rows
 
 
-def _flags(scan: RawScan) -> npt.NDArray[np.uint64]:
+def _flags(scan: RawData) -> npt.NDArray[np.uint64]:
     """uint64[n]: calibration, and the first and last readout of each slice, repetition and of the measurement."""
     found = np.zeros(len(scan.lines), np.uint64)
     found[scan.is_calibration & scan.is_imaging] |= flags.bit(flags.CALIBRATION_AND_IMAGING)
@@ -145,7 +145,7 @@ def _flags(scan: RawScan) -> npt.NDArray[np.uint64]:
     return found
 
 
-def _vectors(scan: RawScan) -> dict[str, npt.NDArray[np.float64]]:
+def _vectors(scan: RawData) -> dict[str, npt.NDArray[np.float64]]:
     """Position and directions of every readout, millimetres in patient coordinates (left, posterior, superior)."""
     n = len(scan.lines)
     names = ("read_dir", "phase_dir", "slice_dir")
@@ -162,7 +162,7 @@ def _vectors(scan: RawScan) -> dict[str, npt.NDArray[np.float64]]:
     return vectors | {"position": middle @ columns.T + affine[:3, 3]}
 
 
-def _header(scan: RawScan) -> bytes:
+def _header(scan: RawData) -> bytes:
     xsd = optional_import("ismrmrd.xsd", "mri", _NEEDS, error=AcquisitionError)
     n_samples = scan.lines.shape[-1]
     fov = scan.field_of_view_mm

@@ -38,7 +38,7 @@ from acqplan.modalities.mri.formats.pulseq.settings import (
     whole,
 )
 from acqplan.modalities.mri.formats.pulseq.signal import scan_of_signal
-from acqplan.modalities.mri.raw.scan import Lines, RawScan
+from acqplan.modalities.mri.raw.data import Lines, RawData
 from acqplan.modalities.mri.sensing import NO_POINTS_IN_2D, CartesianMRI
 from acqplan.plan.plan import Plan
 from acqplan.sensing.model import SensingModel
@@ -260,7 +260,7 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
             pattern, readings = pattern_played(played, _mri(sensing))
         return pattern, readings, manifest
 
-    def raw_scan(self, folder: Path, signal: npt.NDArray[np.complexfloating[Any]]) -> tuple[RawScan, Lines | None]:
+    def raw_scan(self, folder: Path, signal: npt.NDArray[np.complexfloating[Any]]) -> tuple[RawData, Lines | None]:
         """What a simulator (or a scanner without labels) that played an exported folder measured, and the noise scan.
 
         `ismrmrd.writer.write` makes an ISMRMRD file of both. Where the image lies in space isn't known.
@@ -273,7 +273,7 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
 
         Returns
         -------
-        RawScan, complex64[readouts, coils, samples] or None
+        RawData, complex64[readouts, coils, samples] or None
             Readouts keep their oversampling.
 
         Raises

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from acqplan.core.errors import AcquisitionError
 from acqplan.modalities.mri.formats.pulseq.read_back import PlayedReadings
 from acqplan.modalities.mri.formats.pulseq.seq_file import Ints
-from acqplan.modalities.mri.raw.scan import Lines, RawScan
+from acqplan.modalities.mri.raw.data import Lines, RawData
 from acqplan.sensing.pattern import Pattern
 
 
@@ -20,7 +20,7 @@ def scan_of_signal(
     readings: PlayedReadings,
     manifest: dict[str, Any],
     source: str,
-) -> tuple[RawScan, Lines | None]:
+) -> tuple[RawData, Lines | None]:
     """(scan, noise scan or None) of what was measured while a sequence played; see `Pulseq.raw_scan`."""
     n_images, width = readings.images.size, int(readings.matrix[0]) * readings.oversampling
     n_noise = int(manifest["noise_readouts"])
@@ -39,7 +39,7 @@ def scan_of_signal(
 
     matrix = tuple(int(side) for side in readings.matrix)
     fov = manifest["field_of_view_mm"]
-    scan = RawScan(
+    scan = RawData(
         lines=lines,
         ky=each(readings.line),
         kz=each(readings.partition),

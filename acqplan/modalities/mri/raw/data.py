@@ -20,7 +20,7 @@ IMAGE_AXES = {"lines": (1, 0, 2), "points": (1, 2, 0)}
 
 
 @dataclass(frozen=True, eq=False)
-class RawScan:
+class RawData:
     """Readouts of one Cartesian scan: imaging and calibration; noise, dummies and navigators are left out.
 
     Parameters

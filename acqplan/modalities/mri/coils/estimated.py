@@ -38,7 +38,7 @@ class Planned(Protocol):
         ...
 
 
-def calibrated_scan(scan: Scan, plan: Planned, *, n_virtual: int | float | None = None) -> Scan:
+def scan_with_maps(scan: Scan, plan: Planned, *, n_virtual: int | float | None = None) -> Scan:
     """The scan with coil maps, each image's computed when it is asked for.
 
     An acquisition with several coils and without maps gets those of `espirit_maps` from the widest centre of k-space
@@ -56,16 +56,16 @@ def calibrated_scan(scan: Scan, plan: Planned, *, n_virtual: int | float | None 
     AcquisitionError
         When an image is asked for whose fully measured centre is too narrow.
     """
-    calibration = _Calibration(scan.acquisitions, plan, n_virtual)
-    return replace(scan, acquisitions=LazySequence(calibration.calibrated, range(len(scan.acquisitions))))
+    estimation = _Estimation(scan.acquisitions, plan, n_virtual)
+    return replace(scan, acquisitions=LazySequence(estimation.with_maps, range(len(scan.acquisitions))))
 
 
-def calibrated(acquisition: Acquisition, plan: Planned, *, n_virtual: int | float | None = None) -> Acquisition:
-    """One acquisition with coil maps, as of `calibrated_scan`; itself if it has some, or has one coil."""
-    return _Calibration([acquisition], plan, n_virtual).calibrated(0)
+def with_maps(acquisition: Acquisition, plan: Planned, *, n_virtual: int | float | None = None) -> Acquisition:
+    """One acquisition with coil maps, as of `scan_with_maps`; itself if it has some, or has one coil."""
+    return _Estimation([acquisition], plan, n_virtual).with_maps(0)
 
 
-class _Calibration:
+class _Estimation:
     """Maps for acquisitions of one plan that share a phase reference."""
 
     def __init__(self, acquisitions: Sequence[Acquisition], plan: Planned, n_virtual: int | float | None) -> None:
@@ -73,7 +73,7 @@ class _Calibration:
             principal_coils(np.ones((1, 1), np.complex64)).first(n_virtual)
         self._acquisitions, self._plan, self._n_virtual = acquisitions, plan, n_virtual
 
-    def calibrated(self, i: int) -> Acquisition:
+    def with_maps(self, i: int) -> Acquisition:
         """Acquisition ``i`` with maps."""
         acquisition = self._acquisitions[i]
         sensing = self._plan.sensing
