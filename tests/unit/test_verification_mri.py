@@ -9,7 +9,8 @@ from builders import sensing as small
 from builders.plans import make_plan
 
 from acqplan.core.math.transforms import ifft_centred
-from acqplan.modalities.mri import checks as mri
+from acqplan.modalities.mri.checks.noise import _flat_noise, _shells
+from acqplan.modalities.mri.checks.samples import distances, outermost, power_of
 from acqplan.modalities.mri.facts import MriFacts
 from acqplan.modalities.mri.noise import ComplexGaussian
 from acqplan.plan.verification import checks_of, verify
@@ -153,9 +154,9 @@ def test_the_images_detail_isnt_taken_for_noise():
     image = ifft_centred(torch.from_numpy(kspace), (0, 1)).numpy()
     image = (image / np.abs(image).max()).astype(np.complex64)
     acquisition = plan.simulate(image, noise=ComplexGaussian(0.0))
-    distance = mri._distances(plan, acquisition)
-    shell = mri._outermost(distance, 0, 0.25)
-    assert np.median(mri._power(acquisition)[:, shell]) > (2 * 0.001) ** 2
+    distance = distances(plan, acquisition)
+    shell = outermost(distance, 0, 0.25)
+    assert np.median(power_of(acquisition)[:, shell]) > (2 * 0.001) ** 2
     assert subjects(plan, acquisition) == set()
 
 
@@ -163,7 +164,7 @@ def test_the_images_detail_isnt_taken_for_noise():
 def test_the_noise_is_measured(encoding):
     plan = scan_plan(encoding)
     acquisition = acquired(plan, 4, std=0.03)
-    found = mri._flat_noise(mri._power(acquisition), mri._distances(plan, acquisition))
+    found = _flat_noise(_shells(power_of(acquisition), distances(plan, acquisition)))
     assert found == pytest.approx(0.03, rel=0.15)
 
 
