@@ -11,7 +11,7 @@ import typer
 from acqplan.cli import console
 from acqplan.cli.arguments import SeveralValues, examples
 from acqplan.cli.design_flags import command
-from acqplan.cli.interruption import StopBetweenSteps, resume_command
+from acqplan.cli.interruption import StopBetweenSteps, given_command
 from acqplan.core import registry
 from acqplan.core.errors import OutputError, RecipeError
 from acqplan.plan.modality import Modality
@@ -31,6 +31,7 @@ def _design(
     output: Path | None,
     overwrite: bool,
     resume: bool,
+    keep: bool,
     dry_run: bool,
 ) -> None:
     from acqplan.cli.design_recipe import recipe_from
@@ -50,20 +51,29 @@ def _design(
         raise OutputError(f"{output} is a folder, expected a file name.", "Choose another name.")
     check_writable(output, overwrite=overwrite)
     checkpoint = output.with_name(f"{output.name}.checkpoint")
-    if checkpoint.exists() and not resume:
-        console.note(f"{checkpoint} of an interrupted training will be overwritten (--resume goes on from it).")
+    if checkpoint.exists() and not (resume or keep):
+        how = "--resume goes on from it, --keep takes it as it is"
+        console.note(f"{checkpoint} of an interrupted training will be overwritten ({how}).")
     from acqplan.cli.training_display import TrainingDisplay
     from acqplan.learning.training import design
 
     learns = registry.find("designers", recipe.designer.kind).is_learned
-    stopping = StopBetweenSteps(checkpoint, resume_command(ctx.obj))
+    stopping = StopBetweenSteps(checkpoint, given_command(ctx.obj))
     with stopping as stop, TrainingDisplay(learns_pattern=learns) as display:
 
         def follow(progress: Any) -> None:
             display(progress)
             stop.after_step()
 
-        plan = design(recipe, progress=follow, checkpoint=checkpoint, resume=resume)
+        plan = design(
+            recipe,
+            progress=follow,
+            preparing=display.prepare,
+            warn=lambda warning: console.warn([warning]),
+            checkpoint=checkpoint,
+            resume=resume,
+            keep=keep,
+        )
     plan.save(output, overwrite=overwrite)
     checkpoint.unlink(missing_ok=True)
     _report(plan, output)

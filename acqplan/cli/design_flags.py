@@ -62,6 +62,14 @@ _RUN: dict[str, Any] = {
     "resume": Annotated[
         bool, typer.Option("--resume", rich_help_panel=RUN, help="Go on from OUTPUT.checkpoint of an interrupted run.")
     ],
+    "keep": Annotated[
+        bool,
+        typer.Option(
+            "--keep",
+            rich_help_panel=RUN,
+            help="Train no further: write the plan with what OUTPUT.checkpoint of an interrupted run has learned.",
+        ),
+    ],
     "dry_run": Annotated[
         bool, typer.Option("--dry-run", rich_help_panel=RUN, help="Check everything and print the recipe; don't train.")
     ],

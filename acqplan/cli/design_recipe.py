@@ -26,7 +26,7 @@ def recipe_from(modality: type[Modality], typed: dict[str, Any]) -> Recipe:
     flags = {each.key: each for each in flags_of(modality)}
     given = {key: value for key, value in typed.items() if value is not None}
     if given.keys() & {"training.minutes", "training.steps"}:
-        recipe = recipe.with_settings("training", minutes=None, steps=None)
+        recipe = recipe.with_settings("training", minutes=None, steps=None, pace=None, stop_at=None)
     for section in SECTIONS:
         if section != "training":  # which a preset may change: flags come after it
             recipe = recipe.with_settings(section, **_settings(section, given))

@@ -25,7 +25,7 @@ class StopBetweenSteps:
     checkpoint
         Where training saves its state.
     command
-        The command that goes on from there.
+        The command that started it; --resume or --keep goes on from there.
     """
 
     _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -50,8 +50,11 @@ class StopBetweenSteps:
             signal.signal(number, handler)
         if kind is not None and issubclass(kind, KeyboardInterrupt):
             if self._has_begun and self._checkpoint.exists():
-                console.note(f"Stopped; training is saved in {self._checkpoint}. Go on with:")
-                console.note(f"  {self._command}")
+                console.note(f"Stopped; training is saved in {self._checkpoint}.")
+                console.note("To freeze the pattern, keep the network as it is, and write the plan now:")
+                console.note(f"  {self._command} --keep")
+                console.note("Go on with:")
+                console.note(f"  {self._command} --resume")
             else:
                 console.note("Stopped before the first step; nothing was written.")
             raise typer.Exit(128 + (self._received or signal.SIGINT))
@@ -69,7 +72,7 @@ class StopBetweenSteps:
             raise KeyboardInterrupt
 
 
-def resume_command(arguments: list[str] | None) -> str:
-    """The command that was given, with --resume."""
+def given_command(arguments: list[str] | None) -> str:
+    """The command that was given, without what says how to go on."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    return shlex.join(["acqplan", *(word for word in given if word != "--resume"), "--resume"])
+    return shlex.join(["acqplan", *(word for word in given if word not in ("--resume", "--keep"))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _PHASES = {"joint": "pattern and network", "fine-tune": "network on the frozen pattern"}
 _PLAIN_LINES = 10  # of a training, where there is no terminal
+_QUIET_S = 5.0  # of preparation, where there is no terminal: between two lines
 
 
 class TrainingDisplay:
@@ -26,6 +28,7 @@ class TrainingDisplay:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._told = (-1, "")
+        self._prepared_at = time.monotonic()
 
     def __enter__(self) -> TrainingDisplay:
         if self._console.is_terminal:
@@ -51,13 +54,25 @@ class TrainingDisplay:
         else:
             self._console.print(Text(title))
 
+    def prepare(self, what: str, done: int, total: int) -> None:
+        """Tell what is done before the first step; without a terminal, only of what takes longer."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(
+                self._task, description=f"{self._title}{what}", total=total or None, completed=done, state=""
+            )
+            return
+        if time.monotonic() - self._prepared_at > _QUIET_S:
+            self._prepared_at = time.monotonic()
+            count = f": {done} of {total}" if total else ""
+            self._console.print(Text(f"{self._title}{what}{count}"))
+
     def __exit__(self, *failure: Any) -> None:
         if self._bar is not None:
             self._bar.stop()
 
     def __call__(self, progress: TrainingProgress) -> None:
         phase = _PHASES.get(progress.phase, progress.phase) if self._learns_pattern else "network"
-        psnr = "" if progress.psnr_db is None else f"  held-out {progress.psnr_db:.2f} dB"
+        psnr = "" if progress.psnr_db is None else f"  validation {progress.psnr_db:.2f} dB"
         state = f"loss {progress.loss:.2e}{psnr}  {clock(progress.remaining_s)} left"
         if self._bar is not None and self._task is not None:
             description = f"{self._title}{phase}"

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from acqplan.core.errors import ImageError
+from acqplan.core.following import Follower, unfollowed
 from acqplan.images import crimes, reading, samples
 from acqplan.images.reading import SeriesReader
 from acqplan.images.stack import ImageStack, Pixels
@@ -26,7 +27,11 @@ _AT_MOST = 20  # problems named in one error
 
 
 def load_stacks(
-    paths: Sequence[str | Path], *, slices: tuple[int, int] | None = None, require_non_negative: bool = False
+    paths: Sequence[str | Path],
+    *,
+    slices: tuple[int, int] | None = None,
+    require_non_negative: bool = False,
+    progress: Follower = unfollowed,
 ) -> list[ImageStack]:
     """Every image of ``paths``, one stack a file, checked.
 
@@ -43,6 +48,8 @@ def load_stacks(
     require_non_negative
         Refuse negative values: set for intensities (microscopy). Without it a real stack with
         negative values isn't taken for a magnitude.
+    progress
+        Told how many files are read.
 
     Raises
     ------
@@ -57,6 +64,7 @@ def load_stacks(
     faults: list[ImageError] = []
     look_every = -(-len(found) // MAX_EXAMINED)
     for i, item in enumerate(found):
+        progress("reading images", i, len(found))
         try:
             stacks.append(_load(item, slices, require_non_negative, examine=i % look_every == 0))
         except ImageError as error:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from acqplan.core.errors import ImageError
+from acqplan.core.following import Follower, unfollowed
 from acqplan.images.preparation import Preparation
 from acqplan.images.resample import How, bin_pixels, binning_of, fit, tile_corners
 from acqplan.images.split import NEARLY_EMPTY, Split
@@ -202,6 +204,7 @@ def prepare(
     binning: int | None = None,
     seed: int = 0,
     keep_empty: bool = False,
+    progress: Follower = unfollowed,
 ) -> TrainingImages:
     """Size, normalise and check the images of a split.
 
@@ -224,6 +227,8 @@ def prepare(
         Of what is made up: phases, simulated coil maps.
     keep_empty
         Leave no image out: a whole volume.
+    progress
+        Told how many files are prepared.
 
     Percentiles are over all the images of a subject at their new size: a number that an
     instrument knows from a scout, not from the image that it is about to acquire. An image
@@ -255,11 +260,17 @@ def prepare(
     if keep_empty:
         min_energy = dict.fromkeys(levels, -1.0)
     records: dict[str, tuple[ImageRecord, ...]] = {}
+    n_images = sum(len(_tiles(stack, size)) for stack in everything)
+    counted = count()
+
+    def tell() -> None:
+        progress("preparing images", next(counted), n_images)
+
     for name, stacks in normalised.items():
         records[name] = tuple(
             r
             for s in stacks
-            for r in _records(s, size, preparation, min_energy[s.subject], seed, fixes_maps=name != "train")
+            for r in _records(s, size, preparation, min_energy[s.subject], seed, tell, fixes_maps=name != "train")
         )
         if stacks and not records[name]:
             raise ImageError(
@@ -336,6 +347,7 @@ def _records(
     preparation: Preparation,
     min_energy: float,
     seed: int,
+    tell: Callable[[], None],
     *,
     fixes_maps: bool,
 ) -> list[ImageRecord]:
@@ -344,6 +356,7 @@ def _records(
     if stack.coil_images is not None:
         stack = preparation.compressed(stack)
     for number, (i, corner) in enumerate(tiles):
+        tell()
         array = _cut(stack, i, corner, size)
         if _energy(array) < min_energy or not (array.any() or min_energy < 0):
             continue

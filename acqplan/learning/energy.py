@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from acqplan.core.following import Follower, unfollowed
 from acqplan.core.seeding import torch_generator
 from acqplan.images import TrainingImages
 from acqplan.sensing.model import SensingModel
@@ -22,7 +23,7 @@ def typical_electrons(images: TrainingImages, noise: NoiseModel) -> float:
 
 
 def mean_energy(
-    sensing: SensingModel, noise: NoiseModel, images: TrainingImages, seed: int
+    sensing: SensingModel, noise: NoiseModel, images: TrainingImages, seed: int, preparing: Follower = unfollowed
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Of each unit: mean |coefficient|² of images as training sees them (turned and cropped: held-out ones may lie any
     way round), in units of full scale; and, in the same units, the noise variance of one reading, decoded."""
@@ -30,7 +31,8 @@ def mean_energy(
     energy = torch.zeros(sensing.n_units, dtype=torch.float64)
     variance = torch.zeros(sensing.n_units, dtype=torch.float64)
     n_batches = _BATCHES if images.n_coils == 1 else _BATCHES_OF_COILS
-    for _ in range(n_batches):
+    for done in range(n_batches):
+        preparing("looking at the images' energy", done, n_batches)
         batch, maps = images.coil_batch(_BATCH, generator)
         each = sensing.with_coil_maps(maps).coefficients(batch).abs().square()
         energy += (each.flatten(2).sum(2) if each.ndim > 2 else each).double().mean(0)

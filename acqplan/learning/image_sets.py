@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from acqplan.core.errors import RecipeError
+from acqplan.core.following import Follower, unfollowed
 from acqplan.core.seeding import stream_seed
 from acqplan.images import ImageStack, TrainingImages, load_stacks, prepare, split
 from acqplan.images.preparation import Preparation
@@ -11,17 +12,19 @@ from acqplan.plan.modality import modality_named
 from acqplan.plan.recipe import Recipe, ResolvedImages, ResolvedRecipe
 
 
-def read_images(recipe: Recipe) -> list[ImageStack]:
+def read_images(recipe: Recipe, preparing: Follower = unfollowed) -> list[ImageStack]:
     """The stacks that a recipe names."""
     chosen = recipe.images.slices
     if chosen is not None and len(chosen) != 2:
         raise RecipeError(f"slices is {chosen}, expected the first and the last slice.", "Give two numbers.")
     slices = None if chosen is None else (chosen[0], chosen[1] + 1)
     takes_intensities = modality_named(recipe.modality).takes_intensities
-    return load_stacks(recipe.images.paths, slices=slices, require_non_negative=takes_intensities)
+    return load_stacks(recipe.images.paths, slices=slices, require_non_negative=takes_intensities, progress=preparing)
 
 
-def training_images(recipe: Recipe, settings: ResolvedImages, stacks: list[ImageStack]) -> TrainingImages:
+def training_images(
+    recipe: Recipe, settings: ResolvedImages, stacks: list[ImageStack], preparing: Follower = unfollowed
+) -> TrainingImages:
     """Split and prepare the stacks as the recipe says, with its image settings decided."""
     parts = split(
         stacks,
@@ -31,7 +34,7 @@ def training_images(recipe: Recipe, settings: ResolvedImages, stacks: list[Image
         tile_size=(settings.size[0], settings.size[1]) if settings.fit == "crop" else None,
         binning=settings.binning,
     )
-    return _prepared(recipe, settings, parts, modality_named(recipe.modality).preparation(recipe))
+    return _prepared(recipe, settings, parts, modality_named(recipe.modality).preparation(recipe), progress=preparing)
 
 
 def evaluation_images(
@@ -46,7 +49,12 @@ def evaluation_images(
 
 
 def _prepared(
-    recipe: Recipe, settings: ResolvedImages, parts: Split, preparation: Preparation, keep_empty: bool = False
+    recipe: Recipe,
+    settings: ResolvedImages,
+    parts: Split,
+    preparation: Preparation,
+    keep_empty: bool = False,
+    progress: Follower = unfollowed,
 ) -> TrainingImages:
     return prepare(
         parts,
@@ -56,4 +64,5 @@ def _prepared(
         binning=settings.binning,
         seed=stream_seed(recipe.seed, "images"),
         keep_empty=keep_empty,
+        progress=progress,
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from acqplan.core import registry
 from acqplan.core.errors import RecipeError
+from acqplan.core.following import Follower, unfollowed
 from acqplan.core.seeding import stream_seed
 from acqplan.images import ImageStack
 from acqplan.learning.energy import mean_energy, typical_electrons
@@ -30,11 +31,11 @@ from acqplan.sensing.unit_list import parse_units, units_text
 DEFAULT_MINUTES = 10.0
 
 
-def resolve(asked: Recipe) -> Problem:
+def resolve(asked: Recipe, preparing: Follower = unfollowed) -> Problem:
     """Read the images and decide every open setting; `AcqplanError` if anything can't be.
 
     Cheap mistakes (unknown kinds and options, an impossible budget) are found before the images are read
-    wherever they can be.
+    wherever they can be. ``preparing`` is told what is done.
     """
     asked.check()
     modality = modality_named(asked.modality)
@@ -54,15 +55,15 @@ def resolve(asked: Recipe) -> Problem:
         early = sensing_of(recipe.images.size)
         if not needs_images(recipe.budget.amount):
             extent_of(recipe, early, None)
-    stacks = read_images(recipe)
+    stacks = read_images(recipe, preparing)
     recipe, notes = modality.decide_by_images(recipe, stacks, asked)
     settings = _image_settings(recipe, modality, stacks)
     sensing = sensing_of(settings.size)
-    images = training_images(recipe, settings, stacks)
+    images = training_images(recipe, settings, stacks, preparing)
     extent = extent_of(recipe, sensing, typical_electrons(images, noise))
     if modality.takes_intensities and settings.binning is None:
         settings = replace(settings, binning=stacks[0].recommended_binning or 1)
-    energy, variance = mean_energy(sensing, noise, images, stream_seed(recipe.seed, "design"))
+    energy, variance = mean_energy(sensing, noise, images, stream_seed(recipe.seed, "design"), preparing)
     design = extent.problem(sensing, energy, variance)
     recipe = _spelled_out(replace(extent.recipe, images=settings), sensing, noise, design, images)
     problem = Problem(as_resolved(recipe), sensing, noise, design, images, (*notes, *extent.notes))

@@ -94,8 +94,8 @@ class TrainingState:
             "step": self.step,
             "steps": self.schedule.steps,
             "joint_steps": self.schedule.joint_steps,
-            "seconds_left": self.pace.seconds_left,
-            "fine_tuning_cost": self.pace.fine_tuning_cost,
+            "pace": np.array(self.schedule.pace, np.int64),
+            "time": {name: value for name, value in vars(self.pace).items() if value is not None},
             "order": None if self.pattern is None else self.pattern.order,
             "reconstructor": self.network.state_dict(),
             "designer": self.designer.state_dict(),
@@ -112,9 +112,11 @@ class TrainingState:
             raise PlanFileError(
                 "The checkpoint belongs to another recipe or to other images.", "Start again without --resume."
             )
+        if "time" not in tree:
+            raise PlanFileError("The checkpoint is of another version of acqplan.", "Start again without --resume.")
         self.step = int(tree["step"])
-        self.schedule = Schedule(int(tree["steps"]), int(tree["joint_steps"]))
-        self.pace = Pace(tree.get("seconds_left"), float(tree["fine_tuning_cost"]))
+        self.schedule = Schedule(int(tree["steps"]), int(tree["joint_steps"]), tuple(tree["pace"].tolist()))
+        self.pace = Pace(**{name: float(value) for name, value in tree["time"].items()})
         if "order" in tree:
             design = self._problem.design
             self.pattern = Pattern(tree["order"].numpy(), design.sensing.n_units, design.calibration)

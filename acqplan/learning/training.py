@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import torch
 
-from acqplan.core.errors import RecipeError
+from acqplan.core.errors import OutputError, RecipeError
+from acqplan.core.following import Follower, unfollowed
 from acqplan.core.seeding import torch_generator
+from acqplan.images import ImageRecord
 from acqplan.learning import checkpoint as checkpoints
 from acqplan.learning.batches import Batches
 from acqplan.learning.evaluation import Scene, evaluate
 from acqplan.learning.evidence import evidence
 from acqplan.learning.objective import build_objective
-from acqplan.learning.pace import TIMED_STEPS, PhaseClock, timed
+from acqplan.learning.pace import TIMED_STEPS, Clock, Stopwatch, timed
 from acqplan.learning.problem import Problem
 from acqplan.learning.resolve import resolve
-from acqplan.learning.schedule import Schedule
+from acqplan.learning.schedule import PARTS, Schedule
 from acqplan.learning.state import TrainingState
 from acqplan.learning.step import take_step
 from acqplan.learning.undersampled import undersampled_scans
@@ -31,8 +34,9 @@ from acqplan.plan.recipe import Recipe
 from acqplan.reconstructors.reconstructor import KnobReconstructor
 
 CHECKPOINT_EVERY_S = 45.0  # a kill loses at most a minute
-_VALIDATION_IMAGES = 8
+_JUDGED_IMAGES = 8
 _VALIDATIONS = 12
+_VALIDATION_SHARE = 0.1  # of the time, at most, where minutes rule
 
 
 @dataclass(frozen=True)
@@ -57,14 +61,18 @@ def design(
     recipe: Recipe,
     *,
     progress: Listener | None = None,
+    preparing: Follower = unfollowed,
+    warn: Callable[[str], None] = lambda warning: None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    keep: bool = False,
 ) -> Plan:
     """Train a plan.
 
     Same recipe with ``steps`` (not ``minutes``), same machine, same number of threads: the same plan, bit for bit.
-    The plan's own recipe always has ``steps``, also when ``minutes`` were asked for. Global random
-    state is untouched.
+    The plan's own recipe always has ``steps``, also when ``minutes`` were asked for: all of it, preparation and
+    evaluation included, keeps to these however the machine's speed changes, and the recipe's ``pace`` tells how.
+    Global random state is untouched.
 
     Parameters
     ----------
@@ -72,22 +80,31 @@ def design(
         What to do; settings left open are decided (`acqplan.learning.resolve`).
     progress
         Called after every step.
+    preparing
+        Told what is done before the first.
+    warn
+        Told what went wrong without ending the training.
     checkpoint
         File to save the state of training in, every `CHECKPOINT_EVERY_S`, at an interruption and at the end;
-        the caller removes it once the plan is saved.
+        the caller removes it once the plan is saved. One that can't be written is told to ``warn``, once.
     resume
         Go on from ``checkpoint``. The result is that of an uninterrupted run with the same steps.
+    keep
+        Train no further than ``checkpoint``: freeze what there is.
 
     Raises
     ------
     AcqplanError
         The recipe, the images or the checkpoint can't be used.
     """
+    watch = Stopwatch()
     path = None if checkpoint is None else Path(checkpoint)
+    resume = resume or keep
     if resume and path is None:
         raise RecipeError("There is no checkpoint to resume from.", "Name the checkpoint file.")
-    problem = resolve(recipe)
+    problem = resolve(recipe, preparing)
     with _threads(problem.recipe.training.threads):
+        preparing("preparing the training", 0, 0)
         state = TrainingState(problem)
         objective = build_objective(problem)
         is_blind = state.is_trainable and not objective.needs_truth
@@ -96,27 +113,69 @@ def design(
         if resume and path is not None:
             state.restore(checkpoints.load(path))
         else:
-            _choose_steps(state, step, problem)
+            _choose_steps(state, step, problem, watch, preparing)
+        stored = _Checkpoint(state, path, warn)
+        if keep:
+            return _kept(state, batches, problem)
         try:
-            _train(state, step, problem, progress, path)
+            _train(state, step, problem, progress, stored)
         finally:
-            if path is not None and state.step > 0 and state.is_between_steps:
-                checkpoints.save(state.save(), path)
+            stored.save()
         return _plan(state, batches, problem)
 
 
-def _choose_steps(state: TrainingState, step: Callable[[TrainingState], float], problem: Problem) -> None:
+class _Checkpoint:
+    """The file of a state; that it can't be written (a full disk) ends no training."""
+
+    def __init__(self, state: TrainingState, path: Path | None, warn: Callable[[str], None]) -> None:
+        self._state, self._path, self._warn = state, path, warn
+        self._saved, self._has_warned = time.perf_counter(), False
+
+    def save_in_time(self) -> None:
+        """Save once `CHECKPOINT_EVERY_S` have passed."""
+        if time.perf_counter() - self._saved > CHECKPOINT_EVERY_S:
+            self.save()
+
+    def save(self) -> None:
+        """Save, unless there is nothing worth it."""
+        self._saved = time.perf_counter()
+        if self._path is None or self._state.step == 0 or not self._state.is_between_steps:
+            return
+        try:
+            checkpoints.save(self._state.save(), self._path)
+        except OutputError as error:
+            if not self._has_warned:
+                self._warn(f"{error.problem} Training goes on; if it is interrupted now, what it has learned is lost.")
+            self._has_warned = True
+
+
+def _choose_steps(
+    state: TrainingState,
+    step: Callable[[TrainingState], float],
+    problem: Problem,
+    watch: Stopwatch,
+    preparing: Follower,
+) -> None:
     """As many as the recipe asks for, or as its minutes allow; none where there is nothing to train."""
     settings = problem.recipe.training
     if not state.is_trainable:
         return
     if settings.steps is not None:
-        state.schedule = Schedule.of(settings.steps, settings.joint_share)
+        state.schedule = Schedule.of(settings.steps, settings.joint_share, settings.pace)
         return
     assert settings.minutes is not None
+    preparing("timing a few steps", 0, 0)
     trial = state.throw_away_copy()
     trial.schedule = Schedule(2 * TIMED_STEPS, TIMED_STEPS)
-    state.schedule, state.pace = timed(settings.minutes, settings.joint_share, lambda: step(trial), trial.freeze)
+    n_test = len(problem.images.test)
+
+    def finish() -> float:
+        records = problem.images.test[:_JUDGED_IMAGES]
+        _psnr_db(trial, problem, records)
+        return n_test / len(records)
+
+    seconds = settings.minutes * 60 - watch.seconds()
+    state.pace = timed(seconds, settings.joint_share, lambda: step(trial), trial.freeze, finish)
 
 
 def _train(
@@ -124,44 +183,79 @@ def _train(
     step: Callable[[TrainingState], float],
     problem: Problem,
     listener: Listener | None,
-    path: Path | None,
+    stored: _Checkpoint,
 ) -> None:
     """Take the steps that are left: joint training, the freeze, fine-tuning."""
-    clock, saved, psnr_db = PhaseClock(state.step), time.perf_counter(), None
-    while state.step < state.schedule.steps:
-        if state.is_joint and state.step == state.schedule.joint_steps:
-            joint = clock.elapsed(state.step)
+    settings = problem.recipe.training
+    if not state.is_trainable:
+        if state.is_joint:
             state.freeze()
-            state.schedule = state.pace.refitted(state.schedule, joint)
-            clock = PhaseClock(state.step)
+        return
+    clock, judge = Clock(state.pace, state.step, settings.joint_share), _Judge(state, problem)
+    while state.step != settings.stop_at:
+        state.schedule = clock.fitted(state.schedule, state.step, is_joint=state.is_joint)
+        if state.is_joint and state.step == state.schedule.joint_steps:
+            state.freeze()
+            clock.freeze(state.step)
+            state.schedule = clock.fitted(state.schedule, state.step, is_joint=False)
+        if state.step >= state.schedule.steps:
+            break
 
         loss = step(state)
 
-        n_steps = state.schedule.steps
+        clock.tick(state.step)
+        state.pace = clock.left(is_joint=state.is_joint)
         if listener is not None:
-            if state.step % max(1, n_steps // _VALIDATIONS) == 0 or state.step == n_steps:
-                psnr_db = _validation_psnr(state, problem)
-            seconds = clock.elapsed(state.step).seconds_per_step
-            remaining_s = state.pace.remaining_s(state.schedule, state.step, seconds, is_joint=state.is_joint)
-            phase = "joint" if state.is_joint else "fine-tune"
-            listener(Progress(phase, state.step, n_steps, loss, psnr_db, remaining_s))
-
-        if path is not None and time.perf_counter() - saved > CHECKPOINT_EVERY_S:
-            checkpoints.save(state.save(), path)
-            saved = time.perf_counter()
+            phase, n_steps = "joint" if state.is_joint else "fine-tune", state.schedule.steps
+            remaining_s = clock.remaining_s(state.schedule, state.step, is_joint=state.is_joint)
+            listener(Progress(phase, state.step, n_steps, loss, judge.psnr_db(), remaining_s))
+        stored.save_in_time()
     if state.is_joint:
         state.freeze()
 
 
-def _validation_psnr(state: TrainingState, problem: Problem) -> float:
-    """Of the network as it is, on a few validation images and the pattern that would be frozen now."""
+class _Judge:
+    """How good the network is on validation images, about a dozen times during a training."""
+
+    def __init__(self, state: TrainingState, problem: Problem) -> None:
+        self._state, self._problem = state, problem
+        self._since, self._took_s, self._latest = Stopwatch(), 0.0, cast(float | None, None)
+
+    def psnr_db(self) -> float | None:
+        """After a step: the latest, or a new one where it is time for one."""
+        state, n_steps = self._state, self._state.schedule.steps
+        is_due = state.step % max(1, n_steps // _VALIDATIONS) == 0 or state.step == n_steps
+        if state.pace.joint_s is not None:  # what a validation takes is taken from the steps
+            is_due &= self._took_s <= _VALIDATION_SHARE * self._since.seconds()
+        if is_due:
+            before = Stopwatch()
+            records = self._problem.images.validation
+            chosen = records[:: max(1, len(records) // _JUDGED_IMAGES)][:_JUDGED_IMAGES]
+            self._latest = _psnr_db(state, self._problem, chosen)
+            self._took_s, self._since = before.seconds(), Stopwatch()
+        return self._latest
+
+
+def _psnr_db(state: TrainingState, problem: Problem, records: Sequence[ImageRecord]) -> float:
+    """Of the network as it is, with the pattern that would be frozen now."""
     with torch.random.fork_rng(devices=[]):
         pattern = state.pattern or state.designer.freeze(torch_generator(0, "validation"))
-    records = problem.images.validation
-    chosen = records[:: max(1, len(records) // _VALIDATION_IMAGES)][:_VALIDATION_IMAGES]
     network = state.network if state.device.type == "cpu" else copy.deepcopy(state.network).cpu()
     scene = Scene(problem.sensing, pattern, problem.noise)
-    return evaluate(scene, {"plan": network}, chosen).means["plan"]["psnr_db"]
+    return evaluate(scene, {"plan": network}, records).means["plan"]["psnr_db"]
+
+
+def _kept(state: TrainingState, batches: Batches, problem: Problem) -> Plan:
+    """The plan of a training that goes no further."""
+    if state.is_joint:
+        state.freeze()
+    schedule = state.schedule
+    if state.step == schedule.steps and len(schedule.pace) in (0, 2 * PARTS):  # trained to the end
+        return _plan(state, batches, problem)
+    if schedule.pace:
+        pace = (*schedule.pace, *[0] * (2 * PARTS - len(schedule.pace)))
+        state.schedule = Schedule(sum(pace), sum(pace[:PARTS]), pace)
+    return _plan(state, batches, replace(problem, recipe=problem.recipe.with_settings("training", stop_at=state.step)))
 
 
 def _plan(state: TrainingState, batches: Batches, problem: Problem) -> Plan:
@@ -173,13 +267,14 @@ def _plan(state: TrainingState, batches: Batches, problem: Problem) -> Plan:
         minutes=None,
         steps=max(1, steps),
         joint_share=joint_steps / max(1, steps),
+        pace=list(state.schedule.pace) or None,
         threads=torch.get_num_threads(),
     )
     network = state.network.cpu()
     network.eval()
     if isinstance(network, KnobReconstructor):
         _calibrate_knobs(network, state, batches, recipe.seed)
-    found = evidence(problem, state.pattern, network)
+    found = evidence(replace(problem, recipe=recipe), state.pattern, network)
     return Plan(problem.sensing, problem.design.budget, state.pattern, problem.noise, network, recipe, found)
 
 

@@ -127,7 +127,9 @@ class TrainingSettings:
 
     ``loss``: what is minimised, the weight of each loss by its kind; the reconstructor's own unless given. Where
     no loss needs the truth, each training image is measured once, with the final pattern, and nothing else of it
-    enters training. ``hold_back``: share of the measured units that the loss ``held-back`` hides from the network.
+    enters training. ``pace``: of a plan that was made in ``minutes``, the steps of each twentieth of both phases, so
+    that its steps replay. ``stop_at``: the step after which an interrupted training was kept as it was.
+    ``hold_back``: share of the measured units that the loss ``held-back`` hides from the network.
     """
 
     minutes: Annotated[Positive | None, Flag("--minutes", TRAINING, "How long to train (default 10).")] = None
@@ -148,6 +150,8 @@ class TrainingSettings:
     batch_size: Count | None = None
     learning_rate: Positive = 2e-3
     joint_share: Annotated[float, Meta(ge=0, le=1)] = 0.6
+    pace: list[Whole] | None = None
+    stop_at: Count | None = None
     threads: Annotated[Whole, Flag("--threads", TRAINING, "CPU threads (0: all).")] = 0
     device: Annotated[str, Flag("--device", TRAINING, "cpu or cuda.")] = "cpu"
 

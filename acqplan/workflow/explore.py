@@ -9,11 +9,12 @@ from typing import Any
 
 from acqplan.core.errors import AcquisitionError
 from acqplan.core.files import check_writable
+from acqplan.core.following import Follower, unfollowed
 from acqplan.formats.results import suffix_of
 from acqplan.sensing.acquisition import Acquisition, Scan
 from acqplan.workflow.choice_files import Kept, write_choice
 from acqplan.workflow.explorer import Choice, Explorer, choose
-from acqplan.workflow.inputs import Follower, PlanOrFile, ScanOrFile, noise_with, plan_of, scan_of, unfollowed
+from acqplan.workflow.inputs import PlanOrFile, ScanOrFile, noise_with, plan_of, scan_of
 
 
 @dataclass(frozen=True, eq=False)

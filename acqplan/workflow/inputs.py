@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,6 @@ PlanOrFile = Plan | str | Path
 
 ScanOrFile = Scan | str | Path
 """Acquired data, or the name of their file."""
-
-Follower = Callable[[str, int, int], None]
-"""Called with what is being done, how many of its steps are done, and how many there are (0: it has none)."""
 
 
 def plan_of(plan: PlanOrFile) -> Plan:
@@ -63,7 +60,3 @@ def noise_with(plan: Plan, changed: Mapping[str, float]) -> NoiseModel:
             f"The plan's noise {plan.noise.kind} has no setting {', '.join(changed)}.", "Leave it out."
         ) from error
     return model
-
-
-def unfollowed(what: str, done: int, total: int) -> None:
-    """A `Follower` that does nothing."""

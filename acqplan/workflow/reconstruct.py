@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 import acqplan
+from acqplan.core.following import Follower, unfollowed
 from acqplan.formats.contracts import Result
 from acqplan.formats.results import check_output, default_part, part_of, write_images
 from acqplan.plan import verification
 from acqplan.plan.plan import Plan
 from acqplan.plan.verification import Finding
 from acqplan.sensing.acquisition import Geometry, Scan
-from acqplan.workflow.inputs import Follower, PlanOrFile, ScanOrFile, plan_of, scan_of, unfollowed
+from acqplan.workflow.inputs import PlanOrFile, ScanOrFile, plan_of, scan_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from acqplan.core import registry
 from acqplan.core.errors import InstrumentError, OutputError, RecipeError
 from acqplan.core.files import check_writable
+from acqplan.core.following import Follower, unfollowed
 from acqplan.core.words import with_settings
 from acqplan.formats.contracts import PatternFormat, Result, pattern_format
 from acqplan.formats.export import MANIFEST
@@ -30,7 +31,7 @@ from acqplan.sensing.acquisition import Scan
 from acqplan.sensing.noise import NoiseModel
 from acqplan.workflow.chosen_image import one_image, volume
 from acqplan.workflow.export import format_with
-from acqplan.workflow.inputs import Follower, PlanOrFile, noise_with, plan_of, unfollowed
+from acqplan.workflow.inputs import PlanOrFile, noise_with, plan_of
 from acqplan.workflow.virtual_instrument import acquire_virtually, acquire_volume_virtually
 
 Slices = Literal["all"] | Sequence[int]

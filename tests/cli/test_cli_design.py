@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from acqplan.cli.training_display import TrainingDisplay
+from acqplan.learning.training import design
 from acqplan.plan.plan import Plan
 from acqplan.plan.recipe_text import from_toml
 
@@ -117,6 +118,22 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_been(run, scans, tmp_
     assert Plan.load(tmp_path / "a.acqplan").plan_id == Plan.load(tmp_path / "whole.acqplan").plan_id
 
 
+@pytest.mark.parametrize("step", [2, 5])
+def test_an_interrupted_training_can_be_kept_as_it_is(run, scans, tmp_path, interrupted_at, step):
+    interrupted_at(step)
+    outcome = run("design", "mri", "--images", scans, *MRI, "--steps", 6, "-o", tmp_path / "a.acqplan")
+    (command,) = [shlex.split(line) for line in outcome.err.splitlines() if line.endswith("--keep")]
+    interrupted_at(None)
+    outcome = run(*command[1:])
+    assert outcome.code == 0
+    assert f"interrupted and kept as it was: it took {step} steps" in outcome.err
+    assert "HARDLY TRAINED" in outcome.err
+    assert not (tmp_path / "a.acqplan.checkpoint").exists()
+    kept = Plan.load(tmp_path / "a.acqplan")
+    assert kept.recipe.training.stop_at == step
+    assert design(kept.recipe).plan_id == kept.plan_id
+
+
 def test_a_termination_signal_saves_too(run, scans, tmp_path, interrupted_at):
     before = signal.getsignal(signal.SIGTERM)
     interrupted_at(1, signal.SIGTERM)
@@ -126,7 +143,7 @@ def test_a_termination_signal_saves_too(run, scans, tmp_path, interrupted_at):
 
 
 def test_an_interruption_before_the_first_step_leaves_nothing(run, scans, tmp_path, monkeypatch):
-    def read(recipe):
+    def read(recipe, preparing):
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr("acqplan.learning.training.resolve", read)
