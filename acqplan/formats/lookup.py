@@ -60,6 +60,15 @@ def for_acquired(path: Path, kind: str | None = None, options: Mapping[str, Any]
     return by_suffix[0](**given)
 
 
+def acquired_file(path: Path) -> Path:
+    """``path``, or the only file of acquired data that is named so but for its suffix, as BART names its files."""
+    if path.exists() or path.suffix:
+        return path
+    suffixes = {suffix for known in _formats() for suffix in known.acquired_suffixes}
+    found = [file for suffix in sorted(suffixes) if (file := path.with_name(path.name + suffix)).is_file()]
+    return found[0] if len(found) == 1 else path
+
+
 def _formats() -> list[type[AcquiredReader]]:
     """The formats that are read, those for more kinds of instruments first."""
     known = [each for each in registry.kinds("instruments").values() if issubclass(each, AcquiredReader)]

@@ -60,6 +60,8 @@ def resolve(asked: Recipe, preparing: Follower = unfollowed) -> Problem:
     settings = _image_settings(recipe, modality, stacks)
     sensing = sensing_of(settings.size)
     images = training_images(recipe, settings, stacks, preparing)
+    if recipe.images.size is None and settings.fit != "crop":
+        images = replace(images, warnings=(*images.warnings, *_mixed_sizes(stacks, settings)))
     extent = extent_of(recipe, sensing, typical_electrons(images, noise))
     if modality.takes_intensities and settings.binning is None:
         settings = replace(settings, binning=stacks[0].recommended_binning or 1)
@@ -144,6 +146,20 @@ def _image_settings(recipe: Recipe, modality: Modality, stacks: list[ImageStack]
     if settings.size is None:
         values["size"] = list(modality.usual_size([stack.image_shape for stack in stacks]))
     return ResolvedImages(**values)
+
+
+def _mixed_sizes(stacks: list[ImageStack], settings: ResolvedImages) -> list[str]:
+    """A sentence where images of different sizes were brought to a size that nobody named."""
+    sizes: dict[tuple[int, int], str] = {stack.image_shape: stack.source for stack in reversed(stacks)}
+    if len(sizes) == 1:
+        return []
+    some = ", ".join(f"{rows} × {columns} ({sizes[rows, columns]})" for rows, columns in sorted(sizes)[:3])
+    more = f" and {len(sizes) - 3} more" if len(sizes) > 3 else ""
+    rows, columns = settings.size
+    return [
+        f"The images have {len(sizes)} sizes: {some}{more}; all were brought to the smallest sides, {rows} × "
+        f"{columns}, and the larger lost detail. Name the scan's matrix with --size, or leave the small ones out."
+    ]
 
 
 def _spelled_out(recipe: Recipe, sensing: SensingModel, noise: NoiseModel, design: Any, images: Any) -> Recipe:

@@ -33,6 +33,7 @@ from acqplan.sensing.noise import NoiseModel
 from acqplan.sensing.pattern import Pattern
 
 MISSING_AT_MOST = 0.1
+_NAMED = 5  # units named in an error
 """Share of a pattern's units that an acquisition may lack."""
 
 
@@ -213,14 +214,20 @@ class Plan:
             )
 
     def _check_units(self, order: npt.NDArray[np.int32], source: str) -> None:
-        mask = self.pattern.mask
-        if order.size and (order.min() < 0 or order.max() >= mask.size or not mask[order].all()):
+        mask, name = self.pattern.mask, self.sensing.unit_name
+        units = np.unique(order)
+        is_planned = (units >= 0) & (units < mask.size)
+        is_planned[is_planned] = mask[units[is_planned]]
+        n_units = int(mask.sum())
+        missing = n_units - int(is_planned.sum())
+        if not is_planned.all():
+            extra = units[~is_planned]
+            first = ", ".join(map(str, extra[:_NAMED])) + ", …" * (extra.size > _NAMED)
             raise PatternMismatch(
-                f"{source} was acquired at other positions than the plan's pattern.",
+                f"{source} was acquired at other positions than the plan's pattern: of its {units.size} {name}s "
+                f"{extra.size} aren't in the plan ({first}), and {missing} of the plan's {n_units} are missing.",
                 "Pass the plan that it was acquired with.",
             )
-        n_units = int(mask.sum())
-        missing = n_units - np.unique(order).size
         if missing > MISSING_AT_MOST * n_units:
             raise AcquisitionError(
                 f"{source} lacks {missing} of the {n_units} {self.sensing.unit_name}s that the plan measures.",

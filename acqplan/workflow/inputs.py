@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from acqplan.core.errors import RecipeError
-from acqplan.formats.lookup import for_acquired
+from acqplan.formats.lookup import acquired_file, for_acquired
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Scan
 from acqplan.sensing.noise import NoiseModel
@@ -35,6 +35,8 @@ def scan_of(
 
     Parameters
     ----------
+    acquired
+        Of a name without suffix the suffix is found, if one file alone fits.
     acquired_format
         Kind of the file's format; None: what its content, or else its name, says.
     options
@@ -47,7 +49,7 @@ def scan_of(
     """
     if isinstance(acquired, Scan):
         return acquired
-    path = Path(acquired)
+    path = acquired_file(Path(acquired))
     return for_acquired(path, acquired_format, options).read_scan(path, plan)
 
 

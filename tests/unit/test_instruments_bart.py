@@ -22,7 +22,8 @@ from acqplan.modalities.mri.formats.bart import Bart
 from acqplan.modalities.mri.noise import ComplexGaussian
 from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.plan.plan import Plan
-from acqplan.sensing.acquisition import Acquisition
+from acqplan.plan.verification import verify
+from acqplan.sensing.acquisition import Acquisition, Scan
 
 ROWS, COLUMNS, COILS = 12, 8, 3  # multiples of 4: older versions of pics are off by a sign or a pixel otherwise
 Complex = npt.NDArray[np.complex64]
@@ -208,15 +209,21 @@ def test_positions_that_differ_are_a_mismatch(plan: Plan, tmp_path: Path) -> Non
     extra = values.copy()
     extra[unmeasured] = 1e-20
     write_cfl(tmp_path / "extra.cfl", extra)
-    with pytest.raises(PatternMismatch, match="1 aren't in the plan's pattern; 0 of"):
-        Bart().read_acquired(tmp_path / "extra.cfl", plan)
+    held = Bart().read_acquired(tmp_path / "extra.cfl", plan)
+    assert np.array_equal(held.order[:-1], plan.pattern.order)
+    assert not plan.pattern.mask[held.order[-1]]
+    assert [each.subject for each in verify(plan, Scan([held], "scan")) if each.severity == "error"] == ["extra"]
+    with pytest.raises(PatternMismatch, match=f"1 aren't in the plan .{held.order[-1]}., and 0 of"):
+        plan.reconstruct(held)
+    chosen = plan.planned_only(held)
+    assert np.array_equal(chosen.readings, Bart().read_acquired(tmp_path / "scan.cfl", plan).readings)
     missing = values.copy()
     column = tuple(np.argwhere(values != 0)[0])
     assert isinstance(plan.sensing, CartesianMRI)
     missing[(slice(None), *column[1:])] = 0
     write_cfl(tmp_path / "missing.cfl", missing)
-    with pytest.raises(PatternMismatch, match="0 aren't in the plan's pattern; 1 of"):
-        Bart().read_acquired(tmp_path / "missing.cfl", plan)
+    held = Bart().read_acquired(tmp_path / "missing.cfl", plan)
+    assert np.unique(held.order).size == int(plan.pattern.mask.sum()) - 1
     write_cfl(tmp_path / "zeros.cfl", 0 * values)
     with pytest.raises(AcquisitionError, match="nothing but zeros"):
         Bart().read_acquired(tmp_path / "zeros.cfl", plan)

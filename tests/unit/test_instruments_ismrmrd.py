@@ -28,7 +28,7 @@ from acqplan.modalities.mri.formats.ismrmrd import writer as ismrmrd_writer
 from acqplan.modalities.mri.formats.ismrmrd.reader import read
 from acqplan.modalities.mri.raw.acquisitions import raw_of
 from acqplan.plan.verification import verify
-from acqplan.sensing.acquisition import Acquisition, Geometry
+from acqplan.sensing.acquisition import Acquisition, Geometry, Scan
 
 RECON = "ismrmrd_recon_cartesian_2d"
 
@@ -215,7 +215,7 @@ def test_other_matrices_are_refused(case: str, matrix: tuple[int, int, int], mes
 
 def test_counters_that_overflow_are_not_written(tmp_path: Path) -> None:
     plan = make_plan("lines")
-    raw = raw_of(make_acquisition(plan), plan)
+    raw = raw_of(Scan([make_acquisition(plan)], "test"), plan)
     with pytest.raises(AcquisitionError, match="70001 repetitions are too many"):
         ismrmrd_writer.write(replace(raw, repetition=raw.repetition + 70000), tmp_path / "a.h5")
     assert list(tmp_path.iterdir()) == []
@@ -223,7 +223,7 @@ def test_counters_that_overflow_are_not_written(tmp_path: Path) -> None:
 
 def test_noise_scan_is_written_and_used(tmp_path: Path) -> None:
     plan = make_plan("lines")
-    raw = raw_of(make_acquisition(plan), plan)
+    raw = raw_of(Scan([make_acquisition(plan)], "test"), plan)
     rng = np.random.default_rng(0)
     noise = (3 * (rng.standard_normal((4, 1, 400)) + 1j * rng.standard_normal((4, 1, 400)))).astype(np.complex64)
     ismrmrd_writer.write(raw, tmp_path / "a.h5", noise=noise)
@@ -251,7 +251,7 @@ def test_their_reconstruction_reads_what_is_written(oversampling: int, tmp_path:
         budget=type(plan.budget)(rows, rows, 0),
     )
     readings = np.moveaxis(kspace_of(images), 1, 0)[plan.pattern.order]
-    raw = raw_of(Acquisition(readings, None, "test", plan.pattern.order), plan)
+    raw = raw_of(Scan([Acquisition(readings, None, "test", plan.pattern.order)], "test"), plan)
     raw = replace(raw, lines=np.ascontiguousarray(np.moveaxis(kspace, 1, 0)[plan.pattern.order]))
     path = tmp_path / "a.h5"
     ismrmrd_writer.write(raw, path)

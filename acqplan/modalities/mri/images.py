@@ -123,7 +123,22 @@ class MRImages(Preparation):
             told.append(MADE_UP_PHASE)
         if any(stack.coil_images is not None for stack in stacks):
             told.append(COMBINED)
+        told += _mixed_coils(stacks)
         return told
+
+
+def _mixed_coils(stacks: Sequence[ImageStack]) -> list[str]:
+    """A sentence where some raw data have several coils and other files one."""
+    files = {stack.source: stack.n_coils for stack in stacks}
+    several = sorted(n for n in files.values() if n > 1)
+    if not several or len(several) == len(files):
+        return []
+    single = next(source for source, n in files.items() if n == 1)
+    counts = f"{several[0]}" if several[0] == several[-1] else f"{several[0]} to {several[-1]}"
+    return [
+        f"{len(several)} of {len(files)} files hold raw data of {counts} coils, the others of one ({single}, …): their "
+        "coils are simulated or left out, so that evidence and network are of two kinds of data. Design from one kind."
+    ]
 
 
 def _centre_of_kspace(coil_images: Maps) -> Maps:

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from acqplan.core.errors import AcqplanError, AcquisitionError, InstrumentError, PatternMismatch
+from acqplan.core.errors import AcqplanError, AcquisitionError, InstrumentError
 from acqplan.core.files import readable
 from acqplan.core.registry import register
 from acqplan.formats.acquired import FRESH_COPY, MAX_BYTES, acquisition_from
@@ -59,10 +59,10 @@ class Bart(PatternFormat, AcquiredReader, AcquiredWriter, ImageReader):
     Acquired: k-space on the full grid, ``name.cfl`` and ``name.hdr``, zero where nothing was measured
     (repeats averaged); with several coils also their sensitivities, ``name_maps.cfl`` and ``.hdr``.
 
-    The files can't carry a digest, so the positions that hold anything but zero must be exactly those
-    that the plan measures. A position that is zero in all coils and samples counts as not measured:
-    noise makes that impossible, and where a noise-free simulation reads exactly zero, the smallest
-    normal float32 is written instead.
+    The files can't carry a digest, so the positions that hold anything but zero are held against those
+    that the plan measures, and taken to be in its order. A position that is zero in all coils and
+    samples counts as not measured: noise makes that impossible, and where a noise-free simulation reads
+    exactly zero, the smallest normal float32 is written instead.
     """
 
     summary = "BART .cfl/.hdr: pattern for pics -p, order as CSV; acquired Cartesian k-space and coil maps."
@@ -126,9 +126,12 @@ class Bart(PatternFormat, AcquiredReader, AcquiredWriter, ImageReader):
                     "Compute the maps from this k-space.",
                 )
         units = sensing.from_grid(torch.as_tensor(kspace)[None])[0]
-        _check_positions((units != 0).flatten(1).any(1).numpy(), plan, path)
-        arrays["readings"] = units.numpy()[plan.pattern.order]
-        arrays["order"] = plan.pattern.order
+        measured = (units != 0).flatten(1).any(1).numpy()  # also what is NaN, which is refused for what it is
+        if not measured.any():
+            raise AcquisitionError(f"{path} holds nothing but zeros.", FRESH_COPY)
+        planned = plan.pattern.order[measured[plan.pattern.order]]
+        order = np.concatenate([planned, np.flatnonzero(measured & ~plan.pattern.mask)]).astype(np.int32)
+        arrays["readings"], arrays["order"] = units.numpy()[order], order
         return acquisition_from(arrays, {}, path, plan)
 
     def read_scan(self, path: Path, plan: Plan) -> Scan:
@@ -157,24 +160,6 @@ class Bart(PatternFormat, AcquiredReader, AcquiredWriter, ImageReader):
     def read_images(self, path: Path) -> RawImages:
         """See `images_of`; a line that is zero in every coil and sample counts as not measured."""
         return images_of(path, lambda file: read(file, may_be_image=False))
-
-
-def _check_positions(measured: npt.NDArray[np.bool_], plan: Plan, path: Path) -> None:
-    """Raise `PatternMismatch` unless measured[K], what holds anything but zero, is what the plan measures.
-
-    Values that are NaN count as measured; they are refused for what they are later.
-    """
-    if not measured.any():
-        raise AcquisitionError(f"{path} holds nothing but zeros.", FRESH_COPY)
-    extra = int((measured & ~plan.pattern.mask).sum())
-    missing = int((plan.pattern.mask & ~measured).sum())
-    if extra or missing:
-        unit = plan.sensing.unit_name
-        raise PatternMismatch(
-            f"{path} holds {int(measured.sum())} measured {unit}s, of which {extra} aren't in the plan's pattern; "
-            f"{missing} of the {int(plan.pattern.mask.sum())} {unit}s of the pattern hold only zeros.",
-            "Pass the plan that it was acquired with; set to zero what the plan doesn't measure.",
-        )
 
 
 def _cartesian(plan: Plan, error: type[AcqplanError]) -> CartesianMRI:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 
 from acqplan.core.errors import AcqplanError, AcquisitionError
-from acqplan.core.math.transforms import ifft_centred
+from acqplan.core.math.transforms import fft_centred, ifft_centred
 from acqplan.modalities.mri.facts import MriFacts
 from acqplan.modalities.mri.raw.data import IMAGE_AXES, Lines, RawData
 from acqplan.modalities.mri.sensing import NO_POINTS_IN_2D, CartesianMRI
@@ -75,20 +75,49 @@ def single(scan: Scan) -> Acquisition:
     return scan.acquisitions[0]
 
 
-def raw_of(acquisition: Acquisition, plan: Plan) -> RawData:
-    """The raw scan of one acquisition: one slice of lines, or points with a readout of one sample.
+def raw_of(scan: Scan, plan: Plan) -> RawData:
+    """The raw data of acquisitions: slices of lines, or points whose readout is transformed back to k-space.
 
-    The data are kept as they are; ``average`` counts how often a position was measured before.
+    Of a single image of points the readout has one sample, and the data are kept as they are. ``average`` counts how
+    often a position was measured before.
+
+    Raises
+    ------
+    AcquisitionError
+        The images have other coils or patterns, those of points other orders too, or several have coil maps, which
+        raw data hold of one image.
     """
     sensing = cartesian(plan, AcquisitionError)
-    order = acquisition.units(plan.pattern)
-    readings = np.asarray(acquisition.readings, np.complex64)
-    lines = readings if sensing.encoding == "lines" else readings[..., None]
+    images, n_images = scan.acquisitions, len(scan.acquisitions)
+    first = images[0]
+    orders = [each.units(plan.pattern) for each in images]
+    is_alike = all(
+        each.readings.shape[1:] == first.readings.shape[1:] and each.pattern_digest == first.pattern_digest
+        for each in images
+    )
+    if not is_alike or (sensing.encoding == "points" and not all(np.array_equal(each, orders[0]) for each in orders)):
+        raise AcquisitionError(
+            f"The images of {scan.source} were acquired with different coils, patterns or orders.",
+            "Write them one at a time.",
+        )
+    if n_images > 1 and any(each.coil_maps is not None for each in images):
+        raise AcquisitionError(
+            f"{scan.source} has {n_images} images with coil maps; raw data hold the maps of one image.",
+            "Write it as hdf5, or leave the maps out.",
+        )
+    if sensing.encoding == "lines":
+        lines = np.concatenate([np.asarray(each.readings, np.complex64) for each in images])
+        order, n_slices = np.concatenate(orders), n_images
+    else:
+        volume = np.stack([np.asarray(each.readings, np.complex64) for each in images], axis=-1)
+        lines = fft_centred(torch.from_numpy(volume), (-1,)).numpy() if n_images > 1 else volume
+        order, n_slices = orders[0], 1
     ky, kz = positions_of(order, sensing)
-    texts = {"plan_id": plan.plan_id, "source": acquisition.source}
-    if acquisition.pattern_digest is not None:
-        texts["pattern_digest"] = acquisition.pattern_digest
-    geometry = acquisition.geometry
+    per_slice = [len(each) for each in orders[:n_slices]]
+    texts = {"plan_id": plan.plan_id, "source": scan.source}
+    if first.pattern_digest is not None:
+        texts["pattern_digest"] = first.pattern_digest
+    geometry = scan.geometry
     if geometry is not None:
         geometry = geometry.turned(np.argsort(IMAGE_AXES[sensing.encoding]).tolist())
     n = len(order)
@@ -96,17 +125,17 @@ def raw_of(acquisition: Acquisition, plan: Plan) -> RawData:
         lines=lines,
         ky=ky,
         kz=kz,
-        slice=np.zeros(n, np.int32),
+        slice=np.repeat(np.arange(n_slices, dtype=np.int32), per_slice),
         repetition=np.zeros(n, np.int32),
-        average=earlier_readings(order),
+        average=np.concatenate([earlier_readings(each) for each in orders[:n_slices]]),
         is_calibration=np.isin(order, plan.pattern.calibration),
         is_imaging=np.ones(n, bool),
-        matrix=matrix_of(sensing, 1),
-        source=acquisition.source,
+        matrix=matrix_of(sensing, n_images),
+        source=scan.source,
         geometry=geometry,
         texts=texts,
         parameters={"acceleration": plan.sensing.n_units / plan.pattern.n_readings},
-        coil_maps=acquisition.coil_maps,
+        coil_maps=first.coil_maps,
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from acqplan.core.errors import AcquisitionError, InstrumentError, OutputError
 from acqplan.core.optional import optional_import
 from acqplan.core.registry import register
-from acqplan.formats.contracts import AcquiredReader, AcquiredWriter, Exported, ImageWriter, PatternFormat, Result
+from acqplan.formats.contracts import AcquiredReader, Exported, ImageWriter, PatternFormat, Result, ScanWriter
 from acqplan.formats.export import EXPORT_AGAIN, exported, read_manifest
 from acqplan.images.reading import ImageReader, RawImages
 from acqplan.modalities.mri.formats.ismrmrd import images, reader, writer
@@ -44,7 +44,7 @@ MAX_TABLE_BYTES = 4 << 30
 @register("image_readers", "ismrmrd")
 @register("image_writers", "ismrmrd")
 @register("instruments", "ismrmrd")
-class Ismrmrd(PatternFormat, AcquiredReader, AcquiredWriter, ImageReader, ImageWriter):
+class Ismrmrd(PatternFormat, AcquiredReader, ScanWriter, ImageReader, ImageWriter):
     """Header and table of acquisitions for a console or simulator; raw data back in.
 
     Parameters
@@ -173,7 +173,11 @@ class Ismrmrd(PatternFormat, AcquiredReader, AcquiredWriter, ImageReader, ImageW
         return reader.recognises(path)
 
     def write_acquired(self, acquisition: Acquisition, plan: Plan, path: Path) -> None:
-        writer.write(raw_of(acquisition, plan), path)
+        self.write_scan(Scan([acquisition], acquisition.source, acquisition.geometry), plan, path)
+
+    def write_scan(self, scan: Scan, plan: Plan, path: Path) -> None:
+        """Slices of lines, or the positions along a 3D scan's readout, which is transformed back to k-space."""
+        writer.write(raw_of(scan, plan), path)
 
     def read_acquired(self, path: Path, plan: Plan) -> Acquisition:
         return single(self.read_scan(path, plan))
