@@ -29,12 +29,20 @@ def formats(as_json: AsJson = False) -> None:
             row["kind"],
             ", ".join(catalogue.titles(row["modalities"])),
             "yes" if row["exports_patterns"] else "no",
-            " ".join(row["acquired_suffixes"]) or "none",
+            " ".join(row["acquired_suffixes"]) + _only_of(row) or "none",
             row["summary"],
         ]
         for row in rows
     ]
     console.table(["format", "plans", "patterns", "acquired data", "what it is for"], cells, text=5)
+
+
+def _only_of(row: dict[str, Any]) -> str:
+    """`` (DMD)`` of a format that reads acquired data of fewer plans than it takes."""
+    from acqplan.workflow import catalogue
+
+    few = set(row["acquired_of"]) < set(row["modalities"])
+    return f" ({', '.join(catalogue.titles(row['acquired_of']))})" if few and row["acquired_suffixes"] else ""
 
 
 def list_kinds(

@@ -82,8 +82,6 @@ def reconstruct(
             progress=progress,
         )
     console.warn(made.warnings)
-    if made.plan_is_assumed:
-        console.warn([f"{acquired} doesn't say its pattern; this plan's was assumed, and the output says so."])
     n_images, rows, columns = made.images.shape
     size = f"{rows} × {columns}" if n_images == 1 else f"{n_images} images of {rows} × {columns}"
     console.note(f"Written: {output} ({made.part}, {size}, {made.images.dtype}, plan {made.stamp['plan_id'][:12]}).")

@@ -103,6 +103,11 @@ class AcquiredReader(FileFormat):
     """File name suffixes of its acquired data; the first is the default."""
 
     @classmethod
+    def acquired_kinds(cls) -> list[str]:
+        """Kinds of sensing models of which it reads acquired data."""
+        return cls.sensing_kinds()
+
+    @classmethod
     def recognises(cls, path: Path) -> bool:
         """Whether the *content* of the file ``path`` is acquired data of this format; never raises.
 

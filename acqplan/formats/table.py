@@ -56,6 +56,10 @@ class Table(PatternFormat, AcquiredReader, AcquiredWriter):
         return exported(pattern, manifest, folder / "table.csv")
 
     @classmethod
+    def acquired_kinds(cls) -> list[str]:
+        return list(registry.kinds("acquired_tables"))
+
+    @classmethod
     def recognises(cls, path: Path) -> bool:
         return any(each.recognises(path) for each in registry.kinds("acquired_tables").values())
 

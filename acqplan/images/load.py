@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -108,13 +109,25 @@ def _found_at(given: str | Path) -> list[_Found]:
         raise ImageError(f"{path} doesn't exist.", "Check the path.")
     if not path.is_dir():
         raise ImageError(f"{path} is neither a file nor a folder.", "Name a file, a folder or a sample.")
-    inside = sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path)))
+    inside = sorted(p for p in _files_below(path) if p.is_file() and not _hidden(p.relative_to(path)))
     images = [p for p in inside if not _is_sidecar(p)]
     if not images:
         what = "holds no image files" if inside else "is an empty folder"
         raise ImageError(f"{path} {what}.", f"Put images into it: {reading.titles()}.")
     subjects = [p.relative_to(path).parts[0] for p in images]
     return [_Found(p, subject, path / subject) for p, subject in zip(images, subjects, strict=True)]
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Everything in a folder that is no folder; `ImageError` for a folder that can't be read, rather than as empty."""
+
+    def refuse(error: OSError) -> None:
+        raise ImageError(
+            f"{error.filename} can't be read: {error.strerror}.", "Mend its permissions, or name another folder."
+        ) from error
+
+    for place, _, names in os.walk(folder, onerror=refuse):
+        yield from (Path(place) / name for name in names)
 
 
 def _hidden(relative: Path) -> bool:

@@ -51,7 +51,12 @@ def verify(plan: Plan, scan: Scan, *, assume_plan: bool = False) -> list[Finding
     """
     found = [finding for check in checks_of(plan) for finding in check(plan, scan)]
     if assume_plan:
-        found = [Finding("warning", each.subject, each.text) if each.subject == UNSTATED else each for each in found]
+        found = [
+            Finding("warning", each.subject, each.text, "This plan's was assumed.")
+            if each.subject == UNSTATED
+            else each
+            for each in found
+        ]
     return sorted(found, key=lambda each: SEVERITIES.index(each.severity))
 
 

@@ -23,7 +23,7 @@ _COUNTED_SIDE, _STATED_SIDE = 64, 256  # pixels
 def formats() -> list[dict[str, Any]]:
     """What each format is for, for which plans, and what it writes and reads; JSON-ready.
 
-    ``modalities`` are kinds of sensing models.
+    ``modalities`` are kinds of sensing models, ``acquired_of`` those of which it reads acquired data.
     """
     return [
         {
@@ -32,6 +32,7 @@ def formats() -> list[dict[str, Any]]:
             "modalities": cls.sensing_kinds(),
             "exports_patterns": issubclass(cls, PatternFormat),
             "acquired_suffixes": list(cls.acquired_suffixes) if issubclass(cls, AcquiredReader) else [],
+            "acquired_of": cls.acquired_kinds() if issubclass(cls, AcquiredReader) else [],
         }
         for kind, cls in registry.kinds("instruments").items()
     ]

@@ -54,7 +54,8 @@ class Reconstruction:
     @property
     def warnings(self) -> list[str]:
         """What makes the images worse than the plan's evidence, or may; one or two sentences each."""
-        return [f"{each.text} {each.remedy}".strip() for each in self.findings if each.severity == "warning"]
+        found = [f"{each.text} {each.remedy}".strip() for each in self.findings if each.severity == "warning"]
+        return list(dict.fromkeys(found))
 
 
 def reconstruct(

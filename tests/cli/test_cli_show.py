@@ -71,6 +71,8 @@ def test_names_are_escaped_in_a_page(run, scans, tmp_path):
 def test_formats(run):
     table = run("formats").out
     listed = {row["kind"]: row for row in json.loads(run("formats", "--json").out)}
+    assert listed["table"]["acquired_of"] == ["hadamard_dmd"]  # MRI has no acquired data of that format
+    assert ".csv (DMD)" in table
     assert {"numpy", "table", "bart", "dmd-tiff", "hdf5"} <= set(listed)
     assert all(kind in table for kind in listed)
     assert listed["bart"]["acquired_suffixes"] == [".cfl"]

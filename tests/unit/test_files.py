@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -12,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+import acqplan
 from acqplan.core.errors import AcqplanError, OutputError
 from acqplan.core.files import atomic_file, atomic_folder, check_writable
 
@@ -180,3 +184,56 @@ def test_names_in_the_working_folder_work(tmp_path: Path, monkeypatch: pytest.Mo
     assert {"plain", "export"} <= set(listing(tmp_path))
     with pytest.raises(AcqplanError):
         write_file(Path("plain"), "text")
+
+
+# --- what can't be written is known before, and what a kill left goes ---------------------------------------
+
+
+def test_what_only_an_attempt_tells_is_found_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OutputError, match="can't be written: File name too long"):
+        check_writable(tmp_path / ("x" * 300))
+    with pytest.raises(OutputError, match="can't be written: File name too long"):
+        check_writable(tmp_path / ("x" * 300) / "a.txt")
+    check_writable(tmp_path / ("x" * 250))  # the hidden folder's name is shorter
+    assert list(tmp_path.iterdir()) == []
+
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OutputError, match="No space left on device"):
+        check_writable(tmp_path / "a.txt")
+    assert list(tmp_path.iterdir()) == []
+
+
+def kill_while_writing(code: str, folder: Path) -> None:
+    """Run ``code`` in a process that kills itself in the midst of it."""
+    head = "import os, signal\nfrom pathlib import Path\nfrom acqplan.core.files import atomic_file, atomic_folder\n"
+    kill = "os.kill(os.getpid(), signal.SIGKILL)"
+    here = {**os.environ, "PYTHONPATH": str(Path(acqplan.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", head + code.replace("KILL", kill)], cwd=folder, env=here, check=False)
+    assert done.returncode == -signal.SIGKILL
+
+
+def test_what_a_killed_process_left_goes_with_the_next_in_that_place(tmp_path: Path) -> None:
+    code = "with atomic_file(Path('a.txt')) as t:\n    t.write_text('half')\n    KILL"
+    kill_while_writing(code, tmp_path)
+    kill_while_writing(code.replace("a.txt", "b.txt"), tmp_path)
+    (tmp_path / ".somebody").mkdir()
+    (tmp_path / ".somebody" / "elses").write_text("kept")
+    assert len(listing(tmp_path)) > 4
+    with atomic_file(tmp_path / "c.txt") as running:
+        running.write_text("c")
+        write_file(tmp_path / "d.txt", "d")  # leaves alone what is being written
+    assert listing(tmp_path) == [".somebody", ".somebody/elses", "c.txt", "d.txt"]
+
+
+def test_an_export_that_a_kill_took_away_comes_back(tmp_path: Path) -> None:
+    write_folder(tmp_path / "export", "old")
+    code = "with atomic_folder(Path('export'), overwrite=True) as t:\n    (t / 'manifest.json').write_text('new')\n"
+    code = "replace = os.replace\n" + "def stop(a, b):\n    replace(a, b)\n    KILL\nos.replace = stop\n" + code
+    kill_while_writing(code, tmp_path)
+    assert not (tmp_path / "export").exists()
+    write_file(tmp_path / "other.txt", "x")
+    assert (tmp_path / "export" / "inner" / "pattern.bin").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []

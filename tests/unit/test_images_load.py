@@ -1,6 +1,9 @@
 """Which files are read, which subject they belong to, and how bad ones are named."""
 
+import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -150,3 +153,17 @@ def test_colour_warnings_name_the_file(tmp_path):
     Image.fromarray(RNG.integers(0, 255, (8, 9, 3)).astype("u1")).save(tmp_path / "rgb.png")
     (stack,) = load_stacks([tmp_path])
     assert stack.warnings == ("rgb.png: a colour image: its luminance is used, which no detector measured.",)
+
+
+def test_a_folder_that_cannot_be_read_is_not_called_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "scans" / "closed").mkdir(parents=True)
+    scandir = os.scandir
+
+    def refuse(path: str) -> Any:
+        if str(path).endswith("closed"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(ImageError, match="closed can't be read: Permission denied"):
+        load_stacks([tmp_path / "scans"])

@@ -20,6 +20,7 @@ from acqplan.modalities.dmd.formats.trace import Trace
 from acqplan.modalities.dmd.traces.cutting import by_rate, by_trigger, rising_edges
 from acqplan.modalities.dmd.traces.detector import Detector
 from acqplan.modalities.dmd.traces.files import Table, read_table, write_table
+from acqplan.modalities.dmd.traces.reading import read_frames
 from acqplan.modalities.dmd.traces.settings import TraceSettings, frame_numbers, layout
 from acqplan.plan.plan import Plan
 from acqplan.sensing.budget import Budget
@@ -397,3 +398,9 @@ def test_digitised_values_have_the_stated_mean_and_variance(samples: int) -> Non
     assert variance == 400 + 10 + 25
     assert electrons.mean() == pytest.approx(400, abs=4 * np.sqrt(variance / 20_000))
     assert electrons.var() == pytest.approx(variance, rel=0.04)
+
+
+def test_a_continuous_trace_without_a_rate_is_told_what_it_lacks(tmp_path: Path) -> None:
+    np.save(tmp_path / "trace.npy", np.ones(41147, np.float32))
+    with pytest.raises(AcquisitionError, match=r"41147 values, the plan shows 1024 frames.*sample_rate_hz"):
+        read_frames(tmp_path / "trace.npy", TraceSettings(), 1024)

@@ -19,6 +19,7 @@ from acqplan.modalities.dmd.traces.cutting import Frames
 from acqplan.modalities.dmd.traces.files import Table, read_table
 from acqplan.modalities.dmd.traces.settings import Layout, TraceSettings, layout
 
+_MANY = 2  # values for each frame, at least: a continuous trace
 _FRAME_COLUMNS = ("frame", "frames", "frame_number", "number", "index")
 _MIN_REFERENCE = 0.05
 """Share of the usual reference below which the lamp was off: there is nothing to divide by."""
@@ -104,6 +105,12 @@ def read_frames(
     if shown.total != n_shown:
         extra = f", {shown.dark.size} dark and {shown.reference.size} reference frames"
         missed = f" ({frames.dropped.size} of them missing in between)" if frames.dropped.size else ""
+        if not settings.is_continuous and n_shown >= _MANY * shown.total:
+            raise AcquisitionError(
+                f"{source} holds {n_shown} values, the plan shows {shown.total} frames: it looks like a continuous "
+                "trace, and its sample rate isn't known.",
+                "Give sample_rate_hz, and frame_time_us or the array of the trigger (trigger).",
+            )
         raise AcquisitionError(
             f"{source} holds {n_shown} frames{missed}, the plan shows {shown.total}: {n_pattern} of its "
             f"pattern{extra * bool(shown.dark.size + shown.reference.size)}.",
