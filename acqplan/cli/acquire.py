@@ -38,7 +38,7 @@ def simulate(
     truth: Annotated[
         Path | None, typer.Option(metavar="FILE.npy", help="Also write the true image at the plan's size.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
     overwrite: Overwrite = False,
 ) -> None:
     """Acquire an image, or slices of a volume, with a virtual instrument that plays the plan's exported files."""

@@ -25,8 +25,8 @@ _TRAINING = 0.85  # of the time; the rest reads images, exports, evaluates
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The folder to write.")] = Path("demo"),
     minutes: Annotated[float, typer.Option(help="About how long it takes in all.")] = 4.0,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
-    threads: Annotated[int, typer.Option(help="CPU threads (0: all).")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads (0: all).")] = 0,
     only: Annotated[
         str | None, typer.Option(metavar="|".join(registry.kinds("modalities")), help="One modality only.")
     ] = None,

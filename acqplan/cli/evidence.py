@@ -33,7 +33,7 @@ JsonFile = Annotated[
     typer.Option("--json", metavar="FILE|-", help="Write all numbers as JSON; - for standard output, alone."),
 ]
 Limit = Annotated[int | None, typer.Option(metavar="N", min=1, help="Use N images only, evenly over all.")]
-NoiseSeed = Annotated[int, typer.Option(help="Seed of the noise.")]
+NoiseSeed = Annotated[int, typer.Option(min=0, help="Seed of the noise.")]
 
 
 def evaluate(

@@ -1,13 +1,19 @@
-"""HDF5 files made in memory and written in one go."""
+"""The one door for HDF5 files: made in memory and written in one go; read without trusting them.
+
+A stranger's file may point to other files (links, external storage, virtual datasets), which would be read in its name,
+and may claim any size. `dataset_of` and `group_of` give only what lies in the file itself, and can be that large.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 """The first bytes of an HDF5 file without a user block."""
@@ -42,3 +48,68 @@ def text_of(node: h5py.Group | h5py.Dataset, name: str) -> str:
     if not isinstance(value, str):
         raise ValueError(f"the attribute {name} is no text")
     return value
+
+
+MOST_BYTES = 8 << 30
+"""What a dataset may claim: the largest multi-coil volumes that are read whole."""
+
+_FREE_BYTES = 64 << 20  # claimed by a small file without suspicion: images that are mostly zero compress well
+_MOST_DENSE = 1100  # deflate packs at most 1032 bytes into one
+
+
+def names(group: h5py.Group) -> set[str]:
+    """The names in a group that are in the file itself: no soft and no external links."""
+    return {name for name in group if isinstance(group.get(name, getlink=True), h5py.HardLink)}
+
+
+def group_of(file: h5py.Group, name: str) -> h5py.Group | None:
+    """A group in the file itself, or None."""
+    found = _found(file, name)
+    return found if isinstance(found, h5py.Group) else None
+
+
+def dataset_of(group: h5py.Group, name: str, most: int = MOST_BYTES) -> h5py.Dataset | None:
+    """A plain dataset in the file itself, or None; nothing of it is read yet.
+
+    Raises
+    ------
+    ValueError
+        Its data lie outside the file, or it claims more than ``most`` bytes, or more than can be packed into the file.
+    """
+    found = _found(group, name)
+    if not isinstance(found, h5py.Dataset):
+        return None
+    if found.is_virtual or found.external:
+        raise ValueError(f"{name} isn't stored in the file")
+    claimed = found.size * found.dtype.itemsize
+    if claimed > most:
+        raise ValueError(f"{name} claims {claimed} bytes, more than the {most} that are read")
+    if claimed > max(_FREE_BYTES, _MOST_DENSE * found.file.id.get_filesize()):
+        raise ValueError(f"{name} claims {claimed} bytes, which a file of this size can't hold")
+    return found
+
+
+def numbers_of(group: h5py.Group, name: str, kinds: str = "fciu", most: int = MOST_BYTES) -> npt.NDArray[Any]:
+    """The whole of a plain dataset of numbers (`dataset_of`), whose dtype is one of ``kinds``.
+
+    Raises
+    ------
+    ValueError
+        It is missing, a link, stored elsewhere, too large, or no array of numbers.
+    """
+    found = dataset_of(group, name, most)
+    if found is None:
+        raise ValueError(f"{name} is a link or missing")
+    if found.dtype.kind not in kinds:
+        raise ValueError(f"{name} of type {found.dtype} is no array of numbers")
+    return np.asarray(found[()])
+
+
+def _found(group: h5py.Group, name: str) -> Any:
+    """What a path names, if every part of it is in the file itself."""
+    node: Any = group
+    for part in name.split("/"):
+        if not isinstance(node, h5py.Group) or part not in names(node):
+            return None
+        node = node[part]
+    return node

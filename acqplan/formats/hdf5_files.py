@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from acqplan.core.errors import AcquisitionError, InstrumentError
 from acqplan.core.files import readable
-from acqplan.core.hdf5 import MAGIC, hdf5_file, set_text, text_of
+from acqplan.core.hdf5 import MAGIC, hdf5_file, numbers_of, set_text, text_of
 from acqplan.core.registry import register
 from acqplan.formats.acquired import (
     ARRAYS,
@@ -161,12 +161,4 @@ def _check_format(file: h5py.File, expected: str, newest: int = FORMAT_VERSION) 
 
 
 def _array(file: h5py.File, name: str) -> npt.NDArray[Any]:
-    """A plain array of numbers; `ValueError` for a link or data outside the file, which could be anything here."""
-    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
-        raise ValueError(f"{name} is a link or missing")
-    found = file[name]
-    if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
-        raise ValueError(f"{name} isn't a plain dataset")
-    if found.dtype.kind not in "fciu" or found.size * found.dtype.itemsize > MAX_BYTES:
-        raise ValueError(f"{name} of type {found.dtype} and shape {found.shape} is no array of numbers")
-    return np.asarray(found[()])
+    return numbers_of(file, name, most=MAX_BYTES)

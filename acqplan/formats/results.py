@@ -132,6 +132,12 @@ def write_images(result: Result, path: Path, kind: str | None = None, *, overwri
     """
     chosen = format_of(path, kind)
     part = "complex" if np.iscomplexobj(result.images) else None
+    bad = [i for i, image in enumerate(result.images) if not np.isfinite(image).all()]
+    if bad:
+        raise OutputError(
+            f"{len(bad)} of {len(result.images)} images for {path} have NaN or infinite values; nothing is written.",
+            "Reconstruct from readings that are finite and belong to each other.",
+        )
     check_output(path, kind, part=part, n_images=len(result.images), overwrite=overwrite)
     if chosen.image_suffixes:
         with atomic_file(path, overwrite=overwrite) as temporary:

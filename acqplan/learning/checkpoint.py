@@ -12,7 +12,7 @@ import torch
 
 from acqplan.core.errors import PlanFileError
 from acqplan.core.files import atomic_file
-from acqplan.core.hdf5 import hdf5_file, set_text, text_of
+from acqplan.core.hdf5 import group_of, hdf5_file, numbers_of, set_text, text_of
 
 FORMAT = "acqplan-checkpoint"
 Tree = Mapping[str, Any]
@@ -42,7 +42,7 @@ def load(path: Path) -> dict[str, Any]:
             return tree
     except FileNotFoundError as error:
         raise PlanFileError(f"There is no checkpoint {path}.", "Start without --resume.") from error
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise PlanFileError(f"The checkpoint {path} is damaged.", "Start again without --resume.") from error
 
 
@@ -67,9 +67,6 @@ def _read(group: h5py.Group) -> dict[str, Any]:
         else:
             tree[name] = value.item() if isinstance(value, np.generic) else value
     for name in group:
-        item = group[name]
-        if isinstance(item, h5py.Group):
-            tree[name] = _read(item)
-        else:
-            tree[name] = torch.from_numpy(np.array(item[()]))
+        inside = group_of(group, name)
+        tree[name] = torch.from_numpy(numbers_of(group, name, "fciub")) if inside is None else _read(inside)
     return tree

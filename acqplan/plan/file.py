@@ -30,7 +30,7 @@ import numpy.typing as npt
 
 from acqplan.core.errors import PlanFileError
 from acqplan.core.files import atomic_file
-from acqplan.core.hdf5 import hdf5_file, set_text, text_of
+from acqplan.core.hdf5 import dataset_of, group_of, hdf5_file, set_text, text_of
 
 FORMAT = "acqplan-plan"
 FORMAT_VERSION = 1
@@ -149,22 +149,17 @@ def _check_magic(path: Path) -> None:
 
 
 def _content(file: h5py.File) -> PlanContent:
-    sizes = 0
+    left = _MAX_BYTES
     for name in ("pattern", "weights"):
-        if not isinstance(file.get(name, getlink=True), h5py.HardLink):
-            raise ValueError(f"{name} is a link")
+        if group_of(file, name) is None:
+            raise ValueError(f"{name} is a link or missing")
 
     def dataset(name: str) -> h5py.Dataset:
-        nonlocal sizes
-        # Links to other files and virtual data could read anything on this machine.
-        if not isinstance(file.get(name, getlink=True), h5py.HardLink):
-            raise ValueError(f"{name} is a link")
-        found = file[name]
-        if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
-            raise ValueError(f"{name} isn't a plain dataset")
-        sizes += found.size * found.dtype.itemsize
-        if sizes > _MAX_BYTES:
-            raise ValueError("too large")
+        nonlocal left
+        found = dataset_of(file, name, left)
+        if found is None:
+            raise ValueError(f"{name} is a link, missing or no dataset")
+        left -= found.size * found.dtype.itemsize
         return found
 
     texts = {name: bytes(dataset(name)[()].tobytes()).decode() for name in TEXTS}

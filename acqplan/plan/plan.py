@@ -259,6 +259,12 @@ class Plan:
         with torch.inference_mode():
             coefficients, counts = coefficients_of(acquisition, self.pattern, sensing)
             image: npt.NDArray[Any] = self.reconstructor(coefficients, counts, sensing, **given)[0].numpy()
+        if not np.isfinite(image).all():
+            largest = float(np.abs(acquisition.readings).max())
+            raise AcquisitionError(
+                f"{acquisition.source} gives no image: its values overflow (the largest reading is {largest:.3g}).",
+                "Look for readings that are far too large, and acquire them again.",
+            )
         return image
 
     def reconstruct_scan(

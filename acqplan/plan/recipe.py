@@ -16,7 +16,7 @@ from acqplan.core import registry
 from acqplan.core.errors import RecipeError
 from acqplan.plan import typed
 from acqplan.plan.components import Component, option_names
-from acqplan.plan.settings import GOAL, IMAGES, PATTERN, TRAINING, Flag, check_section, settings_of
+from acqplan.plan.settings import GOAL, IMAGES, PATTERN, TRAINING, Flag, check_section, converted, settings_of
 
 Pair = Annotated[list[int], Meta(min_length=2, max_length=2)]
 Share = Annotated[float, Meta(gt=0, lt=1)]
@@ -169,7 +169,7 @@ class Recipe:
     """Everything that decides a plan; what is None is left to acqplan."""
 
     modality: str
-    seed: int = 0
+    seed: Whole = 0
     images: ImageSettings = field(default_factory=ImageSettings)
     sensing: Component | None = None
     budget: BudgetSettings = field(default_factory=BudgetSettings)
@@ -237,6 +237,7 @@ class Recipe:
 
     def check(self) -> None:
         """Raise `RecipeError` unless every setting has its type and lies in its range."""
+        converted(self.seed, settings_of(Recipe)["seed"], "The seed")
         for section in self.sections:
             check_section(getattr(self, section), f"The {_singular(section)} setting")
         for name, setting in settings_of(type(self.instrument)).items():

@@ -15,6 +15,7 @@ import numpy as np
 from acqplan.core.errors import AcquisitionError
 from acqplan.plan.plan import MISSING_AT_MOST, Plan
 from acqplan.sensing.acquisition import Acquisition, Scan
+from acqplan.sensing.measurement import misfits
 from acqplan.sensing.pattern import IntArray
 
 Severity = Literal["note", "warning", "error"]
@@ -36,6 +37,8 @@ class Finding:
     remedy: str = ""
 
 
+MISFIT = "misfit"
+"""Subject of the finding that some readings can't belong to the rest."""
 UNSTATED = "unstated pattern"
 """Subject of the finding that data don't say what they were acquired with."""
 
@@ -49,7 +52,11 @@ def verify(plan: Plan, scan: Scan, *, assume_plan: bool = False) -> list[Finding
 
     With ``assume_plan``, data that don't say what they were acquired with give a warning instead of an error.
     """
-    found = [finding for check in checks_of(plan) for finding in check(plan, scan)]
+    found: list[Finding] = []
+    for check in checks_of(plan):
+        if any(each.subject == MISFIT for each in found):
+            break  # what such readings say of noise or light means nothing
+        found += check(plan, scan)
     if assume_plan:
         found = [
             Finding("warning", each.subject, each.text, "This plan's was assumed.")
@@ -204,6 +211,17 @@ def _of_readings(plan: Plan, acquisition: Acquisition) -> Iterator[Finding]:
     if bad:
         yield Finding(
             "error", "not finite", f"has {bad} readings with NaN or infinite values.", "Repair or re-acquire them."
+        )
+        return
+    far = misfits(values)
+    if far.size:
+        largest = float(np.abs(values[far]).max())
+        yield Finding(
+            "error",
+            MISFIT,
+            f"has {far.size} readings that can't belong to the rest, up to {largest:.3g}: "
+            f"number {named(far.tolist())}.",
+            "Check the transfer and the type of the numbers, and acquire them again.",
         )
 
 

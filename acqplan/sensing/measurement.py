@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -11,6 +13,10 @@ from acqplan.sensing.acquisition import Acquisition
 from acqplan.sensing.model import SensingModel
 from acqplan.sensing.noise import NoiseModel
 from acqplan.sensing.pattern import Pattern
+
+_GAP = 1e6
+_LARGEST = 1e9
+_LEAST_READINGS = 16
 
 
 def measured(coefficients: torch.Tensor, counts: torch.Tensor, sensing: SensingModel) -> torch.Tensor:
@@ -85,6 +91,27 @@ def coefficients_of(
         )
     mean, counts = averaged(values, order, sensing.n_units)
     return measured(sensing.decode(mean[None]), counts[None], sensing), counts[None]
+
+
+def misfits(readings: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """int64[m]: places of readings [n, …] that can't belong to the rest; none where that can't be told.
+
+    Sizes within one acquisition fall off without a gap: from the strongest sample to the weakest, each is at most some
+    hundred times as large as the next. Few readings (a tenth at most) that are `_GAP` times as large as every other
+    come from a broken transfer or a wrong type of number. A single largest one may be the centre of k-space of
+    an even, noise-free object: it is taken for broken only beyond `_LARGEST`.
+    """
+    size = np.abs(readings.reshape(len(readings), -1)).max(1) if readings.size else np.zeros(0)
+    finite = np.flatnonzero(np.isfinite(size))
+    order = finite[np.argsort(-size[finite], kind="stable")]
+    most = max(len(order) // 10, 1)
+    if len(order) < _LEAST_READINGS:
+        return np.zeros(0, np.int64)
+    ranked = size[order].astype(np.float64)
+    below = ranked[1 : most + 1]
+    ratio = np.divide(ranked[:most], below, out=np.zeros(most), where=below > 0)  # above nothing at all is no gap
+    steps = np.flatnonzero(ratio > np.where(np.arange(most) == 0, _LARGEST, _GAP))
+    return np.sort(order[: steps[-1] + 1]) if steps.size else np.zeros(0, np.int64)
 
 
 def averaged(readings: torch.Tensor, units: npt.NDArray[np.integer], n_units: int) -> tuple[torch.Tensor, torch.Tensor]:

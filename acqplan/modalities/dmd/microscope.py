@@ -174,6 +174,13 @@ def record_traces(
         raise InstrumentError(
             f"The format {instrument.kind!r} holds no frames that a DMD shows.", "See acqplan formats."
         )
+    n_frames = plan.pattern.n_readings * plan.sensing.frames_per_unit
+    for name in ("dropped", "repeated"):
+        if getattr(how, name) > n_frames:
+            raise RecipeError(
+                f"The microscope's {name} is {getattr(how, name)}, the pattern has {n_frames} frames.",
+                f"Give at most {n_frames}.",
+            )
     exposure_s = 1e-6 * _frame_time_us(plan, how, exported.details.get("picture_time_s"))
     if detector is None:
         arguments = model.spec()

@@ -32,7 +32,8 @@ import scipy.io
 
 from acqplan.core.errors import AcquisitionError
 from acqplan.core.files import readable
-from acqplan.core.hdf5 import MAGIC, hdf5_file, set_text, text_of
+from acqplan.core.hdf5 import MAGIC, dataset_of, hdf5_file, set_text, text_of
+from acqplan.core.hdf5 import names as names_in
 from acqplan.formats.acquired import FRESH_COPY
 
 MAX_BYTES = 4 << 30
@@ -172,6 +173,8 @@ def _read_hdf5(path: Path, names: tuple[str, ...]) -> Table:
     with h5py.File(path, "r") as file:
         texts = {name: _text(file, name) for name in file.attrs}
         found = {name: dataset for name, dataset in _datasets(file, "") if not names or name in names}
+        for name in found:
+            dataset_of(file, name, MAX_BYTES)  # refuses sizes that can't be
         if sum(dataset.size * dataset.dtype.itemsize for dataset in found.values()) > MAX_BYTES:
             raise ValueError("it claims to be too large")
         is_matlab = kind_of(path) == "mat73"  # which stores the last axis first
@@ -187,9 +190,7 @@ def _text(file: h5py.File, name: str) -> str | None:
 
 
 def _datasets(group: h5py.Group, prefix: str, depth: int = 0) -> Iterator[tuple[str, h5py.Dataset]]:
-    for name in group:
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            continue
+    for name in sorted(names_in(group)):
         node = group[name]
         if isinstance(node, h5py.Group) and depth < 8 and name != "#refs#":
             yield from _datasets(node, f"{prefix}{name}/", depth + 1)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 
 from acqplan.core.errors import AcquisitionError, ImageError
-from acqplan.core.hdf5 import MAGIC
+from acqplan.core.hdf5 import MAGIC, dataset_of, names
 from acqplan.core.math.transforms import ifft_centred
 from acqplan.core.registry import register
 from acqplan.formats.acquired import FRESH_COPY
@@ -27,7 +27,7 @@ from acqplan.images.reading import ImageReader, RawImages, root_sum_of_squares, 
 from acqplan.modalities.mri.raw import readouts
 from acqplan.modalities.mri.raw.acquisitions import cartesian, scan_of, single
 from acqplan.modalities.mri.raw.data import RawData
-from acqplan.modalities.mri.raw.hdf5_input import dataset_of, is_hdf5, names, opened
+from acqplan.modalities.mri.raw.hdf5_input import is_hdf5, opened
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Acquisition, Scan
 
@@ -117,7 +117,9 @@ def read(path: Path) -> RawData:
     """
     with opened(path, "fastMRI") as file:
         kspace = dataset_of(file, "kspace")
-        if kspace is None or kspace.dtype.kind != "c" or kspace.ndim not in (3, 4) or 0 in kspace.shape:
+        if kspace is not None and (kspace.dtype.kind != "c" or kspace.ndim not in (3, 4)):
+            raise AcquisitionError(f"{path} has {_kspace_fault(kspace)}.", _kspace_remedy(kspace))
+        if kspace is None or 0 in kspace.shape:
             raise AcquisitionError(
                 f"{path} has no complex 'kspace' (slices, H, W) or (slices, coils, H, W).", "Pass a fastMRI file."
             )
@@ -273,11 +275,12 @@ def _inverse(kspace: npt.NDArray[np.complex64]) -> npt.NDArray[np.complex64]:
 
 
 def _images(file: h5py.File, path: Path) -> RawImages:
-    kspace = file.get("kspace")
-    if not isinstance(kspace, h5py.Dataset):
+    kspace = dataset_of(file, "kspace")
+    if kspace is None:
         for name in _RECONSTRUCTIONS:
-            if name in file:
-                return RawImages(_turned(np.asarray(file[name])))
+            stored = dataset_of(file, name)
+            if stored is not None:
+                return RawImages(_turned(_magnitudes(stored, path)))
         found = _datasets(file)
         listing = ", ".join(found[:8]) + (", …" if len(found) > 8 else "") or "nothing"
         raise ImageError(
@@ -289,11 +292,7 @@ def _images(file: h5py.File, path: Path) -> RawImages:
             f"{path} is undersampled (it holds a 'mask').", "Train on fully sampled scans: leave this file out."
         )
     if kspace.ndim not in (3, 4) or kspace.dtype.kind != "c":
-        raise ImageError(
-            f"{path} has a 'kspace' of type {kspace.dtype} and shape {kspace.shape}; complex (slices, H, W) or "
-            "(slices, coils, H, W) is expected.",
-            "Reorder its axes.",
-        )
+        raise ImageError(f"{path} has {_kspace_fault(kspace)}.", _kspace_remedy(kspace))
     shape = _reconstructed_shape(file) or (int(kspace.shape[-2]), int(kspace.shape[-1]))
     images = [  # slice by slice: its transform needs several times its memory
         _turned(_centre(_inverse(np.asarray(kspace[i], dtype=np.complex64)), shape)) for i in range(kspace.shape[0])
@@ -302,6 +301,34 @@ def _images(file: h5py.File, path: Path) -> RawImages:
     if kspace.ndim == 4 and images:
         return RawImages(root_sum_of_squares(stack), coil_images=stack, is_2d_scan=True)
     return RawImages(stack, is_2d_scan=True)
+
+
+def _magnitudes(stored: h5py.Dataset, path: Path) -> npt.NDArray[Any]:
+    """A reconstruction (slices, H, W); one (H, W) is one slice."""
+    if stored.ndim not in (2, 3) or stored.dtype.kind not in "fiu":
+        raise ImageError(
+            f"{path} has a reconstruction of type {stored.dtype} and shape {stored.shape}; "
+            "real (slices, H, W) is expected.",
+            "Save one magnitude image a slice.",
+        )
+    values = np.asarray(stored[()])
+    return values if values.ndim == 3 else values[None]
+
+
+def _kspace_fault(kspace: h5py.Dataset) -> str:
+    """What is wrong with a k-space that isn't complex (slices, H, W) or (slices, coils, H, W)."""
+    return (
+        f"a 'kspace' of type {kspace.dtype} and shape {kspace.shape}; complex (slices, H, W) or (slices, coils, H, W) "
+        "is expected"
+    )
+
+
+def _kspace_remedy(kspace: h5py.Dataset) -> str:
+    if kspace.dtype.kind in "fiu" and 2 in kspace.shape and kspace.ndim in (4, 5):
+        return "It looks like real and imaginary parts along one axis: save them as one complex array."
+    if kspace.dtype.kind in "fiu":
+        return "Save it as complex numbers (complex64)."
+    return "Reorder its axes; write a 3D scan as slices, after a Fourier transform along one of its phase axes."
 
 
 def _turned(images: npt.NDArray[Any]) -> npt.NDArray[Any]:

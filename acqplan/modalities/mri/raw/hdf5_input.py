@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import h5py
 
@@ -53,24 +52,3 @@ def is_hdf5(path: Path) -> bool:
             return stream.read(len(MAGIC)) == MAGIC
     except OSError:
         return False
-
-
-def names(group: h5py.Group) -> set[str]:
-    """The names in a group that are in the file itself: no soft and no external links."""
-    return {name for name in group if isinstance(group.get(name, getlink=True), h5py.HardLink)}
-
-
-def group_of(file: h5py.Group, name: str) -> h5py.Group | None:
-    """A group in the file itself, or None."""
-    found = file[name] if name in names(file) else None
-    return found if isinstance(found, h5py.Group) else None
-
-
-def dataset_of(group: h5py.Group, name: str) -> h5py.Dataset | None:
-    """A plain dataset in the file itself, or None; `ValueError` if its data lie outside the file."""
-    found: Any = group[name] if name in names(group) else None
-    if not isinstance(found, h5py.Dataset):
-        return None
-    if found.is_virtual or found.external:
-        raise ValueError(f"{name} isn't stored in the file")
-    return found

@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from acqplan.core.errors import AcquisitionError
+from acqplan.core.hdf5 import dataset_of, group_of, names
 from acqplan.formats.acquired import FRESH_COPY
 from acqplan.modalities.mri.formats.ismrmrd import header as xml_header
 from acqplan.modalities.mri.formats.ismrmrd.header import Encoding, Header
 from acqplan.modalities.mri.raw import readouts
 from acqplan.modalities.mri.raw.data import Lines, RawData
-from acqplan.modalities.mri.raw.hdf5_input import dataset_of, group_of, is_hdf5, names, opened
+from acqplan.modalities.mri.raw.hdf5_input import is_hdf5, opened
 from acqplan.modalities.mri.raw.placement import slices_in_space
 from acqplan.sensing.acquisition import Geometry
 
