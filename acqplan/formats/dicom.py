@@ -211,6 +211,14 @@ def _groups(data: Any, frame: int) -> list[Any]:
     return [*found, data]
 
 
+def numbers_of(text: Any) -> list[float]:
+    """The numbers of ``1,2.5`` that a stamp states; none of what isn't written so."""
+    try:
+        return [float(part) for part in str(text).split(",")]
+    except ValueError:
+        return []
+
+
 class _Study:
     """What all files of one reconstruction have in common."""
 
@@ -247,6 +255,9 @@ class _Study:
         ds.ImageType = ["DERIVED", "PRIMARY", "OTHER", {"phase": "P"}.get(stamp["part"], "M")]
         if self._place is None:
             ds.Modality, ds.ConversionType = "OT", "WSD"
+            row_mm, column_mm, *_ = numbers_of(stamp.get("voxel_mm")) or (None, None)
+            if row_mm is not None and column_mm is not None:
+                ds.PixelSpacing = self._decimals(row_mm, column_mm)
         else:
             self._say_position(ds, self._place, i)
         self._say_pixels(ds, i)
@@ -260,6 +271,9 @@ class _Study:
         ds.ScanningSequence, ds.SequenceVariant, ds.MRAcquisitionType = "RM", "NONE", ""
         for empty in ("ScanOptions", "RepetitionTime", "EchoTime", "EchoTrainLength", "PatientPosition"):
             setattr(ds, empty, None)
+        for name, stated in (("EchoTime", "TE_ms"), ("RepetitionTime", "TR_ms")):
+            for value in numbers_of(self._result.stamp.get(stated))[:1]:
+                setattr(ds, name, self._decimals(value)[0])
         ds.FrameOfReferenceUID = self._identifier("frame of reference")
         ds.PositionReferenceIndicator = ""
         ds.ImagePositionPatient = self._decimals(*place.corner(i))

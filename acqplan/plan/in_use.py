@@ -15,6 +15,7 @@ from acqplan.plan.settings import Flag
 
 if TYPE_CHECKING:
     from acqplan.plan.plan import Plan
+    from acqplan.sensing.acquisition import Scan
     from acqplan.sensing.model import SensingModel
 
 
@@ -159,6 +160,13 @@ class InUse:
     def facts(self, plan: Plan) -> list[tuple[str, str]]:
         """(name, value) of what a reader may want to know of a plan for this instrument beside what all plans have."""
         return []
+
+    def image_facts(self, plan: Plan, scan: Scan) -> dict[str, str]:
+        """What a file of the images may say of how they were acquired, where it is known.
+
+        ``voxel_mm`` (rows, columns, slices, with commas) unless the scan states where it was; ``TE_ms`` and ``TR_ms``.
+        """
+        return {}
 
     def fitted_detector(self, dark: Path, bright: Path, **how: Any) -> FittedDetector:
         """The detector that recorded ``dark`` without light and ``bright`` with light."""

@@ -129,7 +129,7 @@ def reconstruct(
     if target is not None:
         check_output(target, as_format, part=part, n_images=n_images, needs_stamp=is_assumed, overwrite=overwrite)
     chosen = part or _default_part(plan, target, as_format)
-    stamp = _stamp(plan, _name(acquired), chosen, is_assumed)
+    stamp = _stamp(plan, _name(acquired), chosen, is_assumed) | plan.modality.image_facts(plan, scan)
     if pixel_size_um is not None:
         stamp["pixel_size_um"] = pixel_size_um
     if knob is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from acqplan.sensing.acquisition import Facts, Scan
 
@@ -21,12 +23,15 @@ class MriFacts(Facts):
         Number of receive coils.
     noise_std
         √E|n|² of a reading, in the units of the readings.
+    parameters
+        ``TR_ms``, ``TE_ms``, … as of `RawData`; empty where the file doesn't state them.
     """
 
     matrix: tuple[int, int, int] | None = None
     field_of_view_mm: tuple[float, float, float] | None = None
     channels: int | None = None
     noise_std: float | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 def facts_of(scan: Scan) -> MriFacts:

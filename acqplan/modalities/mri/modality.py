@@ -240,9 +240,13 @@ class MRI(Modality):
         noise: NoiseModel,
         images: TrainingImages,
     ) -> dict[str, Any]:
+        from acqplan.modalities.mri import voxels
+
+        voxel = voxels.voxel_of(images)
+        told: dict[str, Any] = {} if voxel is None else {voxels.KEY: voxel}
         if images.n_coils == 1:
-            return {}
-        told: dict[str, Any] = {"coils": {"n": images.n_coils, "maps": images.maps_source}}
+            return told
+        told["coils"] = {"n": images.n_coils, "maps": images.maps_source}
         width = recipe.budget.calibration or 0
         if width < MIN_WIDTH:
             told["warnings"] = [
@@ -252,8 +256,25 @@ class MRI(Modality):
         return told
 
     def facts(self, plan: Plan) -> list[tuple[str, str]]:
-        coils = plan.evidence.get("coils")
-        return [] if coils is None else [("Coils", f"{coils['n']}, maps {coils['maps']}")]
+        from acqplan.modalities.mri import voxels
+
+        coils, extent = plan.evidence.get("coils"), voxels.as_text(plan)
+        listed = [] if extent is None else [("Field of view", extent)]
+        return listed if coils is None else [*listed, ("Coils", f"{coils['n']}, maps {coils['maps']}")]
+
+    def image_facts(self, plan: Plan, scan: Scan) -> dict[str, str]:
+        from acqplan.modalities.mri import voxels
+        from acqplan.modalities.mri.facts import facts_of
+
+        told, voxel, parameters = {}, voxels.voxel_mm(plan), facts_of(scan).parameters
+        if voxel is not None and scan.geometry is None:
+            told["voxel_mm"] = ",".join(f"{side:g}" for side in voxel)
+        planned = None if plan.budget.reading_time_s is None else 1e3 * plan.budget.reading_time_s
+        for name, given in (("TE_ms", parameters.get("TE_ms")), ("TR_ms", parameters.get("TR_ms", planned))):
+            value = given[0] if isinstance(given, list | tuple) and given else given
+            if isinstance(value, int | float) and 0 < value < 1e6:
+                told[name] = f"{value:g}"
+        return told
 
 
 def _own(recipe: Recipe) -> MRISettings:

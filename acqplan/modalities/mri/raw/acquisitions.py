@@ -58,7 +58,7 @@ def scan_of(raw: RawData, plan: Plan) -> Scan:
         raise AcquisitionError(
             f"{raw.source} holds a pattern digest that is none: {digest[:80]!r}.", "Get a fresh copy of it."
         )
-    facts = MriFacts(raw.saturated, raw.matrix, raw.field_of_view_mm, raw.n_coils, raw.noise_std)
+    facts = MriFacts(raw.saturated, raw.matrix, raw.field_of_view_mm, raw.n_coils, raw.noise_std, raw.parameters)
     if not raw.states_order:
         raw = _in_order(raw, plan)
     images = _Slices(raw, digest) if sensing.encoding == "lines" else _Slabs(raw, digest)

@@ -40,6 +40,7 @@ from acqplan.modalities.mri.formats.pulseq.settings import (
 from acqplan.modalities.mri.formats.pulseq.signal import scan_of_signal
 from acqplan.modalities.mri.raw.data import Lines, RawData
 from acqplan.modalities.mri.sensing import NO_POINTS_IN_2D, CartesianMRI
+from acqplan.modalities.mri.voxels import field_of_view_mm
 from acqplan.plan.plan import Plan
 from acqplan.sensing.model import SensingModel
 from acqplan.sensing.pattern import Pattern, earlier_readings
@@ -67,8 +68,8 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
     version
         Of the file format: 1.5 or 1.4 (1.4.1, for older interpreters).
     fov_mm
-        Field of view: a number, or [readout, ky] (2D) or [readout, ky, kz] (3D). By default voxels are isotropic
-        and the longest side is 240 mm.
+        Field of view: a number, or [readout, ky] (2D) or [readout, ky, kz] (3D). By default that of the images that
+        the plan was made from; where the plan doesn't say, voxels are isotropic and the longest side is 240 mm.
     orientation
         transverse, coronal or sagittal (patient head first, supine).
     centre_mm
@@ -312,7 +313,10 @@ grad_raster_us, rf_raster_us, block_raster_us, adc_raster_ns, adc_samples_diviso
         rows, columns = sensing.image_shape
         matrix = (self.readout or max(rows, columns), rows, columns) if is_3d else (columns, rows, 1)
         encoded = matrix if is_3d else matrix[:2]
-        if self.fov_mm is None:
+        stated = field_of_view_mm(plan, matrix)
+        if self.fov_mm is None and stated is not None:
+            fov = list(stated)
+        elif self.fov_mm is None:
             fov = [_DEFAULT_FOV_MM * side / max(encoded) for side in encoded]
         else:
             fov = [self.fov_mm[min(axis, len(self.fov_mm) - 1)] for axis in range(len(encoded))]
