@@ -78,7 +78,7 @@ def test_columns_outside_the_limits_were_not_measured(tmp_path: Path) -> None:
     [
         ("mask", r"mask of shape \(5,\) for 12"),
         ("empty mask", "measures nothing"),
-        ("real", "no complex 'kspace'"),
+        ("real", "type float32 and shape .*Save it as complex numbers"),
         ("header", "ismrmrd_header that can't be read"),
         ("cut", "can't be read"),
         ("matrix", r"10x12x1.*plan is for"),
