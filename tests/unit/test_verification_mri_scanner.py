@@ -157,3 +157,12 @@ def test_far_less_noise_than_planned_is_told(encoding, std, is_told):
     assert set(findings) == ({"less noise"} if is_told else set())
     if is_told:
         assert "--noise" in findings["less noise"].remedy
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_sharp_edges_of_a_tight_object_arent_noise(seed):
+    y, x = np.meshgrid(np.linspace(-1, 1, SIDE), np.linspace(-1, 1, SIDE), indexing="ij")
+    inside = (x / 0.3) ** 2 + (y / 0.35) ** 2 < 1
+    image = inside * (1 + 0.5 * ((x - 0.05) ** 2 + (y + 0.05) ** 2 < 0.15**2)) / 1.5
+    plan = scan_plan("lines", seed, share=0.25, std=0.002)
+    assert found(plan, plan.simulate(image.astype(np.complex64), noise=plan.noise, seed=seed)) == {}

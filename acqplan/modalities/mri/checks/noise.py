@@ -24,6 +24,9 @@ _SHELLS = 3  # outermost ones that are compared
 _LEAST_SAMPLES = 64  # in a shell, for its power to be known
 _FLAT = 1.3  # ratio of the powers of the shells up to which they hold noise; a signal falls off faster
 _MAJORITY = 0.5  # of the coils that hold noise alone: of many, one looks like it by chance
+_ENDS = 8  # share of a readout, at each end, whose samples are compared with their neighbours: 1 / 8
+_LAGS = 4  # neighbours up to so many samples away
+_CORRELATED = 0.25  # correlation that noise doesn't reach
 _WEAKEST = 0.1  # share of the readings, the weakest, that bound the noise from above
 _SPREAD = 3.0  # standard errors of a median, about, by which noise may look uneven
 _PEAK_PERCENTILE = 99.9
@@ -47,7 +50,9 @@ def noise(plan: Plan, scan: Scan) -> Iterator[Finding]:
         peak = max(peak, _peak(plan, acquisition))
         if stated is None:
             shells = _shells(power_of(acquisition), distance)
-            lowest, most = min(lowest, _flat_noise(shells)), min(most, _most_noise(shells))
+            most = min(most, _most_noise(shells))
+            if _is_white(acquisition.readings):
+                lowest = min(lowest, _flat_noise(shells))
     if stated is not None:
         lowest = most = stated
     if not peak > 0:
@@ -97,6 +102,20 @@ def _flat_noise(shells: list[Array]) -> float:
     if is_noise.mean() < _MAJORITY:
         return math.inf
     return float(np.sqrt(outer[is_noise].min() / math.log(2)))
+
+
+def _is_white(readings: Array) -> bool:
+    """Whether neighbours at both ends of the readouts have nothing to do with each other; points can't be asked.
+
+    What an object leaves there depends on its neighbours, since its edges lie near a few places in the field of view.
+    """
+    if readings.ndim != 3 or readings.shape[2] < 4 * _ENDS:
+        return True
+    side = readings.shape[2] // _ENDS
+    ends = np.stack([readings[..., :side], readings[..., -side:]]).astype(np.complex128)
+    energy = float(np.square(np.abs(ends)).sum())
+    pairs = (np.vdot(ends[..., lag:], ends[..., :-lag]) * side / (side - lag) for lag in range(1, min(_LAGS + 1, side)))
+    return energy > 0 and max(abs(pair) for pair in pairs) < _CORRELATED * energy
 
 
 def _most_noise(shells: list[Array]) -> float:
