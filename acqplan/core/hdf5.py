@@ -15,6 +15,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from acqplan.core.claims import MOST_BYTES, check_claim
+
 MAGIC = b"\x89HDF\r\n\x1a\n"
 """The first bytes of an HDF5 file without a user block."""
 
@@ -50,13 +52,6 @@ def text_of(node: h5py.Group | h5py.Dataset, name: str) -> str:
     return value
 
 
-MOST_BYTES = 8 << 30
-"""What a dataset may claim: the largest multi-coil volumes that are read whole."""
-
-_FREE_BYTES = 64 << 20  # claimed by a small file without suspicion: images that are mostly zero compress well
-_MOST_DENSE = 1100  # deflate packs at most 1032 bytes into one
-
-
 def names(group: h5py.Group) -> set[str]:
     """The names in a group that are in the file itself: no soft and no external links."""
     return {name for name in group if isinstance(group.get(name, getlink=True), h5py.HardLink)}
@@ -74,18 +69,14 @@ def dataset_of(group: h5py.Group, name: str, most: int = MOST_BYTES) -> h5py.Dat
     Raises
     ------
     ValueError
-        Its data lie outside the file, or it claims more than ``most`` bytes, or more than can be packed into the file.
+        Its data lie outside the file, or it claims more than ``most`` bytes, or more than is believed of the file.
     """
     found = _found(group, name)
     if not isinstance(found, h5py.Dataset):
         return None
     if found.is_virtual or found.external:
         raise ValueError(f"{name} isn't stored in the file")
-    claimed = found.size * found.dtype.itemsize
-    if claimed > most:
-        raise ValueError(f"{name} claims {claimed} bytes, more than the {most} that are read")
-    if claimed > max(_FREE_BYTES, _MOST_DENSE * found.file.id.get_filesize()):
-        raise ValueError(f"{name} claims {claimed} bytes, which a file of this size can't hold")
+    check_claim(found.size * found.dtype.itemsize, found.file.id.get_filesize(), name, most)
     return found
 
 

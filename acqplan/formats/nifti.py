@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import zlib
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
+from acqplan.core.claims import gunzipped
 from acqplan.core.errors import ImageError
 from acqplan.core.registry import register
 from acqplan.formats.contracts import ImageWriter, Result
@@ -45,7 +45,7 @@ class Nifti(ImageReader, ImageWriter):
         try:
             data = path.read_bytes()
             if data.startswith(_GZIP):
-                data = gzip.GzipFile(fileobj=io.BytesIO(data)).read()
+                data = gunzipped(data)
             image = (nib.Nifti2Image if _version(data) == 2 else nib.Nifti1Image).from_bytes(data)
             volume = np.asanyarray(image.dataobj)
         except Exception as error:

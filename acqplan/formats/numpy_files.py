@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
+from acqplan.core.claims import check_archive
 from acqplan.core.errors import AcquisitionError, ImageError, InstrumentError
 from acqplan.core.files import readable
 from acqplan.core.registry import register
@@ -140,14 +141,38 @@ class NumpyFiles(PatternFormat, AcquiredReader, AcquiredWriter, ImageReader, Ima
 
 def _load_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
     """The known arrays of a ``.npz``; others in it are left alone."""
-    with zipfile.ZipFile(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
-            raise ValueError("it claims to be too large")
+    check_archive(path, MAX_BYTES)
+    _check_members(path)
     with np.load(path, allow_pickle=False) as stored:
         return {name: stored[name] for name in (*ARRAYS, *TEXTS) if name in stored}
 
 
+def _check_members(path: Path) -> None:
+    """Raise `ValueError` if an array's header claims more than its member holds, or a member is no array."""
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            if entry.filename.endswith(".npy"):
+                with archive.open(entry) as member:
+                    _check_header(member, entry.file_size)
+
+
+def _check_header(file: IO[bytes], n_bytes: int) -> None:
+    """Raise `ValueError` unless the array that a ``.npy`` header describes fits into ``n_bytes``."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    if float(np.prod(shape, dtype=float)) * dtype.itemsize > n_bytes:
+        raise ValueError(f"it claims the shape {shape}, more than it holds")
+
+
 def _array(file: BinaryIO, path: Path) -> npt.NDArray[Any]:
+    if file.read(4) == _ZIP_MAGIC:
+        check_archive(path)
+        _check_members(path)
+    else:
+        file.seek(0)
+        _check_header(file, path.stat().st_size)
+    file.seek(0)
     loaded: Any = np.load(file, allow_pickle=False)
     if isinstance(loaded, np.ndarray):
         return loaded

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import io
 import struct
-import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.io
 
+from acqplan.core.claims import check_archive, most_of
 from acqplan.core.errors import AcquisitionError
 from acqplan.core.files import readable
 from acqplan.core.hdf5 import MAGIC, dataset_of, hdf5_file, set_text, text_of
@@ -160,9 +160,7 @@ def _check_numbers(array: Array, name: str, path: Path) -> None:
 
 
 def _read_npz(path: Path, names: tuple[str, ...]) -> Table:
-    with zipfile.ZipFile(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
-            raise ValueError("it claims to be too large")
+    check_archive(path, MAX_BYTES)
     with np.load(path, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in names or stored.files if name in stored.files}
     return Table({name: np.squeeze(array) for name, array in arrays.items() if array.dtype.kind in "fiub"})
@@ -217,14 +215,14 @@ def _check_mat5_size(path: Path) -> None:
     order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
     if order is None:
         raise ValueError("it is no MATLAB 5 file")
-    position, total = _MAT_HEADER, 0
+    position, total, most = _MAT_HEADER, 0, most_of(len(content), MAX_BYTES)
     while position + 8 <= len(content):
         kind, n_bytes = struct.unpack_from(order + "II", content, position)
         position += 8
         if position + n_bytes > len(content):
             raise ValueError("it is cut off")
         if kind == _MAT_COMPRESSED:
-            total += _unpacked_size(memoryview(content)[position : position + n_bytes], MAX_BYTES - total)
+            total += _unpacked_size(memoryview(content)[position : position + n_bytes], most - total)
         else:
             total += n_bytes
         position += n_bytes
