@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
@@ -118,6 +118,8 @@ def flags_of(modality: type[Modality]) -> list[Given]:
             setting: Setting = own[key] if key in own else shared[key]
             flag = modality.frame_time if key == "budget.frame_time_s" else setting.flag
             assert flag is not None, f"{key} has no flag"
+            if key == "budget.amount":
+                flag = replace(flag, help=f"{flag.help} {modality.budget_words()}.")
             found.append(Given(key, _typed_as(setting, flag), flag))
     return found
 

@@ -89,7 +89,7 @@ def _with_defaults(recipe: Recipe, modality: Modality) -> Recipe:
     recipe = recipe.with_settings("training", minutes=minutes, batch_size=batch_size)
     recipe = _with_order(modality.decide(_with_loss(recipe)), modality)
     if not recipe.budget.amount:
-        raise RecipeError("No budget is given.", "Pass --budget, for example 4x, 25% or '64 lines'.")
+        raise RecipeError("No budget is given.", f"Pass --budget: {modality.budget_words()}.")
     return recipe
 
 

@@ -70,6 +70,8 @@ class Modality(InUse, ABC):
     its help."""
     frame_time: ClassVar[Flag]
     """The flag of the time of one exposure or excitation (`budget.frame_time_s`)."""
+    budget_examples: ClassVar[dict[str, str]] = {"4x": "", "25%": "", "64": ""}
+    """What people may type after ``--budget``, with the flags that it needs then."""
     extra_flags: ClassVar[tuple[Flag, ...]] = ()
     """Flags that stand for several settings at once (`read_flag`)."""
     sensing: ClassVar[Component]
@@ -82,6 +84,12 @@ class Modality(InUse, ABC):
     """Images of a training step, unless a recipe says."""
     takes_intensities: ClassVar[bool]
     """Its images are intensities: real, never negative."""
+
+    @classmethod
+    def budget_words(cls) -> str:
+        """The examples of a budget in one line, as they are typed."""
+        quoted = {example: f"'{example}'" if " " in example else example for example in cls.budget_examples}
+        return ", ".join(quoted[each] + (f" ({flags})" if flags else "") for each, flags in cls.budget_examples.items())
 
     # What a recipe leaves open, and what it may not ask.
 

@@ -78,7 +78,7 @@ class BudgetSettings:
         Flag(
             "--budget",
             GOAL,
-            "4x, 25%, 64, '64 lines', or a time such as 2min30s. Calibration is included.",
+            "How much is measured, calibration included.",
             "AMOUNT",
         ),
     ] = ""

@@ -9,11 +9,7 @@ from fractions import Fraction
 
 from acqplan.core.errors import BudgetError
 
-_REMEDY = (
-    "Write an acceleration (4x), a share (25%), a count (64 or '64 lines'), "
-    "a time (2min30s, with the repetition or picture time), photo-electrons ('1e6 photons'), "
-    "or a dose ('200ms light', or '3uJ' with the power)."
-)
+_REMEDY = "Write an acceleration (4x), a share (25%), a count (64), or a time (2min30s, with the time of a reading)."
 _NUMBER = r"(\d+(?:\.\d+)?|\.\d+)"
 _TIME_PART = re.compile(_NUMBER + r"\s*(ms|hours?|hrs?|h|minutes?|mins?|min|m|seconds?|secs?|s)\s*")
 _EXPONENT = r"((?:\d+(?:\.\d+)?|\.\d+)(?:e[+-]?\d{1,2})?)"
@@ -164,6 +160,20 @@ def _time_in_seconds(text: str) -> Fraction | None:
     return total if found else None
 
 
+def budget_remedy(unit_name: str, *, is_lit: bool) -> str:
+    """What people may type as a budget of such units; ``is_lit``: they are frames of light."""
+    count = f"64 or '64 {unit_name}s'"
+    if not is_lit:
+        return (
+            f"Write an acceleration (4x), a share (25%), a count ({count}), "
+            "or a time (2min30s, with the repetition time)."
+        )
+    return (
+        f"Write an acceleration (4x), a share (25%), a count ({count}, or '1024 frames'), a time (2s, with the picture "
+        "time), photo-electrons ('1e9 photons'), or a dose ('200ms light', or '3uJ' with the power)."
+    )
+
+
 def parse_budget(
     text: str,
     *,
@@ -197,6 +207,40 @@ def parse_budget(
         The text can't be parsed, or the count is zero, beyond the catalogue, below the calibration, or typed and
         no multiple of the echo train.
     """
+    try:
+        return _parsed(
+            text,
+            n_units=n_units,
+            n_calibration=n_calibration,
+            unit_name=unit_name,
+            frames_per_unit=frames_per_unit,
+            frame_time_s=frame_time_s,
+            allows_repeats=allows_repeats,
+            light=light,
+            readings_per_shot=readings_per_shot,
+            n_allowed=n_allowed,
+            time_remedy=time_remedy,
+        )
+    except BudgetError as error:
+        if error.remedy != _REMEDY:
+            raise
+        raise BudgetError(error.problem, budget_remedy(unit_name, is_lit=light is not None)) from None
+
+
+def _parsed(
+    text: str,
+    *,
+    n_units: int,
+    n_calibration: int,
+    unit_name: str,
+    frames_per_unit: int,
+    frame_time_s: float | None,
+    allows_repeats: bool,
+    light: Light | None,
+    readings_per_shot: int,
+    n_allowed: int | None,
+    time_remedy: str,
+) -> Budget:
     shot_time_s = None if frame_time_s is None else frame_time_s * frames_per_unit
     reading_time_s = None if shot_time_s is None else shot_time_s / readings_per_shot
     most = n_units if n_allowed is None else min(n_units, n_allowed)

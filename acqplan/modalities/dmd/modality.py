@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from acqplan.core.errors import RecipeError
 from acqplan.core.registry import register
@@ -81,6 +81,10 @@ class DMD(Modality):
             Flag("--dark", GOAL, "Dark counts per frame in photo-electrons (default 0).", "E"),
         ),
     )
+    budget_examples: ClassVar[dict[str, str]] = {
+        **{"4x": "", "25%": "", "64": "", "1024 frames": "", "1e9 photons": "", "200ms": "--picture-time 100us"},
+        **{"20ms light": "--picture-time 100us", "3uJ": "--power 100uW --picture-time 100us"},
+    }
     frame_time = Flag(
         "--picture-time", GOAL, "Time of one frame, like 50us, for budgets in time.", "TIME", typed.seconds
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from acqplan.core.errors import RecipeError
 from acqplan.core.registry import register
@@ -97,6 +97,10 @@ class MRI(Modality):
             ),
         ),
     )
+    budget_examples: ClassVar[dict[str, str]] = {
+        **{"4x": "", "25%": "", "64": "", "64 lines": "--pattern lines", "64 points": "--pattern points"},
+        "2min30s": "--tr 500ms",
+    }
     frame_time = Flag("--tr", GOAL, "Repetition time, like 8ms, for budgets in time.", "TIME", typed.seconds)
     flags = (
         *("images.paths", "budget.amount", "sensing.encoding", "images.size", "budget.calibration"),
