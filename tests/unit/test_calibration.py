@@ -34,11 +34,23 @@ def test_parameters_come_back_within_their_uncertainty(how: dict[str, Any], seed
     assert fitted.calibration["linearity"]["checked"]
 
 
-def test_the_stated_uncertainty_is_the_spread() -> None:
-    fits = [fit_detector(record(TRUE, [0], 500, 100 + i), record(TRUE, LEVELS, 200, i)) for i in range(60)]
+@pytest.mark.parametrize(("levels", "n"), [(LEVELS, 200), ((5000,), 2000)], ids=["five levels", "one level"])
+def test_stated_errors_are_the_spread_and_the_gain_has_no_bias(levels: tuple[int, ...], n: int) -> None:
+    fits = [fit_detector(record(TRUE, [0], 1000, 9000 + i), record(TRUE, levels, n, i)) for i in range(300)]
     for name in ("gain_adu_per_e", "offset_adu", "read_noise_e"):
         spread = np.std([getattr(fit, name) for fit in fits])
-        assert 0.6 < np.mean([fit.uncertainty[name] for fit in fits]) / spread < 1.6, name
+        assert np.mean([fit.uncertainty[name] for fit in fits]) / spread == pytest.approx(1, abs=0.15), name
+    assert np.mean([fit.gain_adu_per_e for fit in fits]) == pytest.approx(2.5, rel=0.01)
+
+
+def test_fewer_levels_than_were_recorded_are_refused() -> None:
+    """Two levels always lie on a line: the dark is a third, and what is given as one level has to be one."""
+    bright = record(TRUE, (3200, 6400, 9600, 12800), 400)
+    fit_detector(dark(), bright, levels=(0.25, 0.5, 0.75, 1))
+    with pytest.raises(AcquisitionError, match="Level 1 of 2 of the bright recording isn't one"):
+        fit_detector(dark(), bright, levels=(0.5, 1))
+    with pytest.raises(AcquisitionError, match="isn't linear: at a light level"):
+        fit_detector(dark(), record(TRUE, (4000, 12800), 400), levels=(0.5, 1))
 
 
 def test_a_known_offset_gives_the_dark_current() -> None:

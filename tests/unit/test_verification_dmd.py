@@ -164,3 +164,13 @@ def test_a_disturbed_reading_is_named(plan: Plan) -> None:
 
 def test_darkness_is_an_error(plan: Plan) -> None:
     assert ("error", "no light") in found(plan, acquire(plan) - 1e5)
+
+
+def test_data_of_another_catalogue_are_told_as_such(plan: Plan) -> None:
+    """A catalogue of 32 × 32 for a plan of 16 × 16."""
+    order = np.arange(4 * plan.sensing.n_units, dtype=np.int32)
+    other = Acquisition(np.random.default_rng(0).uniform(1, 2, (order.size, 2)), None, "trace", order)
+    assert {each.severity for each in verify(plan, Scan([other], "trace"), assume_plan=True)} == {"error"}
+    elsewhere = order[plan.sensing.n_units :][: plan.pattern.n_readings]
+    other = Acquisition(np.ones((elsewhere.size, 2)), None, "trace", elsewhere)
+    assert ("error", "pattern") in {(e.severity, e.subject) for e in verify(plan, Scan([other], "trace"))}

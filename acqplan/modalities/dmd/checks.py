@@ -75,6 +75,8 @@ def _trace(plan: Plan, acquisition: Acquisition, facts: TraceFacts) -> _Trace | 
     values = np.asarray(acquisition.readings)
     if values.shape != (order.size, *plan.sensing.reading_shape) or values.dtype.kind not in "fiu":
         return None
+    if not np.isin(order, plan.pattern.order).all():  # of another pattern, or of a catalogue of another size
+        return None
     values = values.astype(np.float64)
     if not np.isfinite(values).all() or not values.any():
         return None

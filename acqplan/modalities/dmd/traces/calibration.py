@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -32,9 +33,13 @@ _SIGMAS = 4.0
 _CLIPPED_SHARE = 0.02
 _STEP_RATIO = 1.8
 _SPREAD = 1.5
-_KEPT = 0.9  # of the squared differences between successive values
-_REST = float(stats.chi2.cdf(stats.chi2.ppf(_KEPT, 1), 3)) / _KEPT
+_STEPS = 4096
+_KEPT = 0.95  # of the squared differences between successive values
+_SCATTER = 3.35  # n times the relative variance of a variance of `_block`, of normal noise (simulated)
+_NEIGHBOURS = 0.26  # differences share values with their neighbours: so much / n more remains of the smallest
 _BLOCKS = 24
+_WITHIN_AT_MOST = 0.1
+"""Share of the signal by which the two halves of a light level may differ."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -78,7 +83,8 @@ def fit_detector(
     repeats
         Values of each level, one level after the other; None: blocks are formed, those with a step in them left out.
     levels
-        Light of each level in any unit, such as the share of mirrors on: the means have to be linear in it.
+        Light of each level in any unit, such as the share of mirrors on, 0 in the dark: the means have to be linear in
+        it, the dark recording's included.
 
     Raises
     ------
@@ -125,6 +131,8 @@ def fit_detector(
             "Record more values, at several levels of light.",
         )
     if levels is not None:
+        assert repeats is not None
+        _check_levels(bright.reshape(-1, repeats), at_rest)
         linearity |= _level_linearity(blocks, levels, at_rest)
     return _detector(
         at_rest, gain, gain_error, offset_adu, exposure_s, adc_bits, saturation_adu,
@@ -159,7 +167,7 @@ def _detector(
                 "Give the exposure, like --exposure 50us.",
             )
     variance_e = at_rest.variance / gain**2
-    variance_error = variance_e * math.hypot(math.sqrt(3 / at_rest.n), 2 * gain_error / gain)
+    variance_error = variance_e * math.hypot(math.sqrt(_SCATTER / at_rest.n), 2 * gain_error / gain)
     read_variance = variance_e - dark_e
     if read_variance < -_SIGMAS * math.hypot(variance_error, dark_error):
         raise AcquisitionError(
@@ -222,13 +230,23 @@ def _check_recording(name: str, values: Floats, least: int, full_scale: float | 
 
 
 def _block(values: Floats) -> Block:
-    """Mean and variance; the largest tenth of the squared differences is left out: steps of the light are there.
-
-    Of normal noise the mean of the rest is the share `_REST` of the mean of all (χ² with one degree of freedom).
-    """
+    """Mean and variance; the largest twentieth of the squared differences is left out: steps of the light are there."""
     squares = np.sort(np.diff(values) ** 2)
-    rest = squares[: max(1, round(_KEPT * squares.size))]
-    return Block(float(values.mean()), float(rest.mean() / _REST / 2), int(values.size))
+    kept = max(1, round(_KEPT * squares.size))
+    variance = squares[:kept].mean() / _share_of_rest(kept, squares.size) / (2 * (1 + _NEIGHBOURS / values.size))
+    return Block(float(values.mean()), float(variance), int(values.size))
+
+
+@cache
+def _share_of_rest(kept: int, total: int) -> float:
+    """Expected mean of the ``kept`` smallest of ``total`` squares of standard normal numbers.
+
+    A square x is among them if fewer than ``kept`` of the others are smaller: m∫ q(u) P[B(m − 1, u) < k] du / k, with q
+    the quantile of χ² with one degree of freedom. As the share of a whole distribution it would be up to 3 % off.
+    """
+    u = (np.arange(_STEPS) + 0.5) / _STEPS
+    chance = stats.binom.cdf(kept - 1, total - 1, u)
+    return float(total * np.mean(stats.chi2.ppf(u, 1) * chance) / kept)
 
 
 def _blocks(values: Floats, repeats: int | None, full_scale: float | None) -> list[Block]:
@@ -263,7 +281,7 @@ class _Fit:
 
 
 def _fitted(blocks: list[Block], origin: float, degree: int) -> _Fit:
-    """Weighted polynomial of the variance in (mean − origin); the variance of a variance is 3 v²/n."""
+    """Weighted polynomial of the variance in (mean − origin); the variance of a variance is `_SCATTER` v²/n."""
     x = np.array([block.mean - origin for block in blocks])
     v = np.array([block.variance for block in blocks])
     n = np.array([block.n for block in blocks], dtype=np.float64)
@@ -272,7 +290,7 @@ def _fitted(blocks: list[Block], origin: float, degree: int) -> _Fit:
     floor = max(float(np.median(v)) * 1e-6, np.finfo(float).tiny)
     model = np.full_like(v, float(v.mean()))
     for _ in range(8):
-        weight = n / (3 * np.maximum(model, floor) ** 2)
+        weight = n / (_SCATTER * np.maximum(model, floor) ** 2)
         normal = design.T @ (design * weight[:, None])
         values = np.linalg.lstsq(normal, design.T @ (weight * v), rcond=None)[0]
         model = np.maximum(design @ values, floor)
@@ -305,12 +323,26 @@ def _linearity(blocks: list[Block], at_rest: Block, gain: float) -> dict[str, An
     return {"checked": True, "curvature": curvature, "curvature_error": error}
 
 
+def _check_levels(levels: Floats, at_rest: Block) -> None:
+    """Raise `AcquisitionError` if the two halves of a level [levels, values] differ: it holds several levels."""
+    for number, values in enumerate(levels, start=1):
+        halves = [_block(part) for part in np.array_split(values, 2)]
+        change = abs(halves[1].mean - halves[0].mean)
+        error = math.hypot(halves[0].mean_error, halves[1].mean_error)
+        if change > _WITHIN_AT_MOST * abs(values.mean() - at_rest.mean) and change > _SIGMAS * error:
+            raise AcquisitionError(
+                f"Level {number} of {len(levels)} of the bright recording isn't one: its first half has a mean of "
+                f"{halves[0].mean:.6g}, its second of {halves[1].mean:.6g}.",
+                "Give a light level for each that was recorded, all held for as many values.",
+            )
+
+
 def _level_linearity(blocks: list[Block], levels: Sequence[float], at_rest: Block) -> dict[str, Any]:
-    """How far the means lie off the line through known light levels, as a share of the largest signal."""
-    light = np.array(levels, dtype=np.float64)
-    means = np.array([block.mean for block in blocks])
-    errors = np.maximum([block.mean_error for block in blocks], 1e-12)
-    if not np.isfinite(light).all() or np.ptp(light) <= 0:
+    """How far the means lie off the line through known light levels and the dark, as a share of the largest signal."""
+    light = np.array([0.0, *levels], dtype=np.float64)
+    means = np.array([at_rest.mean, *(block.mean for block in blocks)])
+    errors = np.maximum([at_rest.mean_error, *(block.mean_error for block in blocks)], 1e-12)
+    if not np.isfinite(light).all() or np.ptp(light[1:]) <= 0:
         raise RecipeError(f"The light levels are {list(levels)}.", "Give numbers that differ.")
     design = np.stack([np.ones_like(light), light], axis=1) / errors[:, None]
     fit = np.linalg.lstsq(design, means / errors, rcond=None)[0]
