@@ -29,6 +29,10 @@ def simulate(
     tile: Annotated[
         str | None, typer.Option(metavar="ROW,COLUMN", help="Tile of a large image, from 0,0 (default: the centre).")
     ] = None,
+    binning: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Average N x N pixels into one, of tiles (default: the image's own)."),
+    ] = None,
     *,
     flags: Typed,
     exported: Annotated[
@@ -54,6 +58,7 @@ def simulate(
             slice_number=slice_number,
             slices="all" if slices == "all" else None if slices is None else typed.slices(slices, "--slices"),
             tile=arguments.tile(tile),
+            binning=binning,
             noise=flags.settings("noise"),
             settings=flags.settings("settings"),
             exported=exported,

@@ -41,6 +41,10 @@ def evaluate(
     images: Images,
     json_file: JsonFile = None,
     limit: Limit = None,
+    binning: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Average N x N pixels into one, of tiles (default: the images' own)."),
+    ] = None,
     seed: NoiseSeed = 0,
     overwrite: Overwrite = False,
 ) -> None:
@@ -50,7 +54,7 @@ def evaluate(
 
     _check_json(json_file, overwrite)
     with console.working("measuring"):
-        measured = acqplan.evaluate(plan, images, limit=limit, seed=seed)
+        measured = acqplan.evaluate(plan, images, limit=limit, binning=binning, seed=seed)
     console.warn(measured.warnings)
     if json_file != "-":
         means = measured.evaluation.means

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from acqplan.core.errors import RecipeError
 from acqplan.core.following import Follower, unfollowed
 from acqplan.core.seeding import stream_seed
 from acqplan.images import ImageStack, TrainingImages, load_stacks, prepare, split
 from acqplan.images.preparation import Preparation
+from acqplan.images.samples import is_sample
 from acqplan.images.split import Split
 from acqplan.plan.modality import modality_named
 from acqplan.plan.recipe import Recipe, ResolvedImages, ResolvedRecipe
@@ -38,14 +41,37 @@ def training_images(
 
 
 def evaluation_images(
-    recipe: ResolvedRecipe, stacks: list[ImageStack], *, keep_empty: bool = False, one_receiver: bool = False
+    recipe: ResolvedRecipe,
+    stacks: list[ImageStack],
+    *,
+    keep_empty: bool = False,
+    one_receiver: bool = False,
+    binning: int | None = None,
 ) -> TrainingImages:
     """Prepare all of the stacks as test images of a plan, with ``keep_empty`` empty ones too.
 
-    ``one_receiver``: without maps of several receivers for every image.
+    ``one_receiver``: without maps of several receivers for every image. ``binning``: N x N pixels averaged into one;
+    None: the images' own (`with_own_binning`).
     """
+    settings = replace(recipe.images, binning=binning)
+    stacks = [with_own_binning(stack, recipe) for stack in stacks]
     how = modality_named(recipe.modality).preparation(recipe, one_receiver=one_receiver)
-    return _prepared(recipe, recipe.images, Split((), (), tuple(stacks)), how, keep_empty)
+    return _prepared(recipe, settings, Split((), (), tuple(stacks)), how, keep_empty)
+
+
+def with_own_binning(stack: ImageStack, recipe: ResolvedRecipe) -> ImageStack:
+    """The stack recommending the binning that a plan's images need to be seen as the plan sees them.
+
+    It belongs to the images: that of a sample is the sample's own, and is no reason to bin a person's. Files are taken
+    to be like those that the plan was made from.
+    """
+    trained_on = recipe.images.paths
+    if stack.source not in trained_on:
+        if stack.recommended_binning is not None:
+            return stack
+        if trained_on and all(is_sample(path) for path in trained_on):
+            return replace(stack, recommended_binning=1)
+    return replace(stack, recommended_binning=recipe.images.binning)
 
 
 def _prepared(

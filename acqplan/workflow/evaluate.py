@@ -99,6 +99,7 @@ def evaluate(
     *,
     name: str | None = None,
     limit: int | None = None,
+    binning: int | None = None,
     seed: int = 0,
 ) -> Measured:
     """Measure PSNR, SSIM and NRMSE of a plan on images that it hasn't seen, and of its zero-filled images.
@@ -111,6 +112,8 @@ def evaluate(
         What the plan is called (default: the name of its file, or the beginning of its identity).
     limit
         Use so many images only, evenly over all.
+    binning
+        Of tiles: N x N pixels averaged into one; None: the images' own.
     seed
         Seed of the noise.
 
@@ -120,7 +123,7 @@ def evaluate(
         The plan or the images can't be used.
     """
     loaded, paths = plan_of(plan), paths_of(images)
-    chosen = evaluation_images(loaded.recipe, stacks_of(loaded, paths))
+    chosen = evaluation_images(loaded.recipe, stacks_of(loaded, paths), binning=binning)
     part = replace(chosen, test=evenly(chosen.test, limit))
     return measured(name or name_of(plan), loaded, loaded.noise, part, paths, seed)
 

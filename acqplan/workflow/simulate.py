@@ -76,6 +76,7 @@ def simulate(
     slice_number: int | None = None,
     slices: Slices | None = None,
     tile: tuple[int, int] | None = None,
+    binning: int | None = None,
     noise: Mapping[str, float] | None = None,
     settings: Mapping[str, Any] | None = None,
     exported: str | Path | None = None,
@@ -100,6 +101,8 @@ def simulate(
         ``all``, or the first and the last of several slices, both included, as one scan.
     tile
         Row and column of a tile of a large image, from 0 (default: the centre).
+    binning
+        Of tiles: N x N pixels averaged into one; None: the image's own.
     noise
         Settings of the plan's noise model that are changed, like ``{"std": 0.01}``.
     settings
@@ -138,7 +141,7 @@ def simulate(
     if recorder is not None:
         recorder.check(target, as_format=as_format, several=slices is not None)
     model = noise_with(plan, noise or {})
-    job = _Job(plan, instrument, str(image), slice_number, slices, tile, folder, model, seed, progress)
+    job = _Job(plan, instrument, str(image), slice_number, slices, tile, binning, folder, model, seed, progress)
     if recorder is not None and target is not None:
         made = _recorded(job, recorder, target, overwrite)
     else:
@@ -158,6 +161,7 @@ class _Job:
     slice_number: int | None
     slices: Slices | None
     tile: tuple[int, int] | None
+    binning: int | None
     exported: Path | None
     noise: NoiseModel
     seed: int
@@ -167,9 +171,9 @@ class _Job:
         """The images as prepared, and which they are."""
         self.progress(f"reading {self.image}", 0, 0)
         if self.slices is None:
-            record, where = one_image(self.plan, self.image, self.slice_number, self.tile)
+            record, where = one_image(self.plan, self.image, self.slice_number, self.tile, self.binning)
             return [record], where
-        return volume(self.plan, self.image, None if self.slices == "all" else self.slices)
+        return volume(self.plan, self.image, None if self.slices == "all" else self.slices, self.binning)
 
     @contextmanager
     def played(self) -> Iterator[tuple[PatternFormat, Path, str]]:
