@@ -17,8 +17,12 @@ from acqplan.core.errors import OutputError, RecipeError
 from acqplan.plan.modality import Modality
 
 if TYPE_CHECKING:
+    from acqplan.learning.problem import Problem
     from acqplan.plan.plan import Plan
     from acqplan.plan.recipe import Recipe
+    from acqplan.reconstructors.reconstructor import Reconstructor
+
+_COPIES = 4  # of each weight in training: itself, its gradient, and two of the optimiser
 
 app = typer.Typer(help="Learn a plan from images, or train a network for a usual pattern.", no_args_is_help=True)
 
@@ -92,13 +96,32 @@ def _dry_run(recipe: Recipe) -> None:
     with console.working("reading images"):
         problem = resolve(recipe)
         build_designer(problem)
-        build_reconstructor(problem)
+        network = build_reconstructor(problem)
     console.warn(problem.images.warnings)
     for note in (*problem.modality.advice(problem.sensing, problem.design.budget, problem.noise, problem.images),):
         console.note(note)
-    for note in problem.notes:
+    for note in (*problem.notes, *_costs(problem, network)):
         console.note(note)
     console.output(to_toml(problem.recipe))
+
+
+def _costs(problem: Problem, network: Reconstructor) -> list[str]:
+    """What the plan will cost: the count, shots and time of its scan, the time and memory of its training."""
+    budget, sensing, images = problem.design.budget, problem.sensing, problem.images
+    frames = f" ({budget.n_readings * sensing.frames_per_unit} frames)" if sensing.frames_per_unit > 1 else ""
+    seconds, training = budget.acquisition_time_s, problem.recipe.training
+    time = "unknown without the time of a shot" if seconds is None else f"{seconds:.4g} s"
+    records = (*images.train, *images.validation, *images.test)
+    maps = sum(record.coil_maps.nbytes for record in records if record.coil_maps is not None)
+    held = sum(record.array.nbytes for record in records) + maps
+    weights = _COPIES * sum(weight.nbytes for weight in network.parameters())
+    length = f"{training.steps} steps" if training.steps is not None else f"{training.minutes:g} minutes"
+    return [
+        f"Count: {budget.n_readings} of {budget.n_units} {sensing.unit_name}s{frames}, {budget.acceleration:.4g}x.",
+        f"Shots: {budget.n_shots}; time of the scan: {time}.",
+        f"Training: {length}; memory: {held / 2**20:.3g} MiB of {len(records)} images, {weights / 2**20:.3g} MiB of "
+        f"the network and its optimiser, and what a step of {training.batch_size} images takes.",
+    ]
 
 
 def _report(plan: Plan, output: Path) -> None:

@@ -158,3 +158,13 @@ def test_an_old_checkpoint_is_mentioned(run, scans, tmp_path):
     outcome = run("design", "mri", "--images", scans, *MRI, "--steps", 2, "-o", tmp_path / "a.acqplan")
     assert outcome.code == 0
     assert "--resume" in outcome.err.splitlines()[0]
+
+
+def test_a_dry_run_tells_what_the_plan_costs_beside_the_recipe(run, scans):
+    words = ("design", "mri", "--images", scans, "--size", "16x16", "--pattern", "lines", "--echo-train", 4)
+    outcome = run(*words, "--budget", "8 lines", "--tr", "500ms", "--calibration", 2, "--steps", 7, "--dry-run")
+    assert outcome.code == 0, outcome.err
+    assert from_toml(outcome.out).budget.amount == "8 lines"  # stdout stays the recipe
+    assert "Count: 8 of 16 lines, 2x." in outcome.err
+    assert "Shots: 2; time of the scan: 1 s." in outcome.err
+    assert "Training: 7 steps; memory: " in outcome.err
