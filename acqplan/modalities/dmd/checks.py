@@ -17,6 +17,7 @@ from scipy.stats import spearmanr
 from acqplan.modalities.dmd.facts import TraceFacts, facts_of
 from acqplan.modalities.dmd.noise import PoissonGaussian
 from acqplan.modalities.dmd.sensing import HadamardDMD
+from acqplan.modalities.dmd.slow_course import drift, smooth, spread
 from acqplan.plan.plan import Plan
 from acqplan.plan.verification import Check, Finding, named
 from acqplan.sensing.acquisition import Acquisition, Scan
@@ -29,7 +30,6 @@ DRIFT_AT_LEAST = 0.01
 _JITTER_AT_MOST = 0.05
 _SIGMAS = 6.0
 _OUTLIER_SIGMAS = 8.0
-_BLOCKS = 8
 _MIN_READINGS = 16
 _MIN_ORDERED = 64
 _DARK_AT_MOST = 0.1
@@ -40,7 +40,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class _Trace:
+class Trace:
     """Readings of one acquisition in float64[n, values], their units, and their places in the order of acquisition."""
 
     source: str
@@ -60,7 +60,7 @@ class _Trace:
         return np.asarray(self.values[:, 0] - self.values[:, 1])
 
 
-def _traces(plan: Plan, scan: Scan) -> Iterator[_Trace]:
+def traces_of(plan: Plan, scan: Scan) -> Iterator[Trace]:
     if not isinstance(plan.sensing, HadamardDMD):
         return
     for acquisition in scan.acquisitions:
@@ -69,7 +69,7 @@ def _traces(plan: Plan, scan: Scan) -> Iterator[_Trace]:
             yield trace
 
 
-def _trace(plan: Plan, acquisition: Acquisition, facts: TraceFacts) -> _Trace | None:
+def _trace(plan: Plan, acquisition: Acquisition, facts: TraceFacts) -> Trace | None:
     """None where the readings are wrong in a way that other checks report."""
     order = acquisition.units(plan.pattern)
     values = np.asarray(acquisition.readings)
@@ -84,12 +84,12 @@ def _trace(plan: Plan, acquisition: Acquisition, facts: TraceFacts) -> _Trace | 
     if places.size != order.size:
         places = np.arange(order.size)
     is_certain = facts.in_electrons or acquisition.pattern_digest is not None
-    return _Trace(acquisition.source, values, order.astype(np.int64), places, facts, is_certain)
+    return Trace(acquisition.source, values, order.astype(np.int64), places, facts, is_certain)
 
 
 def frames(plan: Plan, scan: Scan) -> Iterator[Finding]:
     """Frames that were dropped, repeated or saturated, and triggers that came too early."""
-    for trace in _traces(plan, scan):
+    for trace in traces_of(plan, scan):
         stated = trace.facts.frames
         for name, what in (
             ("dropped", "without a reading of their own (a missing trigger or row)"),
@@ -123,7 +123,7 @@ def frames(plan: Plan, scan: Scan) -> Iterator[Finding]:
 
 def clock(plan: Plan, scan: Scan) -> Iterator[Finding]:
     """The time from trigger to trigger against the plan's picture time."""
-    for trace in _traces(plan, scan):
+    for trace in traces_of(plan, scan):
         stated = trace.facts.frames
         interval_s, jitter_s = stated.interval_s, stated.jitter_s
         planned_s = plan.budget.reading_time_s
@@ -150,7 +150,7 @@ def clock(plan: Plan, scan: Scan) -> Iterator[Finding]:
 
 def clipping(plan: Plan, scan: Scan) -> Iterator[Finding]:
     """Many readings at exactly the largest value, and runs of one value."""
-    for trace in _traces(plan, scan):
+    for trace in traces_of(plan, scan):
         flat = trace.values.ravel()
         levels, counts = np.unique(flat, return_counts=True)
         if levels.size > 8 and counts[-1] >= _TIES and counts[-1] > 3 * max(1.0, float(counts[-6:-1].mean())):
@@ -177,7 +177,7 @@ def clipping(plan: Plan, scan: Scan) -> Iterator[Finding]:
 
 def lamp(plan: Plan, scan: Scan) -> Iterator[Finding]:
     """The light from frame to frame: drift, readings that fall out, no light at all."""
-    for trace in _traces(plan, scan):
+    for trace in traces_of(plan, scan):
         change = trace.facts.reference_change
         corrected = trace.facts.drift_corrected
         if change is not None and change > DRIFT_AT_LEAST:
@@ -188,7 +188,7 @@ def lamp(plan: Plan, scan: Scan) -> Iterator[Finding]:
                 + (f"; corrected by {corrected}." if corrected else "."),
                 "" if corrected else "Correct it: --option drift=references.",
             )
-        light = _light(plan, trace)
+        light = light_of(plan, trace)
         if light is None:
             continue
         places, values, why = light
@@ -198,9 +198,9 @@ def lamp(plan: Plan, scan: Scan) -> Iterator[Finding]:
                 "error", "no light", f"{trace.source} has no light: {why} is {middle:.3g}.", "Check lamp and offset."
             )
             continue
-        sigma = _spread(values)
-        smooth = _smooth(values)
-        out = np.flatnonzero(np.abs(values - smooth) > _OUTLIER_SIGMAS * sigma + 1e-6 * middle)
+        sigma = spread(values)
+        course = smooth(values)
+        out = np.flatnonzero(np.abs(values - course) > _OUTLIER_SIGMAS * sigma + 1e-6 * middle)
         if values.size >= _MIN_READINGS and 0 < out.size <= max(1, values.size // 10):
             yield Finding(
                 "warning",
@@ -209,21 +209,20 @@ def lamp(plan: Plan, scan: Scan) -> Iterator[Finding]:
                 f"{named(places[out].tolist())}.",
                 "A frame was lost, shown twice, or disturbed. Acquire again if it matters.",
             )
-        drift = _drift(np.delete(values, out) if out.size <= values.size // 10 else values, sigma)
-        if drift is not None and abs(drift) > DRIFT_AT_LEAST:
-            hint = " or drift=references with reference frames" if len(plan.sensing.reading_shape) else ""
+        change = drift(np.delete(values, out) if out.size <= values.size // 10 else values, sigma)
+        if change is not None and abs(change) > DRIFT_AT_LEAST:
             yield Finding(
                 "warning",
                 "drift",
-                f"{trace.source}: {why} changes by {drift:+.1%} from beginning to end"
+                f"{trace.source}: {why} changes by {change:+.1%} from beginning to end"
                 + (f", after correction by {corrected}." if corrected else "."),
-                "" if corrected or trace.values.shape[1] != 2 else f"Correct it: --option drift=pairs{hint}.",
+                _drift_remedy(trace),
             )
 
 
 def order(plan: Plan, scan: Scan) -> Iterator[Finding]:
     """Signs that the frames were shown, or recorded, in another order than the plan's."""
-    for trace in _traces(plan, scan):
+    for trace in traces_of(plan, scan):
         if trace.values.shape[1] == 2:
             found = list(_pair_order(plan, trace))
         else:
@@ -234,7 +233,7 @@ def order(plan: Plan, scan: Scan) -> Iterator[Finding]:
 _ORDER_REMEDY = "Show the frames of this plan's export, in their order, from the first on."
 
 
-def _pair_order(plan: Plan, trace: _Trace) -> Iterator[Finding]:
+def _pair_order(plan: Plan, trace: Trace) -> Iterator[Finding]:
     sums = trace.sums
     middle = float(np.median(sums))
     if middle <= 0 or sums.size < _MIN_READINGS:
@@ -249,9 +248,9 @@ def _pair_order(plan: Plan, trace: _Trace) -> Iterator[Finding]:
             + _ORDER_REMEDY,
         )
         return
-    sigma = _spread(sums)
+    sigma = spread(sums)
     at_zero = trace.units == 0
-    local = np.maximum(_smooth(sums), 0.05 * middle)
+    local = np.maximum(smooth(sums), 0.05 * middle)
     contrast = trace.differences / local  # 1: all the light is in the + frame
     is_usual = np.abs(sums - local) <= _OUTLIER_SIGMAS * sigma + 1e-6 * middle
     others = np.flatnonzero(~at_zero & is_usual)
@@ -284,7 +283,7 @@ def _pair_order(plan: Plan, trace: _Trace) -> Iterator[Finding]:
                 "warning",
                 "background",
                 f"{trace.source} keeps {(1 - here) / 2:.0%} of a pair's light with all mirrors off.",
-                "Screen off stray light, or give the detector's file: in pairs a background cancels, its noise stays.",
+                _background_remedy(trace),
             )
     # Whatever the pattern, a pair's sum fluctuates by noise alone, the difference by the image besides.
     of_sums = sigma**2
@@ -300,16 +299,37 @@ def _pair_order(plan: Plan, trace: _Trace) -> Iterator[Finding]:
         )
 
 
-def _is_shifted(trace: _Trace) -> bool:
+def _drift_remedy(trace: Trace) -> str:
+    """Of a lamp and of an offset the opposite is right, and the pairs' sums alone can't tell them apart."""
+    if trace.facts.drift_corrected:
+        return "Acquire again with a steadier lamp: what is left of the drift is in the image."
+    if trace.values.shape[1] != 2:
+        return "Show reference frames (--option reference_frames=…): uncorrected, the drift is in the image."
+    return (
+        "If the lamp drifts, correct it with --option drift=pairs, or by reference frames. If the detector's offset "
+        "does (dark frames would tell), leave it: pairs have cancelled it, and drift=pairs would harm."
+    )
+
+
+def _background_remedy(trace: Trace) -> str:
+    told = ["Screen off stray light"]
+    if trace.facts.frames.samples > 1:
+        told.insert(0, "Leave out what is still seen of the frame before (--option settling_us=…)")
+    if not trace.facts.in_electrons:
+        told.append("give the detector's file")
+    return ", or ".join(told) + ": in pairs a background cancels, its noise stays."
+
+
+def _is_shifted(trace: Trace) -> bool:
     """Whether pairs formed one frame later fit much better; as sums of neighbours in the wrong order they don't."""
     if (np.diff(trace.places) != 1).any():
         return False
     later = trace.values.ravel()[1:-1].reshape(-1, 2).sum(1)
-    spreads = [float(np.std(sums - _smooth(sums))) for sums in (later, trace.sums)]
+    spreads = [float(np.std(sums - smooth(sums))) for sums in (later, trace.sums)]
     return later.size >= _MIN_READINGS and spreads[0] < 0.25 * spreads[1]
 
 
-def _reference_order(plan: Plan, trace: _Trace) -> Iterator[Finding]:
+def _reference_order(plan: Plan, trace: Trace) -> Iterator[Finding]:
     """Schemes of one frame a unit: all mirrors on give twice the light of any other pattern, about."""
     values = trace.values[:, 0]
     reference = plan.sensing.reference_unit
@@ -327,7 +347,7 @@ def _reference_order(plan: Plan, trace: _Trace) -> Iterator[Finding]:
         )
 
 
-def _decay(plan: Plan, trace: _Trace) -> Iterator[Finding]:
+def _decay(plan: Plan, trace: Trace) -> Iterator[Finding]:
     """Coefficients of images fall with sequency; if these don't, the order is likely another."""
     import torch
 
@@ -352,7 +372,7 @@ def _decay(plan: Plan, trace: _Trace) -> Iterator[Finding]:
         )
 
 
-def _light(plan: Plan, trace: _Trace) -> tuple[npt.NDArray[np.int64], Floats, str] | None:
+def light_of(plan: Plan, trace: Trace) -> tuple[npt.NDArray[np.int64], Floats, str] | None:
     """(places, values, what they are) of readings that see all of the light."""
     if trace.values.shape[1] == 2:
         return trace.places, trace.sums, "the sum of + and − frames"
@@ -364,35 +384,6 @@ def _light(plan: Plan, trace: _Trace) -> tuple[npt.NDArray[np.int64], Floats, st
 
 def _read_noise(plan: Plan) -> float:
     return plan.noise.read_noise_e if isinstance(plan.noise, PoissonGaussian) else 0.0
-
-
-def _spread(values: Floats) -> float:
-    """Standard deviation around the slow course of the values, from second differences; of many, robust to outliers."""
-    if values.size < 4:
-        return 0.0
-    seconds = np.abs(np.diff(values, 2)) / np.sqrt(6)
-    return float(1.4826 * np.median(seconds) if values.size >= 32 else np.sqrt(np.mean(seconds**2)))
-
-
-def _smooth(values: Floats) -> Floats:
-    """Running median over a 16th of the values, at least five."""
-    half = max(2, values.size // 32)
-    padded = np.pad(values, half, mode="reflect") if values.size > half else np.pad(values, half, mode="edge")
-    return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1), axis=1))
-
-
-def _drift(values: Floats, sigma: float) -> float | None:
-    """Relative change along the scan (largest difference of eight parts' medians), None if it is within the noise."""
-    n_parts = min(_BLOCKS, values.size // 2)
-    if n_parts < 3:
-        return None
-    parts = [np.median(part) for part in np.array_split(values, n_parts)]
-    low, high = int(np.argmin(parts)), int(np.argmax(parts))
-    error = 1.25 * sigma * np.sqrt(2 * n_parts / values.size)
-    size = float(parts[high] - parts[low])
-    if size < _SIGMAS * error:
-        return None
-    return size / float(np.median(values)) * (1 if high > low else -1)
 
 
 CHECKS: tuple[Check, ...] = (frames, clock, clipping, lamp, order)

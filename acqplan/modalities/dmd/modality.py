@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from acqplan.plan.in_use import FittedDetector
     from acqplan.plan.plan import Plan
     from acqplan.plan.verification import Check
+    from acqplan.sensing.acquisition import Scan
     from acqplan.sensing.budget import Budget
     from acqplan.sensing.model import SensingModel
     from acqplan.sensing.noise import NoiseModel
@@ -141,9 +142,15 @@ class DMD(Modality):
         return Intensities()
 
     def checks(self) -> tuple[Check, ...]:
-        from acqplan.modalities.dmd import checks
+        from acqplan.modalities.dmd import checks, levels
 
-        return checks.CHECKS
+        return (*checks.CHECKS, *levels.CHECKS)
+
+    def image_facts(self, plan: Plan, scan: Scan) -> dict[str, str]:
+        """The unit, where it isn't that of the plan for sure."""
+        from acqplan.modalities.dmd.levels import unit_is_known
+
+        return {} if unit_is_known(plan, scan) else {"unit": "that of the trace's values"}
 
     def advice(
         self, sensing: SensingModel, budget: Budget, noise: NoiseModel, images: TrainingImages

@@ -35,7 +35,7 @@ _STEP_RATIO = 1.8
 _SPREAD = 1.5
 _STEPS = 4096
 _KEPT = 0.95  # of the squared differences between successive values
-_SCATTER = 3.35  # n times the relative variance of a variance of `_block`, of normal noise (simulated)
+SCATTER = 3.35  # n times the relative variance of a variance of `block`, of normal noise (simulated)
 _NEIGHBOURS = 0.26  # differences share values with their neighbours: so much / n more remains of the smallest
 _BLOCKS = 24
 _WITHIN_AT_MOST = 0.1
@@ -96,7 +96,7 @@ def fit_detector(
     full_scale = Detector(1.0, 0.0, saturation_adu=saturation_adu, adc_bits=adc_bits).full_scale_adu
     for name, values, least in (("dark", dark, MIN_DARK), ("bright", bright, MIN_BRIGHT)):
         _check_recording(name, values, least, full_scale, may_be_zero=offset_adu is not None)
-    at_rest = _block(dark)
+    at_rest = block(dark)
     if levels is not None and repeats is None:
         if len(levels) < 2 or bright.size % len(levels):
             raise RecipeError(
@@ -167,7 +167,7 @@ def _detector(
                 "Give the exposure, like --exposure 50us.",
             )
     variance_e = at_rest.variance / gain**2
-    variance_error = variance_e * math.hypot(math.sqrt(_SCATTER / at_rest.n), 2 * gain_error / gain)
+    variance_error = variance_e * math.hypot(math.sqrt(SCATTER / at_rest.n), 2 * gain_error / gain)
     read_variance = variance_e - dark_e
     if read_variance < -_SIGMAS * math.hypot(variance_error, dark_error):
         raise AcquisitionError(
@@ -229,7 +229,7 @@ def _check_recording(name: str, values: Floats, least: int, full_scale: float | 
         )
 
 
-def _block(values: Floats) -> Block:
+def block(values: Floats) -> Block:
     """Mean and variance; the largest twentieth of the squared differences is left out: steps of the light are there."""
     squares = np.sort(np.diff(values) ** 2)
     kept = max(1, round(_KEPT * squares.size))
@@ -256,7 +256,7 @@ def _blocks(values: Floats, repeats: int | None, full_scale: float | None) -> li
                 f"The bright recording's {values.size} values can't be levels of {repeats} values each.",
                 "Give at least 16 for each level, and all of them.",
             )
-        return [_block(part) for part in values.reshape(-1, repeats)]
+        return [block(part) for part in values.reshape(-1, repeats)]
     size = min(256, max(32, values.size // _BLOCKS))
     blocks = []
     for start in range(0, values.size - size + 1, size):
@@ -265,7 +265,7 @@ def _blocks(values: Floats, repeats: int | None, full_scale: float | None) -> li
         without = (squares.sum() - squares.max()) / (squares.size - 1)
         has_step = squares.mean() > _STEP_RATIO * without
         if not has_step and (full_scale is None or part.max() < full_scale):
-            blocks.append(_block(part))
+            blocks.append(block(part))
     if not blocks:
         raise AcquisitionError(
             "The bright recording holds no level long enough to tell its noise.",
@@ -281,7 +281,7 @@ class _Fit:
 
 
 def _fitted(blocks: list[Block], origin: float, degree: int) -> _Fit:
-    """Weighted polynomial of the variance in (mean − origin); the variance of a variance is `_SCATTER` v²/n."""
+    """Weighted polynomial of the variance in (mean − origin); the variance of a variance is `SCATTER` v²/n."""
     x = np.array([block.mean - origin for block in blocks])
     v = np.array([block.variance for block in blocks])
     n = np.array([block.n for block in blocks], dtype=np.float64)
@@ -290,7 +290,7 @@ def _fitted(blocks: list[Block], origin: float, degree: int) -> _Fit:
     floor = max(float(np.median(v)) * 1e-6, np.finfo(float).tiny)
     model = np.full_like(v, float(v.mean()))
     for _ in range(8):
-        weight = n / (_SCATTER * np.maximum(model, floor) ** 2)
+        weight = n / (SCATTER * np.maximum(model, floor) ** 2)
         normal = design.T @ (design * weight[:, None])
         values = np.linalg.lstsq(normal, design.T @ (weight * v), rcond=None)[0]
         model = np.maximum(design @ values, floor)
@@ -326,7 +326,7 @@ def _linearity(blocks: list[Block], at_rest: Block, gain: float) -> dict[str, An
 def _check_levels(levels: Floats, at_rest: Block) -> None:
     """Raise `AcquisitionError` if the two halves of a level [levels, values] differ: it holds several levels."""
     for number, values in enumerate(levels, start=1):
-        halves = [_block(part) for part in np.array_split(values, 2)]
+        halves = [block(part) for part in np.array_split(values, 2)]
         change = abs(halves[1].mean - halves[0].mean)
         error = math.hypot(halves[0].mean_error, halves[1].mean_error)
         if change > _WITHIN_AT_MOST * abs(values.mean() - at_rest.mean) and change > _SIGMAS * error:
