@@ -28,13 +28,16 @@ class Finding:
 
     ``error``: a reconstruction can't be right. ``warning``: it is worse than the plan's evidence, or may be.
     ``note``: worth knowing. ``subject`` is a word or two (``missing``, ``order``), ``text`` one sentence with the
-    numbers, ``remedy`` what to do about it or "".
+    numbers, ``remedy`` what to do about it, or what it costs to go on; only a note may do without.
     """
 
     severity: Severity
     subject: str
     text: str
     remedy: str = ""
+
+    def __post_init__(self) -> None:
+        assert self.remedy or self.severity == "note", f"{self.subject} has no remedy"
 
 
 MISFIT = "misfit"
@@ -64,7 +67,7 @@ def verify(plan: Plan, scan: Scan, *, assume_plan: bool = False) -> list[Finding
             else each
             for each in found
         ]
-    return sorted(found, key=lambda each: SEVERITIES.index(each.severity))
+    return sorted(dict.fromkeys(found), key=lambda each: SEVERITIES.index(each.severity))
 
 
 def checks_of(plan: Plan) -> tuple[Check, ...]:

@@ -1,14 +1,17 @@
 """Every difference between a plan and what was acquired is found, and named with its severity."""
 
+import ast
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from builders.plans import make_plan
 
+import acqplan
 from acqplan.core.errors import AcquisitionError, PatternMismatch
-from acqplan.plan.verification import refuse_errors, verify
+from acqplan.plan.verification import Finding, refuse_errors, verify
 from acqplan.sensing.acquisition import Acquisition, Scan
 
 
@@ -168,3 +171,23 @@ def test_a_scan_is_reconstructed_image_by_image(plan, acquisition):
     assert len(asked) == 1
     np.testing.assert_allclose(next(images), 4 * plan.reconstruct(acquisition), atol=1e-5)
     assert next(images, None) is None
+
+
+@pytest.mark.parametrize("severity", ["warning", "error"])
+def test_what_harms_says_what_to_do(severity):
+    with pytest.raises(AssertionError, match="no remedy"):
+        Finding(severity, "missing", "lacks 3 lines.")
+    assert Finding("note", "order", "in another order.").remedy == ""
+
+
+def test_every_finding_in_the_source_that_harms_has_a_remedy():
+    calls = []
+    for path in sorted(Path(acqplan.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding":
+                calls.append((f"{path.name}:{node.lineno}", node))
+    assert len(calls) > 30
+    for where, call in calls:
+        is_note = isinstance(call.args[0], ast.Constant) and call.args[0].value == "note"
+        remedy = call.args[3] if len(call.args) > 3 else None
+        assert is_note or (remedy is not None and not (isinstance(remedy, ast.Constant) and not remedy.value)), where

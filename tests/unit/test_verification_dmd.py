@@ -209,3 +209,9 @@ def test_advice_suits_the_cause(plan: Plan) -> None:
     assert "settling_us" in remedies(stray, cut)
     assert "detector's file" not in remedies(stray, cut)
     assert "detector's file" in remedies(stray, TraceFacts())
+
+
+def test_what_is_true_of_several_images_is_said_once(plan: Plan) -> None:
+    numbers = Acquisition(acquire(plan) * 3.8, plan.pattern.digest, "trace")
+    findings = verify(plan, Scan([numbers, numbers], "trace"))
+    assert [each.subject for each in findings] == ["units"]
