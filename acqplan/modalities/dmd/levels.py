@@ -17,6 +17,7 @@ from acqplan.plan.plan import Plan
 from acqplan.plan.verification import Check, Finding
 from acqplan.sensing.acquisition import Scan
 
+_DEGREE = 8  # of the light's slow course
 _LEAST_READINGS = 32
 _SIGMAS = 6.0
 _GAIN_AT_LEAST = 1.5  # or its inverse: a smaller difference isn't told
@@ -38,8 +39,10 @@ def gain_of(plan: Plan, trace: Trace) -> tuple[float, float] | None:
     others = n_values * (noise.dark_e + noise.read_noise_e**2)
     if values.size < _LEAST_READINGS or middle <= 0:
         return None
-    found = block(values)
-    factor = math.exp(max(math.log(_GAIN_AT_LEAST), _SIGMAS * math.sqrt(SCATTER / values.size)))
+    places = np.arange(values.size)
+    course = np.polynomial.Polynomial.fit(places, values, _DEGREE)(places)  # a steep drift is no noise
+    found = block(values - course)
+    factor = math.exp(max(math.log(_GAIN_AT_LEAST), _SIGMAS * math.sqrt(SCATTER / found.n)))
     # An offset adds nothing to the noise, stray light as much as to the mean: between the two nothing is said.
     signal = middle - n_values * _dark(trace)
     least, most = max(signal, 0.0) + others, max(signal, middle) + others
