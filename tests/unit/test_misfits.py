@@ -86,3 +86,8 @@ def test_nothing_that_is_not_finite_is_written(value: float, tmp_path: Path) -> 
 def test_a_negative_seed_is_refused() -> None:
     with pytest.raises(RecipeError, match="The seed is -1, expected a whole number of at least 0"):
         resolve(Recipe("mri", seed=-1))
+
+
+def test_fewer_than_no_threads_are_refused() -> None:
+    with pytest.raises(RecipeError, match="threads is -1, expected a whole number of at least 0"):
+        resolve(Recipe("mri").with_settings("training", threads=-1))

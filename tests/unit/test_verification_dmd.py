@@ -159,6 +159,8 @@ def test_a_disturbed_reading_is_named(plan: Plan) -> None:
     values = acquire(plan)
     values[50, 0] *= 1.8
     assert found(plan, values) == {("warning", "outliers")}
+    values[50, 0] *= 1000  # says nothing of the detector's gain
+    assert found(plan, values) == {("warning", "outliers")}
 
 
 def test_darkness_is_an_error(plan: Plan) -> None:

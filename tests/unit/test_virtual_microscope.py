@@ -201,6 +201,13 @@ def test_impossible_microscopes(faults: dict[str, Any], says: str) -> None:
         Microscope(**faults)
 
 
+@pytest.mark.parametrize("faults", [{"dropped": 5000}, {"dropped": 256}, {"dropped": 200, "repeated": 200}])
+def test_more_frames_than_there_are_cant_be_lost(plan: Plan, folder: Path, faults: dict[str, int]) -> None:
+    with pytest.raises(RecipeError, match="the pattern has 256 frames"):
+        play(plan, folder, **faults)
+    assert len(play(plan, folder, dropped=155, repeated=100).dropped) == 155
+
+
 def test_files_of_another_plan_or_without_frames_arent_played(plan: Plan, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InstrumentError, match="was exported from plan"):
         play(low_plan(photons=30000, n=100), folder)

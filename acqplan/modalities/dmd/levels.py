@@ -12,6 +12,7 @@ import numpy as np
 
 from acqplan.modalities.dmd.checks import Trace, light_of, traces_of
 from acqplan.modalities.dmd.noise import PoissonGaussian
+from acqplan.modalities.dmd.slow_course import smooth, spread
 from acqplan.modalities.dmd.traces.calibration import SCATTER, block
 from acqplan.plan.plan import Plan
 from acqplan.plan.verification import Check, Finding
@@ -20,6 +21,7 @@ from acqplan.sensing.acquisition import Scan
 _DEGREE = 8  # of the light's slow course
 _LEAST_READINGS = 32
 _SIGMAS = 6.0
+_OUTLIER_SIGMAS = 10.0  # a disturbed frame tells nothing of the gain, and is named as such
 _GAIN_AT_LEAST = 1.5  # or its inverse: a smaller difference isn't told
 _SHOT_AT_LEAST = 4.0  # times read and dark noise, for the light's own noise to be known
 _LIGHT_AT_LEAST = 50.0  # or its inverse: samples of one kind differ by some ten times
@@ -35,9 +37,12 @@ def gain_of(plan: Plan, trace: Trace) -> tuple[float, float] | None:
     if light is None or trace.facts.drift_corrected == "pairs" or not isinstance(noise, PoissonGaussian):
         return None
     values = light[1]
+    values = values[np.abs(values - smooth(values)) <= _OUTLIER_SIGMAS * spread(values)]
+    if values.size < _LEAST_READINGS:
+        return None
     middle, n_values = float(np.median(values)), trace.values.shape[1]
     others = n_values * (noise.dark_e + noise.read_noise_e**2)
-    if values.size < _LEAST_READINGS or middle <= 0:
+    if middle <= 0:
         return None
     places = np.arange(values.size)
     course = np.polynomial.Polynomial.fit(places, values, _DEGREE)(places)  # a steep drift is no noise

@@ -175,12 +175,12 @@ def record_traces(
             f"The format {instrument.kind!r} holds no frames that a DMD shows.", "See acqplan formats."
         )
     n_frames = plan.pattern.n_readings * plan.sensing.frames_per_unit
-    for name in ("dropped", "repeated"):
-        if getattr(how, name) > n_frames:
-            raise RecipeError(
-                f"The microscope's {name} is {getattr(how, name)}, the pattern has {n_frames} frames.",
-                f"Give at most {n_frames}.",
-            )
+    if how.dropped + how.repeated > n_frames - 1:  # the last frame is neither, and none is both
+        raise RecipeError(
+            f"The microscope's dropped is {how.dropped} and its repeated {how.repeated}, the pattern has "
+            f"{n_frames} frames.",
+            f"Give at most {n_frames - 1} together.",
+        )
     exposure_s = 1e-6 * _frame_time_us(plan, how, exported.details.get("picture_time_s"))
     if detector is None:
         arguments = model.spec()
