@@ -25,7 +25,18 @@ FULL = Recipe(
     designer=Component("variable-density", {"power": 1.5}),
     reconstructor=Component("unet", {"channels": 8}),
     instrument=DMDSettings(power_w=2e-3),
-    training=TrainingSettings(None, 400, {"tv": 0.005, "held-back": 1.0}, 0.3, 2, 1e-3, 0.5, 1, "cuda"),
+    training=TrainingSettings(
+        steps=400,
+        loss={"tv": 0.005, "held-back": 1.0},
+        hold_back=0.3,
+        batch_size=2,
+        learning_rate=1e-3,
+        joint_share=0.5,
+        pace=[4] * 20 + [16] * 20,
+        stop_at=399,
+        threads=1,
+        device="cuda",
+    ),
 )
 
 
@@ -99,7 +110,7 @@ def test_a_changed_setting_makes_a_new_recipe() -> None:
         ('modality = "mri"\n[designer]\nslope = 3', 'myfile [designer] has no kind. Add kind = "…".'),
         ('modality = "mri"\n[designer]\nkind = 3', "[designer] has no kind"),
         ('modality = "mri', "myfile is no valid TOML"),
-        ('modality = "mri"\nseed = 1.5', "myfile seed is 1.5, expected a whole number. Correct it."),
+        ('modality = "mri"\nseed = 1.5', "myfile seed is 1.5, expected a whole number of at least 0. Correct it."),
         ('modality = "mri"\nseed = true', "seed is True, expected a whole number"),
         ('modality = "mri"\nseed = "1"', "seed is '1', expected a whole number"),
         ("modality = 3", "modality is 3, expected a text"),
