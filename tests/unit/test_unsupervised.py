@@ -11,6 +11,7 @@ import torch
 from builders.trainings import interrupt, make_recipe
 
 from acqplan.core.errors import RecipeError
+from acqplan.core.following import Follower
 from acqplan.learning import training
 from acqplan.learning.batches import Batches
 from acqplan.learning.objective import Objective, hiding_probability
@@ -77,8 +78,8 @@ def test_without_its_unmeasured_part_the_same_network_is_trained(
     before = weights(recipe)
 
     def altered(is_measured: bool) -> float:
-        def changed(asked: Recipe) -> Problem:
-            problem = resolve(asked)
+        def changed(asked: Recipe, preparing: Follower) -> Problem:
+            problem = resolve(asked, preparing)
             change_truth(problem, is_measured=is_measured)
             return problem
 
