@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import zipfile
 import zlib
-from pathlib import Path
 
 MOST_BYTES = 8 << 30
 """Of one file, unpacked: the largest multi-coil volumes that are read whole."""
@@ -45,9 +43,3 @@ def gunzipped(data: bytes, most: int = MOST_BYTES) -> bytes:
             raise ValueError("it is cut off")
         rest = unpacker.unused_data.lstrip(b"\0")  # archives may be padded
     return b"".join(parts)
-
-
-def check_archive(path: Path, most: int = MOST_BYTES) -> None:
-    """Raise `ValueError` if the members of a ZIP archive claim more than is believed; nothing is unpacked."""
-    with zipfile.ZipFile(path) as archive:
-        check_claim(sum(entry.file_size for entry in archive.infolist()), path.stat().st_size, "the archive", most)

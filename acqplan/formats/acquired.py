@@ -24,8 +24,6 @@ TEXTS = ("pattern_digest", "plan_id", "source")
 """Names of the texts in a file of acquired data; all may be missing."""
 MAX_BYTES = 4 << 30  # no acquisition is near it; a damaged or hostile file may claim any size
 
-_NPY_MAGIC = b"\x93NUMPY"
-
 
 def first_bytes(path: Path, count: int) -> bytes:
     """The first ``count`` bytes of a file; `AcquisitionError` if it can't be read, or is empty."""
@@ -34,21 +32,6 @@ def first_bytes(path: Path, count: int) -> bytes:
     if not head:
         raise AcquisitionError(f"{path} is empty.", FRESH_COPY)
     return head
-
-
-def is_npy(head: bytes) -> bool:
-    """Whether a file that starts with these bytes is one plain NumPy array."""
-    return head.startswith(_NPY_MAGIC)
-
-
-def load_npy(path: Path) -> npt.NDArray[Any]:
-    """The array of a ``.npy`` file, never by pickle; `AcquisitionError` if it is none or is damaged."""
-    if not is_npy(first_bytes(path, len(_NPY_MAGIC))):
-        raise AcquisitionError(f"{path} is no NumPy array.", OTHER_FILE)
-    with readable(path, AcquisitionError, FRESH_COPY):
-        # Mapped into memory, a header that claims more than the file holds is refused before it costs memory.
-        mapped = np.lib.format.open_memmap(path, mode="r")
-        return np.array(mapped)
 
 
 def fields_of(acquisition: Acquisition, plan: Plan) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:

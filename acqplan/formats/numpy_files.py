@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from acqplan.core.claims import check_archive
+from acqplan.core import npy
 from acqplan.core.errors import AcquisitionError, ImageError, InstrumentError
 from acqplan.core.files import readable
 from acqplan.core.registry import register
@@ -22,16 +21,12 @@ from acqplan.formats.acquired import (
     acquisition_from,
     fields_of,
     first_bytes,
-    is_npy,
-    load_npy,
 )
 from acqplan.formats.contracts import AcquiredReader, AcquiredWriter, Exported, ImageWriter, PatternFormat, Result
 from acqplan.formats.export import EXPORT_AGAIN, exported, pattern_from, read_manifest
-from acqplan.images.reading import ImageReader, RawImages, as_stack, unreadable
+from acqplan.images.reading import HEAD_BYTES, ImageReader, RawImages, as_stack, unreadable
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Acquisition
-
-_ZIP_MAGIC = b"PK\x03\x04"
 
 
 @register("image_readers", "numpy")
@@ -69,7 +64,7 @@ class NumpyFiles(PatternFormat, AcquiredReader, AcquiredWriter, ImageReader, Ima
         for name in ("order", "counts", "mask"):
             path = folder / f"{name}.npy"
             with readable(path, InstrumentError, EXPORT_AGAIN):
-                arrays[name] = np.load(path, allow_pickle=False)
+                arrays[name] = npy.load_array(path, MAX_BYTES)
         pattern = pattern_from(arrays["order"], manifest, folder / "order.npy")
         for name, derived in (("counts", pattern.counts), ("mask", pattern.mask)):
             if not np.array_equal(arrays[name].ravel(), derived):
@@ -79,10 +74,7 @@ class NumpyFiles(PatternFormat, AcquiredReader, AcquiredWriter, ImageReader, Ima
     @classmethod
     def recognises(cls, path: Path) -> bool:
         try:
-            if is_npy(first_bytes(path, 8)):
-                return True
-            with zipfile.ZipFile(path) as archive:
-                return "readings.npy" in archive.namelist()
+            return npy.is_array(first_bytes(path, 8)) or "readings" in npy.names_of(path)
         except Exception:  # a damaged archive makes zipfile raise many kinds
             return False
 
@@ -98,12 +90,13 @@ class NumpyFiles(PatternFormat, AcquiredReader, AcquiredWriter, ImageReader, Ima
 
     def read_acquired(self, path: Path, plan: Plan) -> Acquisition:
         head = first_bytes(path, 8)
-        if is_npy(head):
-            return acquisition_from({"readings": load_npy(path)}, {}, path, plan)
-        if not head.startswith(_ZIP_MAGIC):
+        if not npy.is_array(head) and not npy.is_archive(head):
             raise AcquisitionError(f"{path} is neither .npy nor .npz.", OTHER_FILE)
         with readable(path, AcquisitionError, FRESH_COPY):
-            arrays = _load_npz(path)
+            if npy.is_array(head):
+                arrays = {"readings": npy.load_array(path, MAX_BYTES)}
+            else:
+                arrays = npy.load_arrays(path, (*ARRAYS, *TEXTS), MAX_BYTES)
         texts = {}
         for name in TEXTS:
             if name in arrays:
@@ -114,21 +107,17 @@ class NumpyFiles(PatternFormat, AcquiredReader, AcquiredWriter, ImageReader, Ima
 
     def matches(self, path: Path, head: bytes) -> bool:
         """NumPy's magic number, or a ZIP archive whose members are arrays or whose name says so."""
-        if is_npy(head):
-            return True
-        if not head.startswith(_ZIP_MAGIC):
-            return False
+        if not npy.is_archive(head):
+            return npy.is_array(head)
         try:
-            with zipfile.ZipFile(path) as archive:
-                return any(name.endswith(".npy") for name in archive.namelist())
+            return bool(npy.names_of(path))
         except Exception:  # a damaged archive makes zipfile raise many kinds
             return path.suffix.lower() == ".npz"  # cut off before its table of contents
 
     def read_images(self, path: Path) -> RawImages:
         """An image [H, W] or a stack [n, H, W], real or complex. Pickled objects are never loaded."""
         try:
-            with path.open("rb") as file:
-                return RawImages(as_stack(_array(file, path), path))
+            return RawImages(as_stack(_images(path), path))
         except ImageError:
             raise
         except Exception as error:
@@ -139,49 +128,17 @@ class NumpyFiles(PatternFormat, AcquiredReader, AcquiredWriter, ImageReader, Ima
             np.save(stream, result.array, allow_pickle=False)
 
 
-def _load_npz(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """The known arrays of a ``.npz``; others in it are left alone."""
-    check_archive(path, MAX_BYTES)
-    _check_members(path)
-    with np.load(path, allow_pickle=False) as stored:
-        return {name: stored[name] for name in (*ARRAYS, *TEXTS) if name in stored}
-
-
-def _check_members(path: Path) -> None:
-    """Raise `ValueError` if an array's header claims more than its member holds, or a member is no array."""
-    with zipfile.ZipFile(path) as archive:
-        for entry in archive.infolist():
-            if entry.filename.endswith(".npy"):
-                with archive.open(entry) as member:
-                    _check_header(member, entry.file_size)
-
-
-def _check_header(file: IO[bytes], n_bytes: int) -> None:
-    """Raise `ValueError` unless the array that a ``.npy`` header describes fits into ``n_bytes``."""
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
-    if float(np.prod(shape, dtype=float)) * dtype.itemsize > n_bytes:
-        raise ValueError(f"it claims the shape {shape}, more than it holds")
-
-
-def _array(file: BinaryIO, path: Path) -> npt.NDArray[Any]:
-    if file.read(4) == _ZIP_MAGIC:
-        check_archive(path)
-        _check_members(path)
-    else:
-        file.seek(0)
-        _check_header(file, path.stat().st_size)
-    file.seek(0)
-    loaded: Any = np.load(file, allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        return loaded
-    names = list(loaded.files)
+def _images(path: Path) -> npt.NDArray[Any]:
+    """The array of a ``.npy``; of a ``.npz`` the only one or that called ``images``."""
+    with path.open("rb") as stream:
+        head = stream.read(HEAD_BYTES)
+    if not npy.is_archive(head):
+        return npy.load_array(path)
+    names = npy.names_of(path)
     name = names[0] if len(names) == 1 else "images"
     if name not in names:
         raise ImageError(
             f"{path} holds {len(names)} arrays ({', '.join(names[:8])}) and none is called 'images'.",
             "Save the stack alone, or under the name 'images'.",
         )
-    array: npt.NDArray[Any] = loaded[name]
-    return array
+    return npy.load_arrays(path, [name])[name]

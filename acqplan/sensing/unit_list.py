@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from acqplan.core import npy
 from acqplan.core.errors import RecipeError
 from acqplan.sensing.model import SensingModel
 
@@ -39,7 +40,7 @@ def parse_units(text: str, sensing: SensingModel, what: str) -> UnitArray:
         if path.stat().st_size > _MOST_BYTES:
             raise RecipeError(f"The list of {what} units {path} is too large to be one.", "Check the name.")
         if path.suffix.lower() == ".npy":
-            return _units_of_array(np.load(path, allow_pickle=False), sensing, what)
+            return _units_of_array(npy.load_array(path, _MOST_BYTES), sensing, what)
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise RecipeError(

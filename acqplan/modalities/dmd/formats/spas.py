@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from acqplan.core import npy
 from acqplan.core.errors import InstrumentError
 from acqplan.core.files import readable
 from acqplan.core.registry import register
+from acqplan.formats.acquired import MAX_BYTES
 from acqplan.formats.export import EXPORT_AGAIN
 from acqplan.modalities.dmd.formats.dmd_display import Display, batch_name, place_of
 from acqplan.modalities.dmd.formats.dmd_format import DmdFormat, hadamard
@@ -124,12 +126,9 @@ def _parts(order: npt.NDArray[np.int64], counts: tuple[int, ...]) -> list[npt.ND
 
 
 def _read_order(path: Path) -> npt.NDArray[np.int64]:
-    with (
-        readable(path, InstrumentError, EXPORT_AGAIN),
-        path.open("rb") as stream,  # NumPy leaves a damaged file open that it opened itself
-        np.load(stream, allow_pickle=False) as file,
-    ):
-        order, pairs = np.asarray(file["pattern_order"]), np.asarray(file["pos_neg"])
+    with readable(path, InstrumentError, EXPORT_AGAIN):
+        arrays = npy.load_arrays(path, ("pattern_order", "pos_neg"), MAX_BYTES)
+        order, pairs = arrays["pattern_order"], arrays["pos_neg"]
     if order.ndim != 1 or order.dtype != np.uint16 or pairs.shape != () or pairs.dtype != np.bool_:
         raise InstrumentError(f"{path} holds no order of SPAS.", EXPORT_AGAIN)
     units: npt.NDArray[np.int64] = order.astype(np.int64)
@@ -139,9 +138,9 @@ def _read_order(path: Path) -> npt.NDArray[np.int64]:
 def _read_npy(path: Path, display: Display) -> Packed:
     shape = (display.placement.rows, display.placement.columns)
     with readable(path, InstrumentError, EXPORT_AGAIN):
-        mapped = np.lib.format.open_memmap(path, mode="r")
-        values = np.array(mapped) if (mapped.shape, mapped.dtype) == (shape, np.dtype(np.uint8)) else None
-    return display.placement.packed(_on(values, path))
+        values = npy.load_array(path, MAX_BYTES)
+    is_pattern = (values.shape, values.dtype) == (shape, np.dtype(np.uint8))
+    return display.placement.packed(_on(values if is_pattern else None, path))
 
 
 def _read_png(path: Path, display: Display) -> Packed:

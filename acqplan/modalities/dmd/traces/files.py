@@ -29,7 +29,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.io
 
-from acqplan.core.claims import check_archive, most_of
+from acqplan.core import npy
+from acqplan.core.claims import most_of
 from acqplan.core.errors import AcquisitionError
 from acqplan.core.files import readable
 from acqplan.core.hdf5 import MAGIC, dataset_of, hdf5_file, set_text, text_of
@@ -42,7 +43,6 @@ SUFFIXES = (".csv", ".npy", ".h5", ".mat")
 """What `write_table` writes."""
 TITLE = "# acqplan detector signal"
 
-_NPY, _ZIP = b"\x93NUMPY", b"PK\x03\x04"
 _MAT5, _MAT73 = b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file"
 _MAT_NUMBERS = ("double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
 _MAT_HEADER, _MAT_COMPRESSED = 128, 15
@@ -74,7 +74,7 @@ def kind_of(path: Path) -> str:
         head = stream.read(520)
     if not head:
         raise AcquisitionError(f"{path} is empty.", FRESH_COPY)
-    known = {_NPY: "npy", _ZIP: "npz", MAGIC: "hdf5", _MAT5: "mat5", _MAT73: "mat73"}
+    known = {npy.MAGIC: "npy", npy.ARCHIVE_MAGIC: "npz", MAGIC: "hdf5", _MAT5: "mat5", _MAT73: "mat73"}
     return next((kind for magic, kind in known.items() if head.startswith(magic)), "text")
 
 
@@ -138,8 +138,7 @@ def write_table(table: Table, path: Path) -> None:
 
 def _load_npy(path: Path) -> Array:
     with readable(path, AcquisitionError, FRESH_COPY):
-        # Mapped into memory, a header that claims more than the file holds is refused before it costs memory.
-        array = np.array(np.lib.format.open_memmap(path, mode="r"))
+        array = npy.load_array(path, MAX_BYTES)
     _check_numbers(array, "it", path)
     return array
 
@@ -160,9 +159,7 @@ def _check_numbers(array: Array, name: str, path: Path) -> None:
 
 
 def _read_npz(path: Path, names: tuple[str, ...]) -> Table:
-    check_archive(path, MAX_BYTES)
-    with np.load(path, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in names or stored.files if name in stored.files}
+    arrays = npy.load_arrays(path, names or None, MAX_BYTES)
     return Table({name: np.squeeze(array) for name, array in arrays.items() if array.dtype.kind in "fiub"})
 
 
