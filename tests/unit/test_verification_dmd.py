@@ -23,9 +23,9 @@ def plan() -> Plan:
     return low_plan()
 
 
-def acquire(plan: Plan, lamp: Any = None, seed: int = 0) -> Any:
+def acquire(plan: Plan, lamp: Any = None, seed: int = 0, image: Any = None) -> Any:
     """float64[n, values] of noisy readings; ``lamp`` is the light's share at each reading."""
-    image = torch.from_numpy(soft_spots(seed))[None] * plan.noise.image_scale
+    image = torch.from_numpy(soft_spots(seed) if image is None else image)[None] * plan.noise.image_scale
     expected = plan.sensing(image)[0][torch.from_numpy(plan.pattern.order.astype(np.int64))]
     if lamp is not None:
         expected = expected * torch.from_numpy(np.asarray(lamp, dtype=np.float32)).reshape(-1, 1)
@@ -45,6 +45,25 @@ def test_a_trace_without_fault_isnt_suspected(scheme: str, photons: float) -> No
     plan = low_plan(scheme, photons)
     for seed in range(5):
         assert found(plan, acquire(plan, seed=seed)) == set()
+
+
+def even_spectrum(kind: str, seed: int) -> Any:
+    """Samples whose coefficients don't fall with sequency."""
+    rng = np.random.default_rng(seed)
+    if kind == "texture":
+        return rng.uniform(0.3, 1, (SIDE, SIDE)).astype(np.float32)
+    image = np.full((SIDE, SIDE), 0.001, np.float32)
+    image[tuple(rng.integers(0, SIDE, (2, 3)))] = 1
+    return image
+
+
+@pytest.mark.parametrize("photons", [30.0, 30000.0])
+@pytest.mark.parametrize("kind", ["points", "texture"])
+@pytest.mark.parametrize("scheme", ["pairs", "two-detector", "dc", "s-matrix"])
+def test_a_sample_with_an_even_spectrum_isnt_suspected(scheme: str, kind: str, photons: float) -> None:
+    plan = low_plan(scheme, photons)
+    for seed in range(10):
+        assert found(plan, acquire(plan, seed=seed, image=even_spectrum(kind, seed))) == set(), seed
 
 
 def test_rounded_values_and_offsets_dont_matter(plan: Plan) -> None:

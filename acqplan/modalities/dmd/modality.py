@@ -142,9 +142,9 @@ class DMD(Modality):
         return Intensities()
 
     def checks(self) -> tuple[Check, ...]:
-        from acqplan.modalities.dmd import checks, levels
+        from acqplan.modalities.dmd import checks, levels, shown_order
 
-        return (*checks.CHECKS, *levels.CHECKS)
+        return (*checks.CHECKS, *shown_order.CHECKS, *levels.CHECKS)
 
     def image_facts(self, plan: Plan, scan: Scan) -> dict[str, str]:
         """The unit, where it isn't that of the plan for sure."""
