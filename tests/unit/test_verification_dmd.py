@@ -201,6 +201,25 @@ def test_numbers_that_are_no_photo_electrons_are_named(plan: Plan, gain: float) 
     assert found(plan, acquire(plan) * gain, digest=False) == {("warning", "units")}
 
 
+@pytest.mark.parametrize("gain", [1e-6, 0.05, 20])
+@pytest.mark.parametrize("scheme", ["dc", "s-matrix"])
+def test_numbers_of_one_detector_that_are_no_photo_electrons_are_named(scheme: str, gain: float) -> None:
+    plan = low_plan(scheme, n=240)
+    assert ("warning", "units") in found(plan, acquire(plan) * gain)
+    wild = acquire(plan)
+    wild[np.flatnonzero(plan.pattern.order == 0)[5]] *= 30
+    assert ("warning", "units") not in found(plan, wild)
+
+
+def test_a_trace_that_says_its_unit_is_believed(plan: Plan) -> None:
+    stated = TraceFacts(other_unit="ADU")
+    assert found(plan, acquire(plan), stated) == {("warning", "units")}
+    one = low_plan("dc")
+    traces = [Acquisition(acquire(one), one.pattern.digest, "trace", facts=TraceFacts())]
+    told = [Scan(traces, "trace", facts=facts) for facts in (Facts(), TraceFacts(), TraceFacts(in_electrons=True))]
+    assert [one.modality.image_facts(one, scan) == {} for scan in told] == [True, False, True]
+
+
 @pytest.mark.parametrize(("digest", "gain", "is_told"), [(True, 1, True), (False, 1, True), (False, 3.8, False)])
 def test_the_unit_of_an_image_is_named_where_it_is_known(plan: Plan, digest: bool, gain: float, is_told: bool) -> None:
     acquisition = Acquisition(acquire(plan) * gain, plan.pattern.digest if digest else None, "trace")
@@ -214,6 +233,21 @@ def test_far_too_little_light_is_named(plan: Plan) -> None:
     assert found(lit, acquire(lit)) == set()
     assert found(lit, acquire(lit, np.full(128, 0.2))) == set()
     assert ("warning", "light") in found(lit, acquire(lit, np.full(128, 0.005)))
+
+
+@pytest.mark.parametrize("scheme", ["pairs", "dc"])
+def test_the_light_of_a_sample_that_fills_the_field_is_told_too(scheme: str) -> None:
+    """Its sum alone is within a factor of 50 of other samples'."""
+    plan = low_plan(scheme, 3000)
+    dense, n = even_spectrum("texture", 0), plan.pattern.n_readings
+    for light, is_told in ((1 / 200, True), (1 / 5, False), (1, False), (5, False), (200, True)):
+        subjects = {subject for _, subject in found(plan, acquire(plan, np.full(n, light), image=dense))}
+        assert subjects == ({"light"} if is_told else set()), light
+
+
+def test_a_scan_in_the_dark_is_refused(plan: Plan) -> None:
+    noise = np.random.default_rng(0).normal(0.05, 2, (128, 2))
+    assert ("error", "no light") in found(plan, noise)
 
 
 def test_advice_suits_the_cause(plan: Plan) -> None:

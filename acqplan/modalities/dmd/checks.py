@@ -7,10 +7,11 @@ shows drift and frames that don't belong together without a reference.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from acqplan.modalities.dmd.facts import TraceFacts, facts_of
 from acqplan.modalities.dmd.sensing import HadamardDMD
@@ -18,6 +19,7 @@ from acqplan.modalities.dmd.slow_course import drift, smooth, spread
 from acqplan.plan.plan import Plan
 from acqplan.plan.verification import Check, Finding, named
 from acqplan.sensing.acquisition import Acquisition, Scan
+from acqplan.sensing.measurement import averaged
 
 CLOCK_AT_MOST = 0.01
 """Share by which the measured frame time may differ from the planned one."""
@@ -46,7 +48,7 @@ class Trace:
     places: npt.NDArray[np.int64]
     facts: TraceFacts
     is_certain: bool
-    """The values are photo-electrons for sure: a detector converted them, or acqplan wrote them."""
+    """The values are said to be photo-electrons: by a detector's file, the trace itself, or as acqplan's readings."""
 
     @property
     def sums(self) -> Floats:
@@ -61,12 +63,14 @@ def traces_of(plan: Plan, scan: Scan) -> Iterator[Trace]:
     if not isinstance(plan.sensing, HadamardDMD):
         return
     for acquisition in scan.acquisitions:
-        trace = _trace(plan, acquisition, facts_of(scan))
+        # A detector's trace may carry the digest and be in any unit; acqplan's own files hold photo-electrons.
+        is_own = acquisition.pattern_digest is not None and not isinstance(scan.facts, TraceFacts)
+        trace = _trace(plan, acquisition, facts_of(scan), is_own)
         if trace is not None:
             yield trace
 
 
-def _trace(plan: Plan, acquisition: Acquisition, facts: TraceFacts) -> Trace | None:
+def _trace(plan: Plan, acquisition: Acquisition, facts: TraceFacts, is_own: bool) -> Trace | None:
     """None where the readings are wrong in a way that other checks report."""
     order = acquisition.units(plan.pattern)
     values = np.asarray(acquisition.readings)
@@ -80,8 +84,7 @@ def _trace(plan: Plan, acquisition: Acquisition, facts: TraceFacts) -> Trace | N
     places = np.asarray(() if facts.positions is None else facts.positions, dtype=np.int64)
     if places.size != order.size:
         places = np.arange(order.size)
-    is_certain = facts.in_electrons or acquisition.pattern_digest is not None
-    return Trace(acquisition.source, values, order.astype(np.int64), places, facts, is_certain)
+    return Trace(acquisition.source, values, order.astype(np.int64), places, facts, facts.in_electrons or is_own)
 
 
 def frames(plan: Plan, scan: Scan) -> Iterator[Finding]:
@@ -189,15 +192,17 @@ def lamp(plan: Plan, scan: Scan) -> Iterator[Finding]:
         if light is None:
             continue
         places, values, why = light
-        middle = float(np.median(values))
-        if middle <= 0:
+        middle, sigma = float(np.median(values)), spread(values)
+        error = sigma / np.sqrt(values.size)
+        if middle <= 0 or float(np.mean(values)) < _NO_LIGHT_SIGMAS * error:
             yield Finding(
-                "error", "no light", f"{trace.source} has no light: {why} is {middle:.3g}.", "Check lamp and offset."
+                "error",
+                "no light",
+                f"{trace.source} has no light: {why} is {middle:.3g} ± {error:.2g}.",
+                "Check lamp and offset.",
             )
             continue
-        sigma = spread(values)
-        course = smooth(values)
-        out = np.flatnonzero(np.abs(values - course) > OUTLIER_SIGMAS * sigma + 1e-6 * middle)
+        out = _disturbed(values)
         if values.size >= MIN_READINGS and 0 < out.size <= max(1, values.size // 10):
             yield Finding(
                 "warning",
@@ -227,6 +232,33 @@ def _drift_remedy(trace: Trace) -> str:
         "If the lamp drifts, correct it with --option drift=pairs, or by reference frames. If the detector's offset "
         "does (dark frames would tell), leave it: pairs have cancelled it, and drift=pairs would harm."
     )
+
+
+def _disturbed(values: Floats) -> npt.NDArray[np.int64]:
+    """Places of values that differ from those around."""
+    off = np.abs(values - smooth(values))
+    return np.flatnonzero(off > OUTLIER_SIGMAS * spread(values) + 1e-6 * float(np.median(values)))
+
+
+def undisturbed(plan: Plan, trace: Trace) -> Trace:
+    """Without the readings that have another light than those around, where the readings show all of it."""
+    sees_all = np.ones(len(trace.values), bool)
+    if trace.values.shape[1] != 2:
+        sees_all = trace.units == plan.sensing.reference_unit
+    light = trace.values[sees_all].sum(1)
+    kept = np.ones(len(trace.values), bool)
+    if light.size >= MIN_READINGS:
+        kept[np.flatnonzero(sees_all)[_disturbed(light)]] = False
+    return replace(trace, values=trace.values[kept], units=trace.units[kept], places=trace.places[kept])
+
+
+def spectrum_of(plan: Plan, trace: Trace) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
+    """(units, squared coefficients, variances by the plan's noise) of what was measured, all [n], without unit 0."""
+    mean, counts = averaged(torch.from_numpy(trace.values), trace.units, plan.sensing.n_units)
+    variance = plan.noise.variance(mean) / counts.clamp(min=1)[:, None]
+    units = np.setdiff1d(trace.units, [0])
+    coefficients = plan.sensing.decode(mean[None])[0].numpy()[units]
+    return units, coefficients**2, plan.sensing.decoded_variance(variance[None])[0].double().numpy()[units]
 
 
 def light_of(plan: Plan, trace: Trace) -> tuple[npt.NDArray[np.int64], Floats, str] | None:

@@ -46,7 +46,9 @@ class TraceFacts(Facts):
     positions
         Place of each reading in the order of acquisition, where some were lost.
     in_electrons
-        A detector file converted the values to photo-electrons.
+        The values are photo-electrons: a detector file converted them, or the trace says so.
+    other_unit
+        What the trace says its values are, where that is no photo-electrons and nothing converted them.
     drift_corrected
         By what the lamp's drift was corrected: ``references`` or ``pairs``.
     reference_change
@@ -56,6 +58,7 @@ class TraceFacts(Facts):
     frames: FrameFacts = FrameFacts()
     positions: tuple[int, ...] | None = None
     in_electrons: bool = False
+    other_unit: str | None = None
     drift_corrected: str | None = None
     reference_change: float | None = None
 

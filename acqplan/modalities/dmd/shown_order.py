@@ -13,10 +13,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy.stats import rankdata, spearmanr
 
-from acqplan.modalities.dmd.checks import MIN_READINGS, OUTLIER_SIGMAS, Floats, Trace, traces_of
+from acqplan.modalities.dmd.checks import MIN_READINGS, OUTLIER_SIGMAS, Floats, Trace, spectrum_of, traces_of
 from acqplan.modalities.dmd.noise import PoissonGaussian
 from acqplan.modalities.dmd.slow_course import smooth, spread
 from acqplan.plan.plan import Plan
@@ -149,15 +148,8 @@ def _reference_order(plan: Plan, trace: Trace) -> Iterator[Finding]:
 
 def _disorder(plan: Plan, trace: Trace) -> Iterator[Finding]:
     """A spectrum that is uneven, and neither falls with sequency nor is alike in neighbouring units."""
-    values = torch.zeros((1, plan.sensing.n_units, *plan.sensing.reading_shape), dtype=torch.float64)
-    values[0, torch.from_numpy(trace.units)] = torch.from_numpy(trace.values)
-    coefficients = plan.sensing.decode(values)[0].numpy()
-    units = np.setdiff1d(np.unique(trace.units), [0])
-    if units.size < _MIN_ORDERED:
-        return
-    energy = coefficients[units] ** 2
-    noise = plan.sensing.decoded_variance(plan.noise.variance(values))[0].numpy()[units]
-    if energy.mean() < _SIGNAL_AT_LEAST * noise.mean() or not _is_uneven(energy):
+    units, energy, noise = spectrum_of(plan, trace)
+    if units.size < _MIN_ORDERED or energy.mean() < _SIGNAL_AT_LEAST * noise.mean() or not _is_uneven(energy):
         return
     fall = -float(spearmanr(energy, plan.sensing.distance()[units]).statistic) * np.sqrt(units.size - 1)
     if fall < _RULE_SIGMAS and abs(_likeness(energy, units, plan.sensing.grid_shape)) < _RULE_SIGMAS:

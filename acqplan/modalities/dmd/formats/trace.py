@@ -20,7 +20,7 @@ from acqplan.formats.contracts import AcquiredReader, AcquiredTable, AcquiredWri
 from acqplan.modalities.dmd.facts import FrameFacts
 from acqplan.modalities.dmd.traces import files
 from acqplan.modalities.dmd.traces.detector import Detector
-from acqplan.modalities.dmd.traces.reading import PatternTrace, lamp_of_pairs, read_pattern_trace
+from acqplan.modalities.dmd.traces.reading import UNIT, PatternTrace, lamp_of_pairs, read_pattern_trace
 from acqplan.modalities.dmd.traces.settings import FrameSet, TraceSettings
 from acqplan.plan.plan import MISSING_AT_MOST, Plan
 from acqplan.sensing.acquisition import Acquisition
@@ -93,7 +93,9 @@ class Trace(AcquiredReader, AcquiredWriter):
         if path.suffix.lower() in (".h5", ".mat"):
             _, texts = fields_of(acquisition, plan)
             values = np.asarray(acquisition.readings, dtype=np.float32).ravel()
-            files.write_table(files.Table({"signal": values}, {**texts, "frames": str(values.size)}), path)
+            files.write_table(
+                files.Table({"signal": values}, {**texts, "frames": str(values.size), "unit": UNIT}), path
+            )
         else:
             write_trace(acquisition, plan, path)
 
@@ -138,7 +140,7 @@ def write_trace(acquisition: Acquisition, plan: Plan, path: Path) -> None:
     header = {
         **{name: " ".join(text.split()) for name, text in texts.items()},
         "frames": str(values.size),
-        "unit": "photo-electrons per frame, dark signal subtracted",
+        "unit": UNIT,
         "rows": "one per shown frame; the + and then the - frame of each reading",
     }
     lines = [f"{_TITLE} trace", *(f"# {name}: {text}" for name, text in header.items()), "frame,photo_electrons"]

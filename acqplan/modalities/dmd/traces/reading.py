@@ -27,6 +27,9 @@ _WINDOW_SHARE, _MIN_WINDOW = 1 / 32, 9
 
 _MAX_NUMBER = 1 << 26
 
+UNIT = "photo-electrons per frame, dark signal subtracted"
+"""What a trace says of its values (the text ``unit``) that needs no detector's file."""
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Planned = Callable[[int | None], Layout]
@@ -201,6 +204,8 @@ def read_pattern_trace(
     position = np.full(total, -1)
     position[pattern] = np.arange(n_pattern)
     saturated = position[frames.saturated]
+    stated = shown.texts.get("unit")
+    is_electrons = stated is not None and stated.startswith(UNIT.split()[0])
     facts = TraceFacts(
         tuple(np.unique(saturated[saturated >= 0] // frames_per_unit).tolist()),
         FrameFacts(
@@ -213,7 +218,8 @@ def read_pattern_trace(
             frames.jitter_s,
             frames.samples,
         ),
-        in_electrons=settings.detector is not None,
+        in_electrons=settings.detector is not None or is_electrons,
+        other_unit=None if settings.detector is not None or is_electrons else stated,
     )
     chosen = settings.drift
     if chosen == "auto":
