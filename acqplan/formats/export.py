@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 import acqplan
+from acqplan.core.claims import check_claim
 from acqplan.core.errors import InstrumentError
 from acqplan.core.files import atomic_folder, readable
 from acqplan.formats.contracts import Exported, FileFormat, check_takes, pattern_format
@@ -18,6 +19,7 @@ from acqplan.sensing.pattern import Pattern
 
 MANIFEST = "manifest.json"
 EXPORT_AGAIN = "Export the plan again."
+_BYTES = 8  # of a unit while patterns are compared
 
 
 def export(plan: Plan, form: FileFormat, folder: Path, *, overwrite: bool = False) -> None:
@@ -92,6 +94,12 @@ def exported(
 def pattern_from(order: npt.NDArray[np.integer[Any]], manifest: dict[str, Any], source: Path) -> Pattern:
     """The pattern of an order read from files and the manifest's calibration; `InstrumentError` if they don't fit."""
     try:
-        return Pattern(order.astype(np.int64), int(manifest["n_units"]), np.asarray(manifest["calibration"], np.int64))
+        return pattern_of(order, int(manifest["n_units"]), np.asarray(manifest["calibration"], np.int64))
     except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise InstrumentError(f"{source} doesn't fit its manifest: {error}.", EXPORT_AGAIN) from error
+
+
+def pattern_of(order: npt.NDArray[np.integer[Any]], n_units: int, calibration: npt.NDArray[Any]) -> Pattern:
+    """The pattern that files state; `ValueError` if it is none, or its catalogue is too large for such an ``order``."""
+    check_claim(_BYTES * n_units, _BYTES * order.size, f"its catalogue of {n_units} units")
+    return Pattern(order.astype(np.int64), n_units, calibration)

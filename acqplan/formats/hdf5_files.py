@@ -40,11 +40,10 @@ from acqplan.formats.acquired import (
     scan_from,
 )
 from acqplan.formats.contracts import AcquiredReader, Exported, ImageWriter, PatternFormat, Result, ScanWriter
-from acqplan.formats.export import EXPORT_AGAIN, exported, read_manifest
+from acqplan.formats.export import EXPORT_AGAIN, exported, pattern_of, read_manifest
 from acqplan.plan.file import canonical_json
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Acquisition, Scan
-from acqplan.sensing.pattern import Pattern
 
 FORMAT_VERSION = 1
 _SEVERAL_IMAGES = 2  # format version of a scan of several images
@@ -87,7 +86,7 @@ class Hdf5Files(PatternFormat, AcquiredReader, ScanWriter, ImageWriter):
             _check_format(file, _PATTERN)
             stated = {name: text_of(file, name) for name in ("plan_id", "pattern_digest")}
             arrays = {name: _array(file, name) for name in ("order", "calibration", "counts", "mask")}
-            pattern = Pattern(arrays["order"], int(file.attrs["n_units"]), arrays["calibration"])
+            pattern = pattern_of(arrays["order"], int(file.attrs["n_units"]), arrays["calibration"])
         for name, derived in (("counts", pattern.counts), ("mask", pattern.mask)):
             if not np.array_equal(arrays[name].ravel(), derived):
                 raise InstrumentError(f"{path} contradicts itself: {name} isn't that of its order.", EXPORT_AGAIN)

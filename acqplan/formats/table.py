@@ -20,7 +20,7 @@ from acqplan.core.errors import AcqplanError, AcquisitionError, InstrumentError
 from acqplan.core.files import readable
 from acqplan.core.registry import register
 from acqplan.formats.contracts import AcquiredReader, AcquiredTable, AcquiredWriter, Exported, PatternFormat
-from acqplan.formats.export import EXPORT_AGAIN, exported, read_manifest
+from acqplan.formats.export import EXPORT_AGAIN, exported, pattern_of, read_manifest
 from acqplan.plan.file import canonical_json
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Acquisition
@@ -159,7 +159,7 @@ def _pattern(rows: npt.NDArray[np.int64], names: list[str], sensing: SensingMode
         order = column["unit"]
     else:
         order = np.ravel_multi_index([column[name] for name in terms.axes], sensing.grid_shape)
-    return Pattern(order, sensing.n_units, np.unique(order[column["calibration"] != 0]))
+    return pattern_of(order, sensing.n_units, np.unique(order[column["calibration"] != 0]))
 
 
 def _header(pattern: Pattern, sensing: SensingModel, plan_id: str, terms: TableTerms, per_shot: int) -> dict[str, str]:

@@ -62,12 +62,16 @@ def fit(stack: ImageStack, size: tuple[int, int], how: How = "resample", binning
 def binning_of(stack: ImageStack, binning: int | None) -> int:
     """The binning to use: the one asked for, else what the stack recommends, else 1.
 
-    Raises `RecipeError` for a binning below 1.
+    Raises `RecipeError` for a binning below 1, or of more pixels than an image has.
     """
     if binning is None:
         return stack.recommended_binning or 1
-    if binning < 1:
-        raise RecipeError(f"A binning of {binning} is impossible.", "Give a whole number of pixels, 1 or more.")
+    rows, columns = stack.image_shape
+    if not 1 <= binning <= min(rows, columns):
+        raise RecipeError(
+            f"A binning of {binning} is impossible: the images of {stack.source} have {rows}x{columns} pixels.",
+            f"Give a whole number of pixels, from 1 to {min(rows, columns)}.",
+        )
     return binning
 
 

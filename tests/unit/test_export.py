@@ -7,13 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from builders.plans import make_plan
+from builders.sensing import dmd
 
 from acqplan.core.errors import InstrumentError
+from acqplan.core.registry import find
 from acqplan.formats.contracts import Exported, PatternFormat
-from acqplan.formats.export import export
+from acqplan.formats.export import MANIFEST, export
+from acqplan.formats.hdf5_files import Hdf5Files
 from acqplan.plan.plan import Plan
 from acqplan.sensing.pattern import Pattern
 
@@ -64,6 +68,25 @@ FAULTS = {
     "a unit of the calibration region is lost": ("calibration", lambda units: units[1:]),
     "the plan is another": ("plan_id", lambda plan_id: plan_id[::-1]),
 }
+
+
+@pytest.mark.parametrize("n_units", [10**9, 10**12, 10**20])
+@pytest.mark.parametrize("kind", ["numpy", "png"])
+def test_a_catalogue_that_cannot_be_is_refused_before_it_costs_memory(kind: str, n_units: int, tmp_path: Path) -> None:
+    form = find("instruments", kind)()
+    export(make_plan(dmd(4, 4)), form, tmp_path / "out")
+    manifest = json.loads((tmp_path / "out" / MANIFEST).read_text())
+    (tmp_path / "out" / MANIFEST).write_text(json.dumps({**manifest, "n_units": n_units}))
+    with pytest.raises(InstrumentError, match=f"doesn't fit its manifest: its catalogue of {n_units} units claims"):
+        form.read(tmp_path / "out")
+
+
+def test_a_catalogue_that_a_file_states_is_refused_too(tmp_path: Path) -> None:
+    export(PLAN, Hdf5Files(), tmp_path / "out")
+    with h5py.File(tmp_path / "out" / "pattern.h5", "r+") as file:
+        file.attrs["n_units"] = 10**12
+    with pytest.raises(InstrumentError, match="its catalogue of 1000000000000 units claims"):
+        Hdf5Files().read(tmp_path / "out")
 
 
 def test_what_reads_back_as_the_plan_gets_its_name(tmp_path: Path) -> None:

@@ -97,6 +97,8 @@ def test_binning_is_the_mean_and_drops_what_is_left_over():
     assert binned[0, 1, 0] == image[0, 3:6, :3].mean()
     with pytest.raises(RecipeError, match="binning of 0"):
         fit(stack_of(image), (2, 1), "crop", 0)
+    with pytest.raises(RecipeError, match=r"binning of 6 is impossible: the images of .* have 7x5 pixels.*from 1 to 5"):
+        fit(stack_of(image), (2, 1), "crop", 6)
 
 
 def test_tiles_lie_side_by_side_in_the_middle():

@@ -232,12 +232,15 @@ def test_positions_that_differ_are_a_mismatch(plan: Plan, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("header", "says"),
     [
-        ("", "can't be read"),
-        ("# Dimensions\n", "can't be read"),
-        ("# Dimensions\n8 twelve 1\n", "can't be read"),
+        ("", "no sizes below a line '# Dimensions'"),
+        ("# Dimensions\n", "no sizes below a line '# Dimensions'"),
+        ("# Dimensions\n\n", "its sizes are '', whole numbers"),
+        ("# Dimensions\n8 twelve 1\n", "its sizes are '8 twelve 1', whole numbers"),
+        ("# Dimensions\n8 x 1\n", "its sizes are '8 x 1', whole numbers"),
         ("# Dimensions\n8 -12 1\n", "sizes"),
         ("# Dimensions\n8 12 0\n", "sizes"),
-        (f"# Dimensions\n{'9' * 5000}\n", "can't be read"),
+        (f"# Dimensions\n{'9' * 5000}\n", "its sizes are '9999"),
+        (f"# Dimensions\n{'9' * 4000} {'9' * 4000}\n", "its sizes are '9999"),
         ("# Dimensions\n" + "2 " * 17, "sizes"),
         ("# Dimensions\n8 12 1 2\n", "768 bytes, its header asks for 1536"),
         ("# Dimensions\n999999999 999999999 999999999\n", "asks for"),
@@ -251,6 +254,14 @@ def test_wrong_headers(header: str, says: str, tmp_path: Path) -> None:
     (tmp_path / "scan.hdr").write_text(header)
     with pytest.raises(AcquisitionError, match=says):
         Bart().read_acquired(tmp_path / "scan.cfl", plan)
+
+
+@pytest.mark.parametrize("encoding", ["lines", "points"])
+def test_a_single_number_is_told_by_its_sizes(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "scan.cfl").write_bytes(np.ones(1, "<c8").tobytes())
+    (tmp_path / "scan.hdr").write_text("# Dimensions\n1\n")
+    with pytest.raises(AcquisitionError, match="has the sizes 1x1x1, expected"):
+        Bart().read_acquired(tmp_path / "scan.cfl", bart_plan(encoding))
 
 
 def test_sizes_may_be_left_out_or_be_more_ones(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from builders.sensing import dmd
 from PIL import Image
 
 from acqplan.core.errors import InstrumentError
-from acqplan.formats.export import export
+from acqplan.formats.export import MANIFEST, export
 from acqplan.modalities.dmd.formats.dlpc900 import Dlpc900, entries, lut
 from acqplan.modalities.dmd.formats.dlpc900_chart import chart, chart_plane
 from acqplan.modalities.dmd.formats.dlpc900_image import COMPRESSIONS, blob, composite_of, decoded, encoded
@@ -246,7 +246,16 @@ def test_exposures() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"compression": "zip"}, {"composites": "tif"}, {"planes": 1}, {"trigger": 2}, {"repeats": -1}], ids=str
+    "settings",
+    [
+        {"compression": "zip"},
+        {"composites": "tif"},
+        {"planes": 1},
+        {"trigger": 2},
+        {"repeats": -1},
+        {"repeats": 1 << 32},
+    ],
+    ids=str,
 )
 def test_settings_that_are_none(settings: dict[str, Any]) -> None:
     with pytest.raises(InstrumentError, match=next(iter(settings))):
@@ -272,6 +281,14 @@ def test_without_pictures_there_are_none(tmp_path: Path) -> None:
     export(frames_plan(13), Dlpc900(device="26x18", composites="none", planes="none"), tmp_path / "out")
     assert not list((tmp_path / "out").glob("*.png"))
     assert Dlpc900().read(tmp_path / "out").pattern == frames_plan(13).pattern
+
+
+def test_more_frames_than_it_holds_are_no_batch(tmp_path: Path) -> None:
+    export(frames_plan(13), Dlpc900(device="26x18"), tmp_path / "out")
+    manifest = json.loads((tmp_path / "out" / MANIFEST).read_text())
+    (tmp_path / "out" / MANIFEST).write_text(json.dumps({**manifest, "batches": [10**12]}))
+    with pytest.raises(InstrumentError, match="batch of 1000000000000 frames, a DLPC900 holds 432"):
+        Dlpc900().read(tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["batch_000_image_01.png", "frame_000007.png", "chart.png"])

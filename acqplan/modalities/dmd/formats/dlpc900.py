@@ -157,6 +157,12 @@ class Dlpc900(DmdFormat):
     def read_frames(self, folder: Path, display: Display, manifest: dict[str, Any]) -> Iterator[Packed]:
         details = _read_details(manifest, folder)
         placement, shown = display.placement, 0
+        if max(display.batches) > PLANES * _MAX_IMAGES:
+            raise InstrumentError(
+                f"The manifest of {folder} has a batch of {max(display.batches)} frames, a DLPC900 holds "
+                f"{PLANES * _MAX_IMAGES}.",
+                EXPORT_AGAIN,
+            )
         _check_file(folder / SEQUENCE, _sequence(folder, display, details).encode())
         _check_file(folder / "chart_lut.bin", lut(PLANES, _CHART_EXPOSURE_US))
         if not np.array_equal(

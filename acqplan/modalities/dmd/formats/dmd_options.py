@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,13 @@ from acqplan.core.errors import InstrumentError
 from acqplan.core.files import readable
 from acqplan.modalities.dmd.formats.dmd_frames import Mirrors
 
+_MOST = (1 << 31) - 1
+_LARGEST = 1e300  # whole numbers beyond what a float holds are no numbers here
+
 
 def number(name: str, value: Any) -> float:
     """A finite number; `InstrumentError` if it is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
         raise InstrumentError(f"The DMD setting {name} is {value!r}.", "Give a number.")
     return value
 
@@ -26,8 +28,12 @@ def positive(name: str, value: Any) -> float:
 
 
 def whole(name: str, value: Any, least: int | None = None) -> int:
-    """A whole number; `InstrumentError` if it is none, or less than ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int) or (least is not None and value < least):
+    """A whole number; `InstrumentError` if it is none, less than ``least``, or beyond what 32 bits hold."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int)
+        or not (-_MOST if least is None else least) <= value <= _MOST
+    ):
         raise InstrumentError(
             f"The DMD setting {name} is {value!r}.",
             "Give a whole number." if least is None else f"Give a whole number from {least}.",

@@ -13,6 +13,8 @@ from acqplan.core.errors import AcquisitionError
 _MIN_SHARE = 0.75
 """Of the usual interval: a trigger that comes sooner is a spurious one."""
 
+_MOST_NUMBER = 1 << 53  # up to it float64 holds every whole number
+
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
 
@@ -59,15 +61,27 @@ class Frames:
         return measured
 
 
-def numbered(values: Array, numbers: Array, n_frames: int | None, source: str) -> Frames:
-    """One value per row with the number of its frame: missing and repeated numbers are found.
-
-    Raises `AcquisitionError` if numbers aren't whole, are negative, descend, or exceed ``n_frames``.
-    """
-    frames = numbers.astype(np.int64) if np.isfinite(numbers).all() else numbers
-    if numbers.shape != values.shape or not np.array_equal(frames, numbers) or (frames < 0).any():
+def whole_numbers(numbers: Array, source: str) -> Ints:
+    """int64[rows]: the numbers of frames in a file, flat; `AcquisitionError` if there are none or one can't be such."""
+    flat = numbers.astype(np.float64).ravel()
+    usable = (flat >= 0) & (flat <= _MOST_NUMBER) & (flat == np.floor(flat))
+    if not usable.all() or not flat.size:
+        found = f": row {int(np.argmin(usable)) + 1} says {flat[np.argmin(usable)]:g}" if flat.size else ""
         raise AcquisitionError(
-            f"{source} numbers its frames with something else than whole numbers from 0.",
+            f"{source} numbers its frames with something else than whole numbers from 0{found}.",
+            "Give each value the number of its frame, counted from 0.",
+        )
+    return flat.astype(np.int64)
+
+
+def numbered(values: Array, frames: Ints, n_frames: int | None, source: str) -> Frames:
+    """One value per row with the number of its frame (`whole_numbers`): missing and repeated numbers are found.
+
+    Raises `AcquisitionError` if there aren't as many numbers as values, if they descend, or exceed ``n_frames``.
+    """
+    if frames.shape != values.shape:
+        raise AcquisitionError(
+            f"{source} has {frames.size} frame numbers for {values.size} values.",
             "Give each value the number of its frame, counted from 0.",
         )
     if (np.diff(frames) < 0).any():

@@ -245,20 +245,20 @@ def _one_per_frame(table: Table, settings: TraceSettings, planned: Planned | Non
         if numbers_name is None and is_pair_of_columns and settings.signal is None:
             numbers_name = "0"
     values = _signal(table, settings, source, but=numbers_name)
+    numbers = None if numbers_name is None else cutting.whole_numbers(table.arrays[numbers_name], source)
     full_scale = _full_scale(settings, values)
     if "frames" in table.texts and table.texts["frames"].isdigit():
         stated = int(table.texts["frames"])
-        n_rows = int(table.arrays[numbers_name].max()) + 1 if numbers_name is not None else values.size
+        n_rows = int(numbers.max()) + 1 if numbers is not None else values.size
         if n_rows < stated:
             raise AcquisitionError(
                 f"{source} holds {n_rows} of {stated} frames.", "It is cut off: get a fresh copy of it."
             )
-    if numbers_name is None:
+    if numbers is None:
         frames = Frames(values.astype(np.float64))
     else:
-        numbers = table.arrays[numbers_name].ravel()
-        last = numbers.max(initial=0)
-        n_frames = planned(int(last) + 1 if 0 <= last < _MAX_NUMBER else None).total if planned else None
+        last = int(numbers.max())
+        n_frames = planned(last + 1 if last < _MAX_NUMBER else None).total if planned else None
         frames = cutting.numbered(values.astype(np.float64), numbers, n_frames, source)
     if full_scale is None:
         return frames

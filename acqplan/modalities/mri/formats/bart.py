@@ -18,6 +18,7 @@ remainder of 2 when divided by 4 (https://github.com/mrirecon/bart/pull/328).
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ from acqplan.sensing.pattern import Pattern
 _MAX_DIMS = 16
 _SLICE = 13
 _CENTRAL_ENERGY = 0.5  # of a k-space within the middle quarter along each axis; white noise has 1/16 of a slice there
+_SIZES = re.compile(r"[0-9]{1,9}(\s+[0-9]{1,9})*")
 _SMALLEST = float(np.finfo(np.float32).tiny)
 
 Complex = npt.NDArray[np.complex64]
@@ -142,7 +144,7 @@ class Bart(PatternFormat, AcquiredReader, AcquiredWriter, ImageReader):
         sensing = _cartesian(plan, AcquisitionError)
         try:
             sizes = _header_sizes(path.with_suffix(".hdr"))
-        except (OSError, ValueError, IndexError):
+        except (OSError, ValueError):
             return super().read_scan(path, plan)  # says what is wrong
         if sizes[_SLICE if sensing.encoding == "lines" else 0] == 1:
             return super().read_scan(path, plan)
@@ -154,7 +156,7 @@ class Bart(PatternFormat, AcquiredReader, AcquiredWriter, ImageReader):
             return False
         try:
             return path.stat().st_size == 8 * math.prod(_header_sizes(path.with_suffix(".hdr")))
-        except (OSError, ValueError, IndexError):
+        except (OSError, ValueError):
             return False
 
     def read_images(self, path: Path) -> RawImages:
@@ -212,7 +214,7 @@ def _read_array(path: Path, error: type[AcqplanError], remedy: str, max_bytes: i
     header = path.with_suffix(".hdr")
     try:
         sizes = _header_sizes(header)
-    except (OSError, ValueError, IndexError) as cause:
+    except (OSError, ValueError) as cause:
         reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
         raise error(f"{header} can't be read: {reason.rstrip('.')}.", remedy) from cause
     try:
@@ -226,10 +228,15 @@ def _read_array(path: Path, error: type[AcqplanError], remedy: str, max_bytes: i
 
 
 def _header_sizes(header: Path) -> list[int]:
-    """The 16 sizes that a .hdr states; `ValueError` if it states none."""
+    """The 16 sizes that a .hdr states; `ValueError` in words if it states none."""
     with header.open(encoding="utf-8") as stream:
         lines = [line.strip() for line in stream.read(1 << 20).splitlines()]
-    sizes = [int(size) for size in lines[lines.index("# Dimensions") + 1].split()]
+    if "# Dimensions" not in lines[:-1]:
+        raise ValueError("it has no sizes below a line '# Dimensions'")
+    stated = lines[lines.index("# Dimensions") + 1]
+    if not _SIZES.fullmatch(stated):
+        raise ValueError(f"its sizes are {stated[:60]!r}, whole numbers with spaces between them are expected")
+    sizes = [int(size) for size in stated.split()]
     while len(sizes) > _MAX_DIMS and sizes[-1] == 1:
         sizes.pop()
     if not 0 < len(sizes) <= _MAX_DIMS or min(sizes) < 1:
@@ -239,7 +246,7 @@ def _header_sizes(header: Path) -> list[int]:
 
 def _sizes_text(shape: tuple[int, ...]) -> str:
     """Sizes joined by ``x``, at least three, without ones at the end."""
-    return "x".join(map(str, shape[: max(3, *(axis + 1 for axis, size in enumerate(shape) if size != 1))]))
+    return "x".join(map(str, shape[: max([3, *(axis + 1 for axis, size in enumerate(shape) if size != 1)])]))
 
 
 def read(path: Path, *, may_be_image: bool = True) -> RawData:

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from acqplan.core.errors import AcquisitionError, InstrumentError, OutputError
+from acqplan.core.files import readable
 from acqplan.core.optional import optional_import
 from acqplan.core.registry import register
 from acqplan.formats.contracts import AcquiredReader, Exported, ImageWriter, PatternFormat, Result, ScanWriter
-from acqplan.formats.export import EXPORT_AGAIN, exported, read_manifest
+from acqplan.formats.export import EXPORT_AGAIN, exported, pattern_of, read_manifest
 from acqplan.images.reading import ImageReader, RawImages
 from acqplan.modalities.mri.formats.ismrmrd import images, reader, writer
 from acqplan.modalities.mri.raw.acquisitions import (
@@ -35,7 +36,7 @@ from acqplan.modalities.mri.raw.images import images_of
 from acqplan.modalities.mri.sensing import NO_POINTS_IN_2D
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Acquisition, Scan
-from acqplan.sensing.pattern import Pattern, earlier_readings
+from acqplan.sensing.pattern import earlier_readings
 
 FILE = "acquisitions.h5"
 MAX_TABLE_BYTES = 4 << 30
@@ -163,7 +164,8 @@ class Ismrmrd(PatternFormat, AcquiredReader, ScanWriter, ImageReader, ImageWrite
         if not order.size or list(raw.matrix) != manifest.get("matrix"):
             raise InstrumentError(f"{path} has another matrix than its manifest tells of.", EXPORT_AGAIN)
         marked = np.unique(units_of(raw, np.flatnonzero(raw.is_calibration)))
-        pattern = Pattern(order, n_units, marked)
+        with readable(path, InstrumentError, EXPORT_AGAIN):
+            pattern = pattern_of(order, n_units, marked)
         if raw.texts.get("plan_id") != manifest["plan_id"] or raw.texts.get("pattern_digest") != pattern.digest:
             raise InstrumentError(f"{path} belongs to another plan than its manifest, or was changed.", EXPORT_AGAIN)
         return exported(pattern, manifest, path, {"matrix": list(raw.matrix), "slices": raw.n_slices})

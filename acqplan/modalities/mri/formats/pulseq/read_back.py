@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from acqplan.formats.export import pattern_of
 from acqplan.modalities.mri.formats.pulseq.seq_file import Floats, Ints, PlayedSequence
 from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.sensing.pattern import Pattern, earlier_readings
@@ -99,7 +100,7 @@ def pattern_played(played: PlayedSequence, sensing: CartesianMRI) -> tuple[Patte
     ):
         raise ValueError(f"its matrix {'x'.join(map(str, matrix))} isn't the plan's")
     order = (readings.line * matrix[2] + readings.partition).astype(np.int32)
-    return Pattern(order, sensing.n_units, np.unique(order[readings.calibration])), readings
+    return pattern_of(order, sensing.n_units, np.unique(order[readings.calibration])), readings
 
 
 def _stated(played: PlayedSequence, name: str, size: int | None) -> Floats:
