@@ -33,6 +33,10 @@ JsonFile = Annotated[
     typer.Option("--json", metavar="FILE|-", help="Write all numbers as JSON; - for standard output, alone."),
 ]
 Limit = Annotated[int | None, typer.Option(metavar="N", min=1, help="Use N images only, evenly over all.")]
+Binning = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Average N x N pixels into one, of tiles (default: the images' own)."),
+]
 NoiseSeed = Annotated[int, typer.Option(min=0, help="Seed of the noise.")]
 
 
@@ -41,10 +45,7 @@ def evaluate(
     images: Images,
     json_file: JsonFile = None,
     limit: Limit = None,
-    binning: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Average N x N pixels into one, of tiles (default: the images' own)."),
-    ] = None,
+    binning: Binning = None,
     seed: NoiseSeed = 0,
     overwrite: Overwrite = False,
 ) -> None:
@@ -74,6 +75,7 @@ def compare(
     json_file: JsonFile = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as one HTML page.")] = None,
     limit: Limit = None,
+    binning: Binning = None,
     seed: NoiseSeed = 0,
     overwrite: Overwrite = False,
 ) -> None:
@@ -85,7 +87,7 @@ def compare(
     if html is not None:
         check_writable(html, overwrite=overwrite)
     with console.working("measuring"):
-        comparison = acqplan.compare(plans, images, limit=limit, seed=seed)
+        comparison = acqplan.compare(plans, images, limit=limit, binning=binning, seed=seed)
     console.warn([*comparison.flags, *comparison.warnings])
     if json_file != "-":
         _show(comparison)

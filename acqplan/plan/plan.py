@@ -33,8 +33,12 @@ from acqplan.sensing.noise import NoiseModel
 from acqplan.sensing.pattern import Pattern
 
 MISSING_AT_MOST = 0.1
-_NAMED = 5  # units named in an error
 """Share of a pattern's units that an acquisition may lack."""
+ASSUMING_COSTS = "If it was another's, the image is wrong, though it may look right."
+"""What it costs to go on with data that don't state their pattern."""
+ASSUME_PLAN = f"If you are sure that it was this plan's, pass --assume-plan. {ASSUMING_COSTS}"
+"""What to do with them."""
+_NAMED = 5  # units named in an error
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,7 +214,7 @@ class Plan:
         if not acquisition.states_pattern and not assume_plan:
             raise PatternMismatch(
                 f"{acquisition.source} doesn't say which pattern it was acquired with.",
-                "If you are sure that it was this plan's, pass --assume-plan.",
+                ASSUME_PLAN,
             )
 
     def _check_units(self, order: npt.NDArray[np.int32], source: str) -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from acqplan.core.errors import AcquisitionError
-from acqplan.plan.plan import MISSING_AT_MOST, Plan
+from acqplan.plan.plan import ASSUME_PLAN, ASSUMING_COSTS, MISSING_AT_MOST, Plan
 from acqplan.sensing.acquisition import Acquisition, Scan
 from acqplan.sensing.measurement import misfits
 from acqplan.sensing.pattern import IntArray
@@ -37,7 +37,8 @@ class Finding:
     remedy: str = ""
 
     def __post_init__(self) -> None:
-        assert self.remedy or self.severity == "note", f"{self.subject} has no remedy"
+        if not self.remedy and self.severity != "note":
+            raise ValueError(f"the finding {self.subject!r} has no remedy")
 
 
 MISFIT = "misfit"
@@ -62,7 +63,7 @@ def verify(plan: Plan, scan: Scan, *, assume_plan: bool = False) -> list[Finding
         found += check(plan, scan)
     if assume_plan:
         found = [
-            Finding("warning", each.subject, each.text, "This plan's was assumed.")
+            Finding("warning", each.subject, each.text, f"This plan's was assumed. {ASSUMING_COSTS}")
             if each.subject == UNSTATED
             else each
             for each in found
@@ -129,7 +130,7 @@ def _of_one(plan: Plan, acquisition: Acquisition) -> Iterator[Finding]:
             "error",
             UNSTATED,
             "doesn't say which pattern it was acquired with.",
-            "If you are sure that it was this plan's, pass --assume-plan.",
+            ASSUME_PLAN,
         )
     name = plan.sensing.unit_name
     mask, planned = plan.pattern.mask, plan.pattern.counts

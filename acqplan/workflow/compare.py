@@ -101,6 +101,7 @@ def compare(
     images: str | Path | Sequence[str | Path],
     *,
     limit: int | None = None,
+    binning: int | None = None,
     seed: int = 0,
 ) -> Comparison:
     """Compare plans on the same images, made-up phases and noise: those of the first plan.
@@ -113,6 +114,8 @@ def compare(
         Fully sampled images: files, folders, or a sample.
     limit
         Use so many images only, evenly over all.
+    binning
+        Of tiles: N x N pixels averaged into one; None: the images' own.
     seed
         Seed of the noise.
 
@@ -130,7 +133,7 @@ def compare(
     named = plans.items() if isinstance(plans, Mapping) else zip(_names(plans), plans, strict=True)
     loaded = [(name, plan_of(plan)) for name, plan in named]
     paths = paths_of(images)
-    return _compared(loaded, stacks_of(loaded[0][1], paths), paths, limit, seed)
+    return _compared(loaded, stacks_of(loaded[0][1], paths), paths, limit, seed, binning)
 
 
 def _names(plans: Sequence[PlanOrFile]) -> list[str]:
@@ -140,7 +143,12 @@ def _names(plans: Sequence[PlanOrFile]) -> list[str]:
 
 
 def _compared(
-    plans: Sequence[tuple[str, Plan]], stacks: list[ImageStack], paths: list[str], limit: int | None, seed: int
+    plans: Sequence[tuple[str, Plan]],
+    stacks: list[ImageStack],
+    paths: list[str],
+    limit: int | None,
+    seed: int,
+    binning: int | None,
 ) -> Comparison:
     first = plans[0][1]
     for name, plan in plans[1:]:
@@ -155,7 +163,7 @@ def _compared(
         if same is not None:
             prepared.append(prepared[same])
         else:
-            prepared.append(evaluation_images(replace(plan.recipe, seed=first.recipe.seed), stacks))
+            prepared.append(evaluation_images(replace(plan.recipe, seed=first.recipe.seed), stacks, binning=binning))
     shared = set.intersection(*({_key(record) for record in images.test} for images in prepared))
     if not shared:
         raise ImageError(

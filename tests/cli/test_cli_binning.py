@@ -54,3 +54,13 @@ def test_files_are_binned_as_those_that_a_plan_was_made_from(run, cells, tmp_pat
         means.append(json.loads(run("evaluate", tmp_path / "a.acqplan", "--images", cells, *given, "--json", "-").out))
     assert means[0] == means[1]
     assert means[0]["n_images"] < means[2]["n_images"]
+
+
+def test_plans_can_be_compared_on_images_of_another_binning(run, of_sample, tile, tmp_path):
+    tifffile.imwrite(tmp_path / "twice.tif", np.kron(tifffile.imread(tile), np.ones((2, 2), np.uint16)))
+    rows = []
+    for words in ((tile,), (tmp_path / "twice.tif", "--binning", 2)):
+        outcome = run("compare", of_sample, of_sample, "--images", *words, "--json", "-")
+        assert outcome.code == 0, outcome.err
+        rows += [each["mean"]["plan"] for each in json.loads(outcome.out)["plans"]]
+    assert rows[0] == rows[1] == pytest.approx(rows[2])
