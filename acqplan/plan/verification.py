@@ -6,16 +6,17 @@ What else there is to check, the modality knows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from acqplan.core.errors import AcquisitionError
+from acqplan.core.words import named
 from acqplan.plan.plan import ASSUME_PLAN, ASSUMING_COSTS, MISSING_AT_MOST, Plan
 from acqplan.sensing.acquisition import Acquisition, Scan
-from acqplan.sensing.measurement import misfits
+from acqplan.sensing.measurement import MISFIT_REMEDY, misfit_text, misfits
 from acqplan.sensing.pattern import IntArray
 
 Severity = Literal["note", "warning", "error"]
@@ -45,8 +46,6 @@ MISFIT = "misfit"
 """Subject of the finding that some readings can't belong to the rest."""
 UNSTATED = "unstated pattern"
 """Subject of the finding that data don't say what they were acquired with."""
-
-_NAMED = 8  # numbers named in one finding
 
 Check = Callable[[Plan, Scan], Iterable[Finding]]
 
@@ -89,12 +88,6 @@ def gathered(scan: Scan, check: Callable[[Acquisition], Iterable[Finding]]) -> I
     for finding, where in images.items():
         place = "" if len(where) == n else f", in {len(where)} of {n} images ({named(where)}),"
         yield replace(finding, text=f"{scan.source}{place} {finding.text}")
-
-
-def named(numbers: Sequence[int]) -> str:
-    """``1, 2, 3``, of many only the first few."""
-    some = ", ".join(map(str, numbers[:_NAMED]))
-    return f"{some}, …" if len(numbers) > _NAMED else some
 
 
 def refuse_errors(findings: Iterable[Finding]) -> None:
@@ -217,16 +210,9 @@ def _of_readings(plan: Plan, acquisition: Acquisition) -> Iterator[Finding]:
             "error", "not finite", f"has {bad} readings with NaN or infinite values.", "Repair or re-acquire them."
         )
         return
-    far = misfits(values)
+    far = misfits(values, plan.sensing)
     if far.size:
-        largest = float(np.abs(values[far]).max())
-        yield Finding(
-            "error",
-            MISFIT,
-            f"has {far.size} readings that can't belong to the rest, up to {largest:.3g}: "
-            f"number {named(far.tolist())}.",
-            "Check the transfer and the type of the numbers, and acquire them again.",
-        )
+        yield Finding("error", MISFIT, misfit_text(values, far), MISFIT_REMEDY)
 
 
 def _order(plan: Plan, scan: Scan) -> Iterator[Finding]:

@@ -9,10 +9,13 @@ import numpy.typing as npt
 import torch
 
 from acqplan.core.errors import AcquisitionError
+from acqplan.core.words import named
 from acqplan.sensing.acquisition import Acquisition
 from acqplan.sensing.model import SensingModel
 from acqplan.sensing.noise import NoiseModel
 from acqplan.sensing.pattern import Pattern
+
+MISFIT_REMEDY = "Check the transfer and the type of the numbers, and acquire them again."
 
 _GAP = 1e6
 _LARGEST = 1e9
@@ -56,10 +59,13 @@ def coefficients_of(
     Raises
     ------
     AcquisitionError
-        Wrong number or shape of readings, a dtype that can't be right, values that aren't finite, or no reading of the
-        unit that decodes all the others.
+        Wrong number or shape of readings, a dtype that can't be right, values that aren't finite or can't belong to the
+        rest (`misfits`), or no reading of the unit that decodes all the others.
     """
     readings = acquisition.readings
+    far = misfits(readings, sensing)
+    if far.size:
+        raise AcquisitionError(f"{acquisition.source} {misfit_text(readings, far)}", MISFIT_REMEDY)
     order = acquisition.units(pattern)
     expected = (order.size, *sensing.reading_shape)
     if tuple(readings.shape) != expected:
@@ -93,14 +99,16 @@ def coefficients_of(
     return measured(sensing.decode(mean[None]), counts[None], sensing), counts[None]
 
 
-def misfits(readings: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+def misfits(readings: npt.NDArray[Any], sensing: SensingModel) -> npt.NDArray[np.int64]:
     """int64[m]: places of readings [n, …] that can't belong to the rest; none where that can't be told.
 
     Sizes within one acquisition fall off without a gap: from the strongest sample to the weakest, each is at most some
     hundred times as large as the next. Few readings (a tenth at most) that are `_GAP` times as large as every other
-    come from a broken transfer or a wrong type of number. A single largest one may be the centre of k-space of
-    an even, noise-free object: it is taken for broken only beyond `_LARGEST`.
+    come from a broken transfer or a wrong type of number. Where one reading may dominate (the centre of k-space of an
+    even, noise-free object), a single largest one is taken for broken only beyond `_LARGEST`.
     """
+    if readings.dtype.kind not in "cfiu":
+        return np.zeros(0, np.int64)
     size = np.abs(readings.reshape(len(readings), -1)).max(1) if readings.size else np.zeros(0)
     finite = np.flatnonzero(np.isfinite(size))
     order = finite[np.argsort(-size[finite], kind="stable")]
@@ -109,9 +117,17 @@ def misfits(readings: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         return np.zeros(0, np.int64)
     ranked = size[order].astype(np.float64)
     below = ranked[1 : most + 1]
+    limits = np.full(most, _GAP)
+    limits[0] = _LARGEST if sensing.one_may_dominate else _GAP
     ratio = np.divide(ranked[:most], below, out=np.zeros(most), where=below > 0)  # above nothing at all is no gap
-    steps = np.flatnonzero(ratio > np.where(np.arange(most) == 0, _LARGEST, _GAP))
+    steps = np.flatnonzero(ratio > limits)
     return np.sort(order[: steps[-1] + 1]) if steps.size else np.zeros(0, np.int64)
+
+
+def misfit_text(readings: npt.NDArray[Any], far: npt.NDArray[np.int64]) -> str:
+    """What is wrong with an acquisition whose readings at ``far`` are `misfits`: a sentence without its subject."""
+    largest = float(np.abs(readings[far]).max())
+    return f"has {far.size} readings that can't belong to the rest, up to {largest:.3g}: number {named(far.tolist())}."
 
 
 def averaged(readings: torch.Tensor, units: npt.NDArray[np.integer], n_units: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -43,6 +43,8 @@ class SensingModel(nn.Module, ABC):
         Exposures that one unit costs (2 for a ± frame pair).
     reference_unit
         The unit whose reading decodes all the others, so that every pattern has to contain it; or None.
+    one_may_dominate
+        A single reading may be larger than all the others by orders of magnitude.
     light_frames
         Frames' worth of light that each pixel gives (or, lit by the DMD, takes) for one reading, a mean over the units
         but `reference_unit`, which takes one; None where there is no light.
@@ -63,6 +65,7 @@ class SensingModel(nn.Module, ABC):
     is_unitary: bool
     frames_per_unit: int = 1
     reference_unit: int | None = None
+    one_may_dominate: bool = True
     light_frames: float | None = None
 
     @property

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builders.microscopy import low_plan, soft_spots
 from builders.plans import make_plan
 
 from acqplan.core.errors import AcquisitionError, OutputError, RecipeError
@@ -18,7 +19,7 @@ from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.plan.plan import Plan
 from acqplan.plan.recipe import Recipe
 from acqplan.plan.verification import refuse_errors, verify
-from acqplan.sensing.acquisition import Scan
+from acqplan.sensing.acquisition import Acquisition, Scan
 from acqplan.sensing.measurement import misfits
 
 MODELS = [CartesianMRI((32, 32), "points"), CartesianMRI((64, 32), "lines"), HadamardDMD((16, 16))]
@@ -45,7 +46,7 @@ def test_no_sound_acquisition_has_misfits(model: CartesianMRI | HadamardDMD, kin
     plan = plan_of(model)
     for seed in range(10):
         acquisition = plan.simulate(picture(plan, seed, kind), seed=seed)
-        assert misfits(acquisition.readings).size == 0, seed
+        assert misfits(acquisition.readings, plan.sensing).size == 0, seed
 
 
 @pytest.mark.parametrize("model", MODELS, ids=["points", "lines", "hadamard"])
@@ -56,13 +57,35 @@ def test_readings_from_another_world_are_named(model: CartesianMRI | HadamardDMD
     readings = acquisition.readings.copy()
     places = [7, 12, 15][:n_bad]
     readings[places] = 1e20
-    assert misfits(readings).tolist() == places
-    scan = Scan([replace(acquisition, readings=readings)], "bad.h5")
+    assert misfits(readings, plan.sensing).tolist() == places
+    scan = Scan([replace(acquisition, readings=readings, source="bad.h5")], "bad.h5")
     (finding,) = [each for each in verify(plan, scan) if each.subject == "misfit"]
     assert finding.severity == "error"
     assert f"number {', '.join(map(str, places))}" in finding.text
-    with pytest.raises(AcquisitionError, match="can't belong to the rest"):
+    with pytest.raises(AcquisitionError, match="can't belong to the rest") as of_verify:
         refuse_errors(verify(plan, scan))
+    with pytest.raises(AcquisitionError) as of_plan:
+        plan.reconstruct(scan.acquisitions[0])
+    assert (of_plan.value.problem, of_plan.value.remedy) == (of_verify.value.problem, of_verify.value.remedy)
+
+
+@pytest.mark.parametrize("scheme", ["pairs", "dc"])
+def test_one_reading_of_a_dmd_that_is_far_too_large_is_refused(scheme: str) -> None:
+    """All patterns see a good part of the light; of k-space, the centre may be all there is."""
+    plan = low_plan(scheme)
+    acquisition = plan.simulate(soft_spots() * plan.noise.image_scale)
+    readings = acquisition.readings.copy()
+    readings[9] = 1e12
+    with pytest.raises(AcquisitionError, match=r"has 1 readings that can't belong to the rest, up to 1e\+12: number 9"):
+        plan.reconstruct(replace(acquisition, readings=readings))
+
+
+def test_coil_maps_are_not_estimated_from_readings_of_another_world() -> None:
+    plan = plan_of(MODELS[0])
+    coils = np.stack([plan.simulate(np.ones(plan.sensing.image_shape, np.complex64)).readings[:, 0]] * 2, axis=1)
+    coils[[3, 4, 5]] = 1e20
+    with pytest.raises(AcquisitionError, match="can't belong to the rest"):
+        plan.reconstruct(Acquisition(coils, plan.pattern.digest, "two coils"))
 
 
 def test_an_image_that_overflows_is_refused() -> None:

@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from acqplan.core.words import named
 from acqplan.modalities.dmd.facts import TraceFacts, facts_of
 from acqplan.modalities.dmd.sensing import HadamardDMD
 from acqplan.modalities.dmd.slow_course import drift, smooth, spread
 from acqplan.plan.plan import Plan
-from acqplan.plan.verification import Check, Finding, named
+from acqplan.plan.verification import Check, Finding
 from acqplan.sensing.acquisition import Acquisition, Scan
 from acqplan.sensing.measurement import averaged
 

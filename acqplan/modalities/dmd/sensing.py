@@ -69,6 +69,7 @@ class HadamardDMD(SensingModel):
         self.reading_shape = self.display.reading_shape
         self.coefficient_shape = ()
         self.is_complex = False
+        self.one_may_dominate = False  # every pattern sees about half of the light
         self.is_isometry = self.display.keeps_corner
         self.is_unitary = self.display.keeps_corner
         self.frames_per_unit = len(self.display.frame_signs)

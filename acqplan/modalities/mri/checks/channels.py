@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from acqplan.core.words import named
 from acqplan.modalities.mri.checks.samples import SHELL, Array, distances, outermost, power_of
 from acqplan.modalities.mri.coils import MIN_WIDTH
 from acqplan.modalities.mri.facts import facts_of
 from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.plan.plan import Plan
-from acqplan.plan.verification import Finding, named
+from acqplan.plan.verification import Finding
 from acqplan.sensing.acquisition import Scan
 
 _LEAST_SAMPLES = 16  # near the centre and far from it, for their power to be known

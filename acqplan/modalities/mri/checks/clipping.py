@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from acqplan.core.words import named
 from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.plan.plan import Plan
-from acqplan.plan.verification import Finding, named
+from acqplan.plan.verification import Finding
 from acqplan.sensing.acquisition import Acquisition, Scan
 
 _TIES = 4  # equal extremes that are no accident; two are, of a real image

@@ -15,7 +15,7 @@ from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.plan.plan import Plan
 from acqplan.plan.verification import Finding
 from acqplan.sensing.acquisition import Acquisition, Scan
-from acqplan.sensing.measurement import coefficients_of
+from acqplan.sensing.measurement import averaged
 
 _NOISE_FACTOR = 2.0  # of the plan's noise, beyond which its evidence is too good
 _LEAST_NOISE = 0.001  # of the image's peak: what a plan without noise is taken to stand
@@ -136,9 +136,10 @@ def _peak(plan: Plan, acquisition: Acquisition) -> float:
     if values.dtype.kind != "c" or not np.isfinite(values).all():
         return 0.0
     total = np.zeros(sensing.image_shape)
+    units = acquisition.units(plan.pattern)
     for coil in range(values.shape[1]):
-        one = Acquisition(values[:, coil : coil + 1], None, acquisition.source, acquisition.order)
         with torch.inference_mode():
-            coefficients, _ = coefficients_of(one, plan.pattern, sensing)
+            mean, _ = averaged(torch.from_numpy(values[:, coil : coil + 1]), units, sensing.n_units)
+            coefficients = sensing.decode(mean[None].to(torch.complex64))
             total += sensing.adjoint(coefficients)[0].abs().square().numpy()
     return float(np.percentile(np.sqrt(total), _PEAK_PERCENTILE))

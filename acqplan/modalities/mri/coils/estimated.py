@@ -15,7 +15,7 @@ from acqplan.modalities.mri.coils.compression import PrincipalCoils, principal_c
 from acqplan.modalities.mri.coils.espirit import check_width, espirit_maps
 from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.sensing.acquisition import Acquisition, LazySequence, Scan
-from acqplan.sensing.measurement import averaged
+from acqplan.sensing.measurement import averaged, misfits
 from acqplan.sensing.model import SensingModel
 from acqplan.sensing.pattern import Pattern
 
@@ -126,6 +126,7 @@ def needs_maps(acquisition: Acquisition, plan: Planned) -> bool:
         and readings.dtype.kind == "c"
         and bool(np.isin(order, plan.pattern.order).all())
         and bool(np.isfinite(_single(readings)).all())
+        and misfits(readings, plan.sensing).size == 0
     )
 
 
