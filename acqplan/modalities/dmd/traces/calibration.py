@@ -32,6 +32,7 @@ NONLINEAR_AT_MOST = 0.01
 _SIGMAS = 4.0
 _CLIPPED_SHARE = 0.02
 _STEP_RATIO = 1.8
+_STEP_SIGMAS = 5.0
 _SPREAD = 1.5
 _STEPS = 4096
 _KEPT = 0.95  # of the squared differences between successive values
@@ -263,7 +264,7 @@ def _blocks(values: Floats, repeats: int | None, full_scale: float | None) -> li
         part = values[start : start + size]
         squares = np.diff(part) ** 2
         without = (squares.sum() - squares.max()) / (squares.size - 1)
-        has_step = squares.mean() > _STEP_RATIO * without
+        has_step = squares.mean() > _STEP_RATIO * without or _has_step(part)
         if not has_step and (full_scale is None or part.max() < full_scale):
             blocks.append(block(part))
     if not blocks:
@@ -272,6 +273,27 @@ def _blocks(values: Floats, repeats: int | None, full_scale: float | None) -> li
             f"Hold each level for at least {2 * size} values, or say how many there are of each (--repeats).",
         )
     return blocks
+
+
+def _has_step(values: Floats) -> bool:
+    """Whether a step of more than a standard deviation describes the values significantly better than a drift alone.
+
+    A faint level's step is no larger than some of the differences that noise makes; it still adds to their squares.
+    """
+    directions, norms = _steps(values.size)
+    sizes = directions @ values / norms**2
+    sigma = max(math.sqrt(block(values).variance), 1e-9 * float(np.abs(values).max()))  # of constant values: rounding
+    is_step = (np.abs(sizes) > sigma) & (np.abs(sizes) * norms > _STEP_SIGMAS * sigma)
+    return bool(is_step.any())
+
+
+@cache
+def _steps(n: int) -> tuple[Floats, Floats]:
+    """For a step after each of n values but the last: its direction orthogonal to drifts [n − 1, n], and its length."""
+    steps = (np.arange(n) > np.arange(n - 1)[:, None]).astype(np.float64)
+    drifts = np.linalg.qr(np.stack([np.ones(n), np.arange(n)], axis=1))[0]
+    directions = steps - steps @ drifts @ drifts.T
+    return directions, np.linalg.norm(directions, axis=1)
 
 
 @dataclass(frozen=True)
