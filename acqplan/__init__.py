@@ -38,6 +38,7 @@ _HOMES = {
     "PatternSettings": "plan.recipe",
     "Plan": "plan.plan",
     "PlanFileError": "core.errors",
+    "Proof": "workflow.prove",
     "Recipe": "plan.recipe",
     "RecipeError": "core.errors",
     "Reconstruction": "workflow.reconstruct",
@@ -51,6 +52,7 @@ _HOMES = {
     "explore": "workflow.explore",
     "export": "workflow.export",
     "parse_budget": "sensing.budget",
+    "prove": "workflow.prove",
     "reconstruct": "workflow.reconstruct",
     "simulate": "workflow.simulate",
     "verify": "workflow.verify",
@@ -77,6 +79,7 @@ __all__ = [
     "PatternSettings",
     "Plan",
     "PlanFileError",
+    "Proof",
     "Recipe",
     "RecipeError",
     "Reconstruction",
@@ -90,6 +93,7 @@ __all__ = [
     "explore",
     "export",
     "parse_budget",
+    "prove",
     "reconstruct",
     "simulate",
     "verify",
@@ -120,6 +124,7 @@ if TYPE_CHECKING:
     from acqplan.workflow.evaluate import Measured, evaluate
     from acqplan.workflow.explore import Exploration, explore
     from acqplan.workflow.export import Export, export
+    from acqplan.workflow.prove import Proof, prove
     from acqplan.workflow.reconstruct import Reconstruction, reconstruct
     from acqplan.workflow.simulate import Simulation, simulate
     from acqplan.workflow.verify import verify

@@ -25,6 +25,7 @@ from acqplan.cli import (
     evidence,
     explore,
     plans,
+    prove,
     reconstruct,
     verify,
 )
@@ -40,6 +41,7 @@ _ORDER = (
     "show",
     "list",
     "export",
+    "test",
     "calibrate",
     "simulate",
     "verify",
@@ -115,6 +117,7 @@ app.command("evaluate", cls=SeveralValues, epilog=evidence.EVALUATE_EXAMPLES, ri
     evidence.evaluate
 )
 app.command("compare", cls=SeveralValues, epilog=evidence.COMPARE_EXAMPLES, rich_help_panel=_EVIDENCE)(evidence.compare)
+app.command("test", epilog=prove.EXAMPLES, rich_help_panel=_EVIDENCE)(prove.prove)
 app.command("formats", rich_help_panel=_MEASURING)(catalogue.formats)
 app.command("list", epilog=catalogue.LIST_EXAMPLES, rich_help_panel=_PLANNING)(catalogue.list_kinds)
 

@@ -275,7 +275,8 @@ def _plan(state: TrainingState, batches: Batches, problem: Problem) -> Plan:
     if isinstance(network, KnobReconstructor):
         _calibrate_knobs(network, state, batches, recipe.seed)
     found = evidence(replace(problem, recipe=recipe), state.pattern, network)
-    return Plan(problem.sensing, problem.design.budget, state.pattern, problem.noise, network, recipe, found)
+    budget, pattern, noise = problem.design.budget, state.pattern, problem.noise
+    return Plan(problem.sensing, budget, pattern, noise, network, recipe, found).with_vector()
 
 
 def _calibrate_knobs(network: KnobReconstructor, state: TrainingState, batches: Batches, seed: int) -> None:

@@ -193,6 +193,10 @@ class Modality(InUse, ABC):
             raise RecipeError(f"{', '.join(options)} is given for a {self.title} plan.", "Leave it out.")
         return scan
 
+    def made_up_maps(self, plan: Plan) -> npt.NDArray[np.complex64] | None:
+        """complex64[C, *image_shape] of made-up coils for a plan's test vector, the same each time; None: one coil."""
+        return None
+
     def checks(self) -> tuple[Check, ...]:
         """Checks of acquired data that only this instrument knows (`acqplan.plan.verification`)."""
         return ()

@@ -24,6 +24,7 @@ from acqplan.plan.file import PlanContent, canonical_json
 from acqplan.plan.modality import Modality, modality_of
 from acqplan.plan.recipe import ResolvedRecipe, as_resolved
 from acqplan.plan.recipe_text import from_toml, to_toml
+from acqplan.plan.vector import Deviation, Vector, deviation_of, vector_of
 from acqplan.reconstructors.reconstructor import KnobReconstructor, Reconstructor
 from acqplan.sensing.acquisition import Acquisition, Geometry, Scan
 from acqplan.sensing.budget import Budget
@@ -55,6 +56,8 @@ class Plan:
         Resolved recipe that makes this plan again.
     evidence
         JSON-ready: held-out table, fingerprint of the training images, warnings.
+    vector
+        A made-up acquisition and the image that the network gives of it, or None; no part of the identity.
     """
 
     sensing: SensingModel
@@ -64,6 +67,7 @@ class Plan:
     reconstructor: Reconstructor
     recipe: ResolvedRecipe
     evidence: dict[str, Any] = field(default_factory=dict)
+    vector: Vector | None = field(init=False, default=None)  # a plan with another part has none
 
     def __post_init__(self) -> None:
         pattern, budget = self.pattern, self.budget
@@ -108,6 +112,24 @@ class Plan:
     def plan_id(self) -> str:
         """SHA-256 over the canonical content, 64 hexadecimal digits."""
         return self._content.plan_id
+
+    def with_vector(self) -> Plan:
+        """The same plan, identity included, with a test vector as this machine gives it.
+
+        A network that gives no image of it (its values overflow) leaves the plan without one.
+        """
+        try:
+            vector = vector_of(self)
+        except AcquisitionError:
+            return self
+        plan = replace(self)
+        plan.__dict__.update(vector=vector, _content=replace(self._content, vector=vector.content))
+        return plan
+
+    @cached_property
+    def deviation(self) -> Deviation | None:
+        """How far this machine is from the plan's test vector: one image is reconstructed, once; None without one."""
+        return deviation_of(self)
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the plan file atomically (`OutputError` if it exists or can't be written)."""
@@ -158,6 +180,8 @@ class Plan:
             as_resolved(from_toml(texts["recipe"], "the plan's recipe")),
             json.loads(texts["evidence"]),
         )
+        if content.vector is not None:
+            plan.__dict__["vector"] = Vector.of(content.vector)
         # The identity is that of the texts as they were written, not as this version would write them.
         plan.__dict__["_content"] = content
         return plan
@@ -188,12 +212,16 @@ class Plan:
                 f"The image is {tuple(array.shape)}, the plan is for {self.sensing.image_shape}.",
                 "Bring the image to the plan's size.",
             )
-        empty = np.zeros(0, dtype=np.complex64)
-        model = self.sensing.for_scan(Acquisition(empty, None, source, coil_maps=coil_maps))
-        order = torch.from_numpy(self.pattern.order.astype(np.int64))
-        expected = model(array[None])[0].index_select(0, order)
+        expected = self.expected(array, coil_maps)
         readings = (noise or self.noise).sample(expected, generator=torch_generator(seed, "simulate"))
         return Acquisition(readings.numpy(), self.pattern.digest, source, self.pattern.order, coil_maps, geometry)
+
+    def expected(self, image: torch.Tensor, coil_maps: npt.NDArray[np.complex64] | None = None) -> torch.Tensor:
+        """Readings[n, *reading_shape] of image[*image_shape] with the plan's pattern, in its order, without noise."""
+        maps = Acquisition(np.zeros(0, np.complex64), None, "simulation", coil_maps=coil_maps)
+        order = torch.from_numpy(self.pattern.order.astype(np.int64))
+        readings: torch.Tensor = self.sensing.for_scan(maps)(image[None])[0].index_select(0, order)
+        return readings
 
     def check_acquisition(self, acquisition: Acquisition, *, assume_plan: bool = False) -> None:
         """Raise `PatternMismatch` unless ``acquisition`` was taken with this plan's pattern.

@@ -90,6 +90,27 @@ def gathered(scan: Scan, check: Callable[[Acquisition], Iterable[Finding]]) -> I
         yield replace(finding, text=f"{scan.source}{place} {finding.text}")
 
 
+def other_numbers(plan: Plan) -> list[Finding]:
+    """That the network gives another image here than on the machine that finished the plan, by the plan's test vector.
+
+    With the same version of torch on such a processor nothing is computed; elsewhere one image is, once for a plan.
+    """
+    if plan.vector is None or plan.vector.is_of_this_machine:
+        return []
+    found = plan.deviation
+    if found is None or found.is_within:
+        return []
+    return [
+        Finding(
+            "warning",
+            "other numbers",
+            f"The plan was finished with {found.made_on}; here, with {found.here}, its images are other ones: its test "
+            f"vector deviates by {found.largest:.1e}, where rounding explains {found.tolerance:.1e}.",
+            f"Reconstruct with torch {plan.vector.machine['torch']}; acqplan test PLAN compares again.",
+        )
+    ]
+
+
 def refuse_errors(findings: Iterable[Finding]) -> None:
     """Raise one `AcquisitionError` that names every finding that is an error."""
     errors = [each for each in findings if each.severity == "error"]

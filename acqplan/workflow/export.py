@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from acqplan.core import registry
-from acqplan.core.errors import RecipeError
+from acqplan.core.errors import InstrumentError, RecipeError
 from acqplan.core.files import check_writable
-from acqplan.formats.contracts import FileFormat, pattern_format
+from acqplan.formats.contracts import FileFormat, PatternFormat, pattern_format
 from acqplan.formats.export import MANIFEST
 from acqplan.formats.export import export as export_files
 from acqplan.plan.components import Component, check_options
@@ -87,3 +87,12 @@ def format_with(kind: str, settings: Mapping[str, Any] | None = None) -> FileFor
     except (TypeError, ValueError) as error:
         raise RecipeError(f"The settings {given} don't fit the format {kind!r}: {error}.", "Correct them.") from error
     return instrument
+
+
+def format_of(folder: Path) -> PatternFormat:
+    """The format that an exported folder's manifest names; `InstrumentError` if it is no exported folder."""
+    try:
+        kind = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InstrumentError(f"{folder} is no exported folder.", "Pass a folder made by acqplan export.") from error
+    return pattern_format(format_with(str(kind)))

@@ -37,7 +37,7 @@ class Reconstruction:
         What a file of these images says of its origin: plan, pattern, acquired data, unit, and whether the plan was
         only assumed.
     findings
-        How the acquired data differ from the plan; none of them is an error.
+        How the acquired data differ from the plan, and this machine from the plan's; none of them is an error.
     """
 
     images: npt.NDArray[Any]
@@ -124,6 +124,7 @@ def reconstruct(
         scan = scan.mapped(plan.planned_only)
     findings = verification.verify(plan, scan, assume_plan=assume_plan)
     verification.refuse_errors(findings)
+    findings += verification.other_numbers(plan)
     is_assumed = any(each.subject == verification.UNSTATED for each in findings)
     n_images = len(scan.acquisitions)
     if target is not None:

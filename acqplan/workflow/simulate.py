@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,12 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from acqplan.core import registry
-from acqplan.core.errors import InstrumentError, OutputError, RecipeError
+from acqplan.core.errors import OutputError, RecipeError
 from acqplan.core.files import check_writable
 from acqplan.core.following import Follower, unfollowed
 from acqplan.core.words import with_settings
 from acqplan.formats.contracts import PatternFormat, Result, pattern_format
-from acqplan.formats.export import MANIFEST
 from acqplan.formats.export import export as export_files
 from acqplan.formats.lookup import for_acquired
 from acqplan.formats.results import write_images
@@ -30,7 +28,7 @@ from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Scan
 from acqplan.sensing.noise import NoiseModel
 from acqplan.workflow.chosen_image import one_image, volume
-from acqplan.workflow.export import format_with
+from acqplan.workflow.export import format_of, format_with
 from acqplan.workflow.inputs import PlanOrFile, noise_with, plan_of
 from acqplan.workflow.virtual_instrument import acquire_virtually, acquire_volume_virtually
 
@@ -179,7 +177,7 @@ class _Job:
     def played(self) -> Iterator[tuple[PatternFormat, Path, str]]:
         """(format, folder, words): the exported files given, or fresh ones in a temporary folder."""
         if self.exported is not None:
-            yield _format_of(self.exported), self.exported, str(self.exported)
+            yield format_of(self.exported), self.exported, str(self.exported)
             return
         played = self.instrument.played()
         instrument = pattern_format(format_with(played.kind, played.options))
@@ -230,12 +228,3 @@ def _recorded(job: _Job, recorder: Recorder, output: Path, overwrite: bool) -> S
     recording.write(output, overwrite=overwrite)
     images = records[0].array[None] * job.noise.image_scale
     return Simulation(None, images, job.noise, where, files, recording.contents, recording.remarks(output))
-
-
-def _format_of(folder: Path) -> PatternFormat:
-    """The format that an exported folder's manifest names."""
-    try:
-        kind = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["format"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InstrumentError(f"{folder} is no exported folder.", "Pass a folder made by acqplan export.") from error
-    return pattern_format(format_with(str(kind)))

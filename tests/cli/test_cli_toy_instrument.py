@@ -40,6 +40,7 @@ COMMANDS = {
     "table": "export rows.acqplan --to table -o table",
     "numpy": "export rows.acqplan --to numpy -o numpy",
     "bart": "export rows.acqplan --to bart -o bart",
+    "test": "test rows.acqplan vd.acqplan table",
     "simulate": "simulate rows.acqplan images/field3.tif --noise 0.01 -o acquired.h5 --truth truth.npy",
     "played": "simulate rows.acqplan images/field3.tif --exported table -o acquired.npz",
     "verify": "verify rows.acqplan acquired.h5",
@@ -103,6 +104,12 @@ def test_its_own_settings_and_budget_decide_the_plan(told: dict[str, tuple[int, 
     assert "margin = 2" in told["show"][1]
     assert "--row-time TIME" in told["no time"][2]
     assert "margin is given, which is for line camera" in told["no margin"][2]
+
+
+def test_its_plans_prove_themselves(told: dict[str, tuple[int, str, str]]) -> None:
+    rows = [line.split() for line in told["test"][1].splitlines()]
+    assert sum("test vector   ok" in line for line in told["test"][1].splitlines()) == 2
+    assert [row[0] for row in rows if row[1:2] == ["ok"]] == ["numpy", "table"]
 
 
 def test_what_is_not_its_own_is_refused(told: dict[str, tuple[int, str, str]]) -> None:

@@ -24,6 +24,7 @@ TYPES_OF_NUMBERS = {
     "images/preparation.py",
     "learning/problem.py",
     "learning/undersampled.py",
+    "plan/vector.py",
     "sensing/measurement.py",
     "sensing/model.py",
     "workflow/catalogue.py",

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from acqplan.core import registry
 from acqplan.plan.plan import Plan
+from acqplan.workflow.prove import prove
 
 FOLDER = Path(__file__).parents[2] / "patterns"
 PLANS = sorted(FOLDER.glob("*/*.acqplan"))
@@ -20,16 +20,18 @@ def test_there_is_a_plan_of_each_modality() -> None:
     assert {Plan.load(path).recipe.modality for path in PLANS} == {"mri", "dmd"}
 
 
+def test_they_keep_their_identities() -> None:
+    identities = {path.stem: Plan.load(path).plan_id[:12] for path in PLANS}
+    assert identities == {"brain-4x": "a4647ddd48b1", "cells-12.5pct": "c89c7a0d2333"}
+
+
 @pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)
-def test_exported_files_play_the_plan(path: Path) -> None:
-    plan = Plan.load(path)
-    manifests = sorted(path.parent.glob("*/manifest.json"))
-    assert len(manifests) >= 2
-    for manifest in manifests:
-        kind = json.loads(manifest.read_text())["format"]
-        exported = registry.find("instruments", kind)().read(manifest.parent)
-        assert exported.pattern == plan.pattern
-        assert exported.plan_id == plan.plan_id
+def test_they_prove_themselves(path: Path) -> None:
+    exports = [manifest.parent.name for manifest in sorted(path.parent.glob("*/manifest.json"))]
+    assert len(exports) >= 2
+    (proof,) = prove(path.parent)
+    assert [check.subject for check in proof.checks] == ["identity", *exports, "test vector"]
+    assert {check.result for check in proof.checks} == {"ok"}, proof.checks
 
 
 @pytest.mark.parametrize("path", PLANS, ids=lambda path: path.stem)

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from acqplan.core.errors import OutputError, PlanFileError
 from acqplan.plan import file as plan_file
-from acqplan.plan.file import TEXTS, PlanContent, canonical_json
+from acqplan.plan.file import TEXTS, VECTOR_ARRAYS, PlanContent, VectorContent, canonical_json
 
 
 def make_content(seed: int = 0) -> PlanContent:
@@ -35,10 +35,13 @@ def make_content(seed: int = 0) -> PlanContent:
     }
     texts = {name: f"the {name}: ä → {seed}" for name in TEXTS}
     order, calibration = np.array([3, 1, 3, 0], np.int32), np.array([1, 3], np.int32)
-    return PlanContent(texts, order, calibration, "0123456789abcdef" * 4, weights)
+    arrays = {"readings": random_numbers.normal(size=3).astype(np.complex64), "image": np.ones(4, np.float32)}
+    vector = VectorContent(f"facts ä {seed}", arrays)
+    return PlanContent(texts, order, calibration, "0123456789abcdef" * 4, weights, vector)
 
 
 CONTENT = make_content()
+VECTOR_DATA = {"test_vector/facts", *(f"test_vector/{name}" for name in VECTOR_ARRAYS)}
 SOFTWARE = {"acqplan": "0.1.0", "torch": "2.0"}
 
 
@@ -60,6 +63,9 @@ def test_what_is_written_is_read_back(path: Path) -> None:
     for name, array in CONTENT.weights.items():
         assert back.weights[name].dtype == array.dtype
         assert back.weights[name].tobytes() == array.tobytes()
+    assert back.vector is not None
+    assert CONTENT.vector is not None
+    assert back.vector.digest("id") == CONTENT.vector.digest("id")
 
 
 def test_layout_is_the_documented_one(path: Path) -> None:
@@ -70,15 +76,16 @@ def test_layout_is_the_documented_one(path: Path) -> None:
         assert file["pattern"].attrs["digest"].decode() == CONTENT.pattern_digest
         assert file["weights"].attrs["pattern_digest"].decode() == CONTENT.pattern_digest
         assert bytes(file["recipe"][()]).decode() == CONTENT.texts["recipe"]
-    folders = {"pattern", "pattern/order", "pattern/calibration", "weights"}
-    assert set(members) == {*TEXTS, *folders, *(f"weights/{name}" for name in CONTENT.weights)}
+        assert set(file["test_vector"].attrs) == {"digest"}
+    folders = {"pattern", "pattern/order", "pattern/calibration", "weights", "test_vector"}
+    assert set(members) == {*TEXTS, *folders, *VECTOR_DATA, *(f"weights/{name}" for name in CONTENT.weights)}
 
 
 def test_structures_carry_checksums(path: Path) -> None:
     """Without them HDF5 can crash or hang on one flipped byte, long before the identity is compared."""
     assert path.read_bytes()[8] >= 2  # version of the superblock; from 2 on structures are checksummed
     with h5py.File(path) as file:
-        for group in (file, file["pattern"], file["weights"]):
+        for group in (file, file["pattern"], file["weights"], file["test_vector"]):
             for name in group.attrs:  # texts of variable length are kept where there is no checksum
                 assert not isinstance(group.attrs.get_id(name).get_type(), h5py.h5t.TypeVlenID)
                 text = h5py.check_string_dtype(group.attrs.get_id(name).dtype)
@@ -116,6 +123,20 @@ def test_every_change_of_the_content_changes_the_identity() -> None:
     names, contents = zip(*changed_contents(), strict=True)
     identities = [CONTENT.plan_id, *(content.plan_id for content in contents)]
     assert len(set(identities)) == len(identities), dict(zip(names, identities[1:], strict=True))
+
+
+def test_a_test_vector_is_no_part_of_the_identity_and_belongs_to_one_plan(path: Path) -> None:
+    without = replace(CONTENT, vector=None)
+    assert without.plan_id == CONTENT.plan_id == replace(CONTENT, vector=make_content(1).vector).plan_id
+    plan_file.write(without, path.with_name("without.acqplan"), SOFTWARE)
+    assert plan_file.read(path.with_name("without.acqplan")).vector is None
+    other = path.with_name("other.acqplan")
+    plan_file.write(make_content(1), other, SOFTWARE)
+    with h5py.File(path, "r+") as file, h5py.File(other) as stranger:
+        del file["test_vector"]
+        file.copy(stranger["test_vector"], "test_vector")
+    with pytest.raises(PlanFileError, match=r"was changed .* test vector"):
+        plan_file.read(path)
 
 
 def test_identity_ignores_byte_order_and_the_order_of_names() -> None:
@@ -169,6 +190,7 @@ def test_every_flipped_byte_of_the_content_is_refused(path: Path) -> None:
         *TEXTS,
         "pattern/order",
         "pattern/calibration",
+        *VECTOR_DATA,
         *(f"weights/{name}" for name in CONTENT.weights),
     }
     for i, (name, offset) in enumerate(places):

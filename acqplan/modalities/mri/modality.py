@@ -230,6 +230,17 @@ class MRI(Modality):
         super().completed(scan, plan, **options)
         return scan_with_maps(scan, plan, n_virtual=None if given is None else typed_coils(given))
 
+    def made_up_maps(self, plan: Plan) -> npt.NDArray[np.complex64] | None:
+        from acqplan.core.seeding import torch_generator
+        from acqplan.modalities.mri.coils import simulated_maps
+
+        n_coils = _own(plan.recipe).coils or 1
+        if n_coils == 1:
+            return None
+        maps = simulated_maps(n_coils, plan.sensing.image_shape, torch_generator(plan.recipe.seed, "test vector"))
+        found: npt.NDArray[np.complex64] = maps.numpy()
+        return found
+
     def checks(self) -> tuple[Check, ...]:
         from acqplan.modalities.mri import checks
 
