@@ -153,6 +153,18 @@ def test_another_order_of_single_frames_is_an_error() -> None:
     assert ("error", "order") in found(plan, np.roll(values, 3, axis=0))
 
 
+@pytest.mark.parametrize("scheme", ["dc", "s-matrix"])
+def test_the_opposite_order_is_likely(scheme: str) -> None:
+    """All mirrors on come as often from the end as from the beginning, but for the very first."""
+    plan = low_plan(scheme)
+    middle = plan.pattern.order == 0
+    for seed in range(10):
+        values = acquire(plan, seed=seed)
+        assert ("warning", "order") in found(plan, values[::-1])
+        values[~middle] = values[~middle][::-1]
+        assert ("warning", "order") in found(plan, values)
+
+
 def test_zeros_and_nan_are_errors(plan: Plan) -> None:
     assert found(plan, np.zeros((128, 2))) == {("error", "empty")}
     values = acquire(plan)

@@ -35,6 +35,7 @@ MIN_READINGS = 16
 _JITTER_AT_MOST = 0.05
 _TIES = 3
 _NO_LIGHT_SIGMAS = 4.0
+_MANY = 32
 
 Floats = npt.NDArray[np.float64]
 
@@ -194,12 +195,12 @@ def lamp(plan: Plan, scan: Scan) -> Iterator[Finding]:
             continue
         places, values, why = light
         middle, sigma = float(np.median(values)), spread(values)
-        error = sigma / np.sqrt(values.size)
+        error = sigma / np.sqrt(values.size) if values.size >= _MANY else 0.0  # of few it isn't known well
         if middle <= 0 or float(np.mean(values)) < _NO_LIGHT_SIGMAS * error:
             yield Finding(
                 "error",
                 "no light",
-                f"{trace.source} has no light: {why} is {middle:.3g} ± {error:.2g}.",
+                f"{trace.source} has no light: {why} is {middle:.3g}" + (f" ± {error:.2g}." if error else "."),
                 "Check lamp and offset.",
             )
             continue

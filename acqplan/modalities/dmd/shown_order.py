@@ -15,7 +15,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata, spearmanr
 
-from acqplan.modalities.dmd.checks import MIN_READINGS, OUTLIER_SIGMAS, Floats, Trace, spectrum_of, traces_of
+from acqplan.core.words import named
+from acqplan.modalities.dmd.checks import (
+    MIN_READINGS,
+    OUTLIER_SIGMAS,
+    Floats,
+    Trace,
+    spectrum_of,
+    traces_of,
+    undisturbed,
+)
 from acqplan.modalities.dmd.noise import PoissonGaussian
 from acqplan.modalities.dmd.slow_course import smooth, spread
 from acqplan.plan.plan import Plan
@@ -24,11 +33,14 @@ from acqplan.sensing.acquisition import Scan
 
 _SIGMAS = 6.0
 _DARK_AT_MOST = 0.1
+_LESS_AT_LEAST = 0.25  # of the light
+_LEAST_REFERENCES = 4
 _MIN_ORDERED = 64
 _SIGNAL_AT_LEAST = 4.0
 _EVEN_SIGMAS = 4.0  # of the kurtosis of normal numbers
 _FEW = 4  # coefficients: a grating has no more, and tells nothing of the order
-_RULE_SIGMAS = 2.5
+_FALL_SIGMAS, _LIKE_SIGMAS = 2.0, 2.5  # beyond which there is a rule
+_RISE_SIGMAS = 4.0  # a fine grating may look so
 
 
 def order(plan: Plan, scan: Scan) -> Iterator[Finding]:
@@ -144,15 +156,27 @@ def _reference_order(plan: Plan, trace: Trace) -> Iterator[Finding]:
             "it was recorded in another order, or has an offset.",
             _ORDER_REMEDY,
         )
+        return
+    off = whole - values[is_reference]
+    others = (off > _LESS_AT_LEAST * whole) & (off > OUTLIER_SIGMAS * 1.4826 * float(np.median(np.abs(off))))
+    if is_reference.sum() >= _LEAST_REFERENCES and others.any():
+        yield Finding(
+            "warning",
+            "order",
+            f"{trace.source} has far less light in some readings with all mirrors on than in the others: number "
+            f"{named(trace.places[is_reference][others].tolist())}. It may have been recorded in another order.",
+            _ORDER_REMEDY,
+        )
 
 
 def _disorder(plan: Plan, trace: Trace) -> Iterator[Finding]:
-    """A spectrum that is uneven, and neither falls with sequency nor is alike in neighbouring units."""
-    units, energy, noise = spectrum_of(plan, trace)
+    """A spectrum that is uneven, and rises with sequency, or neither falls nor is alike in neighbouring units."""
+    units, energy, noise = spectrum_of(plan, undisturbed(plan, trace))
     if units.size < _MIN_ORDERED or energy.mean() < _SIGNAL_AT_LEAST * noise.mean() or not _is_uneven(energy):
         return
     fall = -float(spearmanr(energy, plan.sensing.distance()[units]).statistic) * np.sqrt(units.size - 1)
-    if fall < _RULE_SIGMAS and abs(_likeness(energy, units, plan.sensing.grid_shape)) < _RULE_SIGMAS:
+    is_rising = fall < -_RISE_SIGMAS  # as in the opposite order
+    if is_rising or (fall < _FALL_SIGMAS and abs(_likeness(energy, units, plan.sensing.grid_shape)) < _LIKE_SIGMAS):
         yield Finding(
             "warning",
             "order",
