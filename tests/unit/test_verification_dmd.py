@@ -276,6 +276,10 @@ def test_advice_suits_the_cause(plan: Plan) -> None:
     assert "settling_us" in remedies(stray, cut)
     assert "detector's file" not in remedies(stray, cut)
     assert "detector's file" in remedies(stray, TraceFacts())
+    dim = acquire(plan, np.full(128, 0.005))
+    assert "more light" in remedies(dim, TraceFacts(in_electrons=True))
+    assert "detector's file" not in remedies(dim, TraceFacts(in_electrons=True))
+    assert "detector's file" in remedies(dim, TraceFacts())
 
 
 def test_what_is_true_of_several_images_is_said_once(plan: Plan) -> None:

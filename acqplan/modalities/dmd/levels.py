@@ -196,7 +196,8 @@ def level(plan: Plan, scan: Scan) -> Iterator[Finding]:
                 f"{planned:.3g}.",
                 f"Give {'more' if is_little else 'less'} light, or design a plan with --photons "
                 f"{most if is_little else least:.2g}: this one's evidence doesn't hold, and its network expects "
-                "another noise.",
+                "another noise."
+                + ("" if trace.is_certain else " If the values are no photo-electrons, give the detector's file."),
             )
 
 
