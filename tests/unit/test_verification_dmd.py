@@ -223,6 +223,17 @@ def test_numbers_of_one_detector_that_are_no_photo_electrons_are_named(scheme: s
     assert ("warning", "units") not in found(plan, wild)
 
 
+@pytest.mark.parametrize("scheme", ["pairs", "dc", "s-matrix"])
+@pytest.mark.parametrize(("size", "phase"), [(0.2, 1.5), (0.2, 3.1), (0.05, 6.3)])
+def test_a_lamp_that_drifts_is_not_taken_for_another_unit(scheme: str, size: float, phase: float) -> None:
+    plan = low_plan(scheme, 30000, n=240)
+    course = 1 + size * np.sin(np.linspace(0, phase, plan.pattern.n_readings))
+    for seed in range(10):
+        told = {subject for _, subject in found(plan, acquire(plan, course, seed))}
+        assert "drift" in told
+        assert "units" not in told
+
+
 def test_a_trace_that_says_its_unit_is_believed(plan: Plan) -> None:
     stated = TraceFacts(other_unit="ADU")
     assert found(plan, acquire(plan), stated) == {("warning", "units")}

@@ -28,6 +28,7 @@ _LEAST_REPEATS = 6
 _CHANCE = 1e-4  # of an alarm by noise alone, to either side
 _SIGMAS = 6.0
 _OUTLIER_SIGMAS = 10.0  # a disturbed frame tells nothing of the gain, and is named as such
+_NOISE_AT_LEAST = 1.2  # von Neumann's ratio, 2 of noise
 _GAIN_AT_LEAST = 1.5  # or its inverse: a smaller difference isn't told
 _KNOWN_WITHIN = 4.0  # times the gain of photo-electrons, or its inverse
 _SHOT_AT_LEAST = 4.0  # times read and dark noise, for the light's own noise to be known
@@ -101,7 +102,10 @@ def _of_repeats(noise: PoissonGaussian, values: Floats, light: float, whole: flo
             break
         values = np.delete(values, worst)
     n_free = values.size - 1 - degree
-    return _gain(noise, float((off**2).sum()) / n_free, light, whole, _limits(n_free))
+    found = _gain(noise, float((off**2).sum()) / n_free, light, whole, _limits(n_free))
+    # Of noise the squared differences of successive values are twice the squares; a lamp's course makes them smaller.
+    is_course = float((np.diff(off) ** 2).sum()) < _NOISE_AT_LEAST * float((off**2).sum())
+    return None if found is not None and found.ratio >= found.most and is_course else found
 
 
 def _of_one_frame_each(noise: PoissonGaussian, values: Floats, light: float, mean: float) -> Gain | None:
