@@ -86,8 +86,11 @@ class Vector:
     def of(cls, content: VectorContent) -> Vector:
         """From a plan file. Raises `ValueError`, `KeyError` or `TypeError` for facts that none has."""
         facts = json.loads(content.facts)
-        machine = {str(name): str(value) for name, value in facts["machine"].items()}
-        return cls(int(facts["version"]), machine, float(facts["rounding"]), **content.arrays)
+        machine = {name: str(facts["machine"][name]) for name in this_machine()}
+        rounding = float(facts["rounding"])
+        if not 0 < rounding <= 1:
+            raise ValueError(f"a test vector has the rounding {rounding}")
+        return cls(int(facts["version"]), machine, rounding, **content.arrays)
 
 
 def this_machine() -> dict[str, str]:

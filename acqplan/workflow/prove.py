@@ -132,14 +132,20 @@ def _found(given: tuple[PlanOrFile, ...]) -> tuple[list[Plan | Path], _Folders]:
         elif (Path(each) / MANIFEST).exists():
             folders |= _by_place([Path(each)])
         else:
-            inside = sorted(Path(each).rglob(_PLAN_FILES))
-            exports = [path.parent for path in sorted(Path(each).rglob(MANIFEST)) if _plan_id(path.parent)]
+            inside = _visible(Path(each), _PLAN_FILES)
+            exports = [path.parent for path in _visible(Path(each), MANIFEST) if _plan_id(path.parent)]
             if not inside and not exports:
                 raise PlanFileError(f"{each} holds neither plan nor export.", "Pass a file made by acqplan design.")
             for path in inside:
                 plans.setdefault(path.resolve(), path)
             folders |= _by_place(exports)
     return list(plans.values()), folders
+
+
+def _visible(folder: Path, name: str) -> list[Path]:
+    """Files at any depth, but for hidden folders: what a write that was killed has left is in one."""
+    found = folder.rglob(name)
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 def _by_place(paths: Iterable[Path]) -> _Folders:

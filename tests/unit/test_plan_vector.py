@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -194,10 +195,15 @@ def test_one_of_a_later_version_isnt_compared(plan: Plan) -> None:
     assert plan.deviation is None
 
 
-def test_facts_that_are_none_are_refused(plan: Plan, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [({"machine": "some"}, "indices"), ({"machine": {"torch": "2.6.0"}}, "system"), ({"rounding": 1e9}, "rounding")],
+)
+def test_facts_that_are_none_are_refused(plan: Plan, tmp_path: Path, changed: dict[str, Any], told: str) -> None:
     content = plan._content
     assert content.vector is not None
-    plan.__dict__["_content"] = replace(content, vector=replace(content.vector, facts=canonical_json({"version": 1})))
+    facts = canonical_json(json.loads(content.vector.facts) | changed)
+    plan.__dict__["_content"] = replace(content, vector=replace(content.vector, facts=facts))
     plan.save(tmp_path / "odd.acqplan")
-    with pytest.raises(PlanFileError, match="machine"):
+    with pytest.raises(PlanFileError, match=told):
         Plan.load(tmp_path / "odd.acqplan")

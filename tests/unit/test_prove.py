@@ -119,6 +119,13 @@ def test_a_plan_of_an_earlier_acqplan_has_none_until_one_is_added(folder: Path) 
     assert after.plan_id == earlier.plan_id
 
 
+def test_what_a_killed_write_has_left_isnt_looked_at(folder: Path) -> None:
+    (folder / ".b.acqplan.x1").mkdir()
+    (folder / ".b.acqplan.x1" / "b.acqplan").write_bytes((folder / "a.acqplan").read_bytes()[:999])
+    (proof,) = prove(folder)
+    assert proof.passed
+
+
 def test_what_holds_nothing_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for given in (tmp_path / "empty", tmp_path / "none.acqplan"):
