@@ -67,8 +67,8 @@ class Comparison:
     @property
     def warnings(self) -> list[str]:
         """What the numbers aren't evidence for."""
-        seen = [warning for each in self.measured for warning in each.seen]
-        return seen + list(dict.fromkeys(w for each in self.measured for w in each.images.warnings))
+        of_plans = [warning for each in self.measured for warning in [*each.seen, *each.elsewhere]]
+        return of_plans + list(dict.fromkeys(w for each in self.measured for w in each.images.warnings))
 
     def table(self) -> dict[str, Any]:
         """JSON-ready: every plan's numbers, the differences, what isn't equal, and how to get it again."""

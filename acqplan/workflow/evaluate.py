@@ -14,6 +14,7 @@ from acqplan.learning.evaluation import Evaluation, Scene
 from acqplan.learning.evaluation import evaluate as evaluate_scene
 from acqplan.learning.image_sets import evaluation_images
 from acqplan.plan.plan import Plan
+from acqplan.plan.verification import other_numbers
 from acqplan.sensing.noise import NoiseModel
 from acqplan.workflow.inputs import PlanOrFile, plan_of
 from acqplan.workflow.results import RESULT_FORMAT
@@ -53,7 +54,7 @@ class Measured:
     @property
     def warnings(self) -> list[str]:
         """What the numbers aren't evidence for."""
-        return [*self.seen, *self.images.warnings]
+        return [*self.seen, *self.elsewhere, *self.images.warnings]
 
     @property
     def seen(self) -> list[str]:
@@ -61,6 +62,11 @@ class Measured:
         shared = _places(self.paths) & _places(self.plan.recipe.images.paths)
         where = ", ".join(sorted(shared))
         return [f"{self.name} was trained on images from {where}: these numbers aren't evidence."] if shared else []
+
+    @property
+    def elsewhere(self) -> list[str]:
+        """One warning if the network computes otherwise here than where the plan was finished."""
+        return [f"{self.name}: {each.text} {each.remedy}" for each in other_numbers(self.plan)]
 
     def numbers(self) -> dict[str, Any]:
         """JSON-ready: what was measured, and on what."""

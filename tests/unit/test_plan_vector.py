@@ -24,6 +24,8 @@ from acqplan.plan.plan import Plan
 from acqplan.plan.vector import MOST_NUMBERS, made_up_acquisition, relative, sums
 from acqplan.plan.verification import other_numbers
 from acqplan.sensing.acquisition import Scan
+from acqplan.workflow.compare import compare
+from acqplan.workflow.evaluate import evaluate
 from acqplan.workflow.reconstruct import reconstruct
 
 
@@ -161,6 +163,18 @@ def test_a_reconstruction_elsewhere_says_what_is_different(plan: Plan, coarse_co
     assert "torch 2.6.0" in warning
     assert made.deviation is not None
     assert f"{made.deviation.image:.1e}" in warning
+
+
+def test_evidence_of_other_numbers_says_so(plan: Plan, coarse_convolution: None, tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", np.random.default_rng(0).random((3, 16, 16), dtype=np.float32))
+    made, images = made_elsewhere(plan), tmp_path / "images.npy"
+    told = [
+        evaluate(made, images, name="theirs").warnings,
+        compare({"ours": replace(plan), "theirs": made}, images).warnings,
+    ]
+    for warnings in told:
+        (warning,) = (each for each in warnings if "test vector" in each)
+        assert warning.startswith("theirs: ")
 
 
 def test_the_same_numbers_elsewhere_are_no_news(plan: Plan) -> None:
