@@ -15,7 +15,7 @@ from acqplan.core import registry
 from acqplan.core.errors import RecipeError
 
 if TYPE_CHECKING:
-    from acqplan.learning.training import Progress
+    from acqplan.learning.progress import Progress
     from acqplan.workflow.demonstration import Demonstration
 
 EXAMPLES = examples("acqplan demo", *instrument_examples("demo"), "acqplan demo --seed 1 --no-open")

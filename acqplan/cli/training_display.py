@@ -11,9 +11,13 @@ from rich.text import Text
 from acqplan.cli.console import clock, stderr
 
 if TYPE_CHECKING:
-    from acqplan.learning.training import Progress as TrainingProgress
+    from acqplan.learning.progress import Progress as TrainingProgress
 
-_PHASES = {"joint": "pattern and network", "fine-tune": "network on the frozen pattern"}
+_PHASES = {
+    "joint": "pattern and network",
+    "search": "search for the pattern",
+    "fine-tune": "network on the frozen pattern",
+}
 _PLAIN_LINES = 10  # of a training, where there is no terminal
 _QUIET_S = 5.0  # of preparation, where there is no terminal: between two lines
 
@@ -72,8 +76,7 @@ class TrainingDisplay:
 
     def __call__(self, progress: TrainingProgress) -> None:
         phase = _PHASES.get(progress.phase, progress.phase) if self._learns_pattern else "network"
-        psnr = "" if progress.psnr_db is None else f"  validation {progress.psnr_db:.2f} dB"
-        state = f"loss {progress.loss:.2e}{psnr}  {clock(progress.remaining_s)} left"
+        state = f"{_quality(progress)}{clock(progress.remaining_s)} left"
         if self._bar is not None and self._task is not None:
             description = f"{self._title}{phase}"
             self._bar.update(
@@ -83,4 +86,11 @@ class TrainingDisplay:
         tenth = progress.step * _PLAIN_LINES // max(1, progress.n_steps)
         if (tenth, phase) != self._told:
             self._told = (tenth, phase)
-            self._console.print(Text(f"{self._title}{phase}: step {progress.step} of {progress.n_steps}  {state}"))
+            unit = "round" if progress.phase == "search" else "step"
+            self._console.print(Text(f"{self._title}{phase}: {unit} {progress.step} of {progress.n_steps}  {state}"))
+
+
+def _quality(progress: TrainingProgress) -> str:
+    loss = "" if progress.loss is None else f"loss {progress.loss:.2e}  "
+    where = "best" if progress.phase == "search" else "validation"
+    return loss if progress.psnr_db is None else f"{loss}{where} {progress.psnr_db:.2f} dB  "

@@ -109,6 +109,8 @@ class Designer(nn.Module, ABC):
     is_learned: ClassVar[bool]
     repeats: ClassVar[bool] = False
     """It measures units several times where that pays, so that the count may exceed the catalogue."""
+    searches: ClassVar[bool] = False
+    """It searches with the trained network before it freezes (`acqplan.designers.searching`)."""
     learns_from_errors: ClassVar[bool] = False
     """It is learned by `learn`, not by gradients, and has no parameters."""
 

@@ -22,8 +22,8 @@ def number_option(kind: str, name: str, value: object, *, least: float = 0.0, ab
     raise RecipeError(f"The {kind} option {name} is {value!r}.", f"Give a number {bound}.")
 
 
-def count_option(kind: str, name: str, value: object) -> int:
-    """``value`` as a whole number of at least 1; anything else raises `RecipeError`."""
-    if not isinstance(value, bool) and isinstance(value, int) and value >= 1:
+def count_option(kind: str, name: str, value: object, *, least: int = 1) -> int:
+    """``value`` as a whole number of at least ``least``; anything else raises `RecipeError`."""
+    if not isinstance(value, bool) and isinstance(value, int) and value >= least:
         return value
-    raise RecipeError(f"The {kind} option {name} is {value!r}.", "Give a whole number of at least 1.")
+    raise RecipeError(f"The {kind} option {name} is {value!r}.", f"Give a whole number of at least {least}.")

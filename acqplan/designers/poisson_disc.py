@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from acqplan.core.registry import register
-from acqplan.designers.designer import DesignProblem, FixedDesigner
-from acqplan.designers.options import number_option
+from acqplan.designers.family import closeness
 from acqplan.designers.probability import inclusion_probabilities
-from acqplan.designers.variable_density import closeness, tuned_power
+from acqplan.designers.variable_density import PowerDesigner
 
 _PACKING = {1: 0.75, 2: 0.7}  # points per length or square of the spacing that random packing reaches
 _SHRINK_MOST, _SHRINK_LEAST = 0.8, 0.97  # of the scale between two passes
@@ -27,47 +26,37 @@ KeepAway = Callable[[BoolArray, int, int], None]
 
 
 @register("designers", "poisson-disc")
-class PoissonDisc(FixedDesigner):
+class PoissonDisc(PowerDesigner):
     """Random points no nearer to each other than a spacing that follows the variable density.
 
     On a plane spacing = scale/√density in grid units. On a line it is measured along the cumulated density, so
     that it adapts between two points as well. Points keep it from the calibration region and required units too. Darts
     are thrown at the grid in one random order, dense regions first on average. When no more find room the scale
     shrinks and the gaps are filled, until the count is reached: a bounded number of passes.
-
-    Parameters
-    ----------
-    power
-        Of the density, (1 − distance/end)^power: 0 is evenly spaced, None the power tuned for
-        variable density.
     """
 
-    summary = "random with a minimum spacing, denser in the centre (Poisson disc)"
+    summary = "random with a minimum spacing, denser in the centre, tuned (Poisson disc)"
     reference = "McCool and Fiume, Graphics Interface 1992; Vasanawala et al., ISBI 2011 (in MRI)"
 
-    def __init__(self, problem: DesignProblem, power: float | None = None) -> None:
-        super().__init__(problem)
-        self.power = tuned_power(problem) if power is None else number_option(self.kind, "power", power)
-
-    def choose(self, random: np.random.Generator) -> npt.NDArray[np.int64]:
+    def choose(self, power: float, random: np.random.Generator) -> npt.NDArray[np.int64]:
         problem = self.problem
         if problem.n_free == 0:
             return problem.free_units[:0]
         shape = (1, *problem.sensing.grid_shape)[-2:]
         fixed = problem.fixed_counts > 0
-        free, density = problem.free_units, self.density()
+        free, density = problem.free_units, self.density(power)
         order = free[np.argsort(random.exponential(size=free.size) / density[free])]  # likelier where dense
         taken = poisson_disc(fixed.reshape(shape), density.reshape(shape), order, problem.n_free)
         return np.flatnonzero(taken.ravel() & ~fixed)
 
-    def density(self) -> FloatArray:
+    def density(self, power: float) -> FloatArray:
         """float64[K]: points per unit, not cut at 1.
 
         With the cut they sum over the free units to the count of them, but for the floor that bounds the spacing.
         """
         grid_shape = self.problem.sensing.grid_shape
         dimensions = len(grid_shape)
-        weights = closeness(self.problem) ** self.power
+        weights = closeness(self.problem) ** power
         free_weights = weights[self.problem.free_units]
         inclusion = inclusion_probabilities(free_weights, self.problem.n_free)
         sparsest = (_WIDEST[dimensions] * max(grid_shape)) ** -dimensions

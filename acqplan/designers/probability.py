@@ -50,16 +50,19 @@ def inclusion_probabilities(weights: FloatArray, n: int) -> FloatArray:
     return result
 
 
-def draw_exactly(inclusion: FloatArray, n: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
-    """n distinct indices, ascending; index i is drawn with probability ``inclusion[i]``, which sum to n.
+def pareto_keys(inclusion: FloatArray, uniform: FloatArray) -> FloatArray:
+    """Keys u(1 − π)/(π(1 − u)), whose n smallest are an exact sample with the inclusion probabilities π (sum n).
 
-    Pareto sampling (Rosén, J. Statist. Plann. Inference 62:159, 1997): the n smallest keys
-    u(1 − π)/(π(1 − u)). The count is exact, and the probabilities are met almost exactly.
+    Pareto sampling (Rosén, J. Statist. Plann. Inference 62:159, 1997): the probabilities are met almost exactly.
+    ``uniform`` may be the levels of blue noise: the sample is then spread evenly.
     """
-    uniform = random.random(inclusion.size)
     with np.errstate(divide="ignore", invalid="ignore"):
-        keys = uniform * (1 - inclusion) / (inclusion * (1 - uniform))
-    return np.sort(np.argsort(keys, kind="stable")[:n])
+        return np.asarray(uniform * (1 - inclusion) / (inclusion * (1 - uniform)))
+
+
+def draw_exactly(inclusion: FloatArray, n: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
+    """n distinct indices, ascending; index i is drawn with probability ``inclusion[i]``, which sum to n."""
+    return np.sort(np.argsort(pareto_keys(inclusion, random.random(inclusion.size)), kind="stable")[:n])
 
 
 def apportion(expected: FloatArray, n: int, most: int) -> npt.NDArray[np.int64]:

@@ -2,65 +2,121 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from acqplan.core.registry import register
-from acqplan.designers.designer import DesignProblem, FixedDesigner
+from acqplan.core.seeding import numpy_generator
+from acqplan.designers.designer import DesignProblem
+from acqplan.designers.family import closeness
 from acqplan.designers.options import number_option
 from acqplan.designers.probability import draw_exactly, inclusion_probabilities
+from acqplan.designers.searching import Critic, SearchingDesigner
+from acqplan.sensing.pattern import Pattern
 
-# Share of the readings that the tuned power spends on a fully measured core, by dimensions of the catalogue.
-_CORE_SHARE = {1: 1 / 2, 2: 1 / 3}
-_LARGEST_POWER = 32.0
+USUAL_POWER = 2.5
+"""Where no network can tell: among the best for points at 4x with a trained network."""
+POWERS = (0.7, 1.0, 1.5, 2.0, 2.5, 3.5, 5.0, 7.0)
+_DRAWS = 2  # of each power, that are judged
+_POOL = 16  # draws that training sees, over all powers
+_IMAGES = 6
 FloatArray = npt.NDArray[np.float64]
 
 
-def closeness(problem: DesignProblem) -> FloatArray:
-    """float64[K]: 1 − distance/end, from 1 in the centre; the end lies one unit beyond the farthest unit."""
-    distance = problem.sensing.distance()
-    return np.asarray(1 - distance / (distance.max() * (1 + 1 / max(problem.sensing.grid_shape))))
+class PowerDesigner(SearchingDesigner):
+    """A random choice whose density falls with a power of the distance, which is tuned for the network.
 
-
-def tuned_power(problem: DesignProblem) -> float:
-    """The power with which half (lines) or a third (planes) of the readings fall on a fully measured core.
-
-    Total-variation reconstructions of brain slices (3x to 8x) and of photographs and cell nuclei behind
-    Hadamard patterns (4x and 8x) are within 0.3 dB of the best power with it. It grows with the acceleration:
-    4.1 at 4x and 7.2 at 8x for points at 128 × 128.
-    """
-    near_first = np.sort(closeness(problem)[problem.measurable_units])[::-1]
-    n = problem.budget.n_readings
-    n_core = int(_CORE_SHARE[len(problem.sensing.grid_shape)] * n)
-    # min(1, c·closeness^power) sums to n and reaches 1 at rank n_core.
-    relative = near_first[n_core:] / near_first[n_core]
-    low, high = 0.0, _LARGEST_POWER
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (middle, high) if (relative**middle).sum() > n - n_core else (low, middle)
-    return low
-
-
-@register("designers", "variable-density")
-class VariableDensity(FixedDesigner):
-    """Random without replacement, the probability of a unit falling from the centre as a polynomial.
-
-    A unit is included with probability min(1, c·(1 − distance/end)^power), c such that they sum to the count.
+    With a given power it is a fixed pattern, drawn from the problem's seed. Without, the network is trained on draws of
+    many powers, two draws of each of `POWERS` are judged, and the pattern is the seed's draw with the best power, so
+    that it stands for its kind; where no image can tell, with `USUAL_POWER`.
 
     Parameters
     ----------
     power
-        0 is uniform; more is denser in the centre. None takes `tuned_power` for catalogue and budget.
+        0 is even; more is denser in the centre.
     """
 
-    summary = "random, with a density falling polynomially from the centre"
+    has_usual = True
+
+    def __init__(self, problem: DesignProblem, power: float | None = None, rounds: int | None = None) -> None:
+        super().__init__(problem, rounds)
+        self.power = None if power is None else number_option(self.kind, "power", power)
+        self._drawn: dict[tuple[float, int], npt.NDArray[np.int64]] = {}
+        self.register_buffer("scores", torch.full((len(POWERS),), -torch.inf, dtype=torch.float64))
+
+    @abstractmethod
+    def choose(self, power: float, random: np.random.Generator) -> npt.NDArray[np.int64]:
+        """``problem.n_free`` distinct ones of ``problem.free_units``."""
+
+    @property
+    def n_rounds(self) -> int:
+        return 0 if self.power is not None else len(POWERS)
+
+    @property
+    def scores_db(self) -> FloatArray:
+        """float64[powers]: quality of each of `POWERS`, mean over draws; −inf before its round."""
+        scores: torch.Tensor = self.get_buffer("scores")
+        return scores.numpy()
+
+    @property
+    def present_power(self) -> float:
+        """The given one, the best one so far, or the usual one."""
+        if self.power is not None:
+            return self.power
+        return POWERS[int(self.scores_db.argmax())] if np.isfinite(self.scores_db).any() else USUAL_POWER
+
+    @property
+    def pattern(self) -> Pattern:
+        """With the present power, drawn from the problem's seed."""
+        return self.pattern_of(self._draw(self.present_power, 0))
+
+    def take_round(self, critic: Critic, random: np.random.Generator) -> bool:
+        place = self.rounds_taken
+        counts = np.stack([self.counts_of(self._draw(POWERS[place], draw)) for draw in range(_DRAWS)])
+        self.scores_db[place] = quality = float(critic.quality(counts, _IMAGES).mean())
+        self.tries += _DRAWS
+        if place == int(self.scores_db.argmax()):
+            self.keep(counts[0], quality)
+        return True
+
+    def relaxed(self, generator: torch.Generator) -> torch.Tensor:
+        if self.power is not None:
+            return torch.as_tensor(self.pattern.counts, dtype=torch.float32)
+        return super().relaxed(generator)
+
+    def drawn(self, random: np.random.Generator) -> npt.NDArray[np.int64]:
+        each = int(random.integers(_POOL))
+        return self.counts_of(self._draw(POWERS[each % len(POWERS)], each // len(POWERS)))
+
+    def freeze(self, generator: torch.Generator) -> Pattern:
+        return self.pattern
+
+    def found(self) -> dict[str, Any]:
+        return {**super().found(), "power": self.present_power}
+
+    def _draw(self, power: float, draw: int) -> npt.NDArray[np.int64]:
+        """Draw 0 is the pattern's own; all are kept."""
+        if (power, draw) not in self._drawn:
+            name = f"designer:{self.kind}" if draw == 0 else f"designer:{self.kind} {draw}"
+            self._drawn[power, draw] = self.choose(power, numpy_generator(self.problem.seed, name))
+        return self._drawn[power, draw]
+
+
+@register("designers", "variable-density")
+class VariableDensity(PowerDesigner):
+    """Random without replacement, the probability of a unit falling from the centre as a polynomial.
+
+    A unit is included with probability min(1, c·(1 − distance/end)^power), c such that they sum to the count.
+    """
+
+    summary = "random, with a density falling polynomially from the centre, tuned"
     reference = "Lustig, Donoho and Pauly, Magn. Reson. Med. 58:1182, 2007"
 
-    def __init__(self, problem: DesignProblem, power: float | None = None) -> None:
-        super().__init__(problem)
-        self.power = tuned_power(problem) if power is None else number_option(self.kind, "power", power)
-
-    def choose(self, random: np.random.Generator) -> npt.NDArray[np.int64]:
+    def choose(self, power: float, random: np.random.Generator) -> npt.NDArray[np.int64]:
         free, n_free = self.problem.free_units, self.problem.n_free
-        weights = closeness(self.problem)[free] ** self.power
+        weights = closeness(self.problem)[free] ** power
         return free[draw_exactly(inclusion_probabilities(weights, n_free), n_free, random)]

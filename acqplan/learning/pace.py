@@ -14,6 +14,7 @@ from acqplan.learning.schedule import PARTS, Schedule
 TIMED_STEPS = 9  # of each phase, at most; the others than the first hold cheap and expensive ones of a designer
 _TIMING_SHARE = 0.04  # of the time, for each phase
 _MOST_FINISHING = 0.25  # of the time
+_SEARCH_SHARE = 0.4  # of the time that is left for fine-tuning
 _REMEMBERED = 16  # steps; validations and expensive steps of a designer are spread over as many
 
 
@@ -47,6 +48,13 @@ class Pace:
     fine_tuning_s: float | None = None
     seconds_per_step: float = 1.0
     fine_tuning_cost: float = 1.0
+
+    @property
+    def search_s(self) -> float | None:
+        """Seconds that a search may take at the freeze, of those that are left for fine-tuning."""
+        if self.joint_s is None or self.fine_tuning_s is None:
+            return None
+        return _SEARCH_SHARE * max(0.0, self.joint_s + self.fine_tuning_s)
 
     def after(self, seconds: float, *, is_joint: bool) -> Pace:
         """The pace after so many seconds of a phase."""

@@ -112,7 +112,8 @@ def _with_loss(recipe: Recipe) -> Recipe:
     if not any(weights.values()):
         raise RecipeError("No loss has a weight above 0.", "Name one, for example --loss mse.")
     sees_truth = any(losses[kind].needs_truth for kind, weight in weights.items() if weight)
-    if not sees_truth and registry.find("designers", recipe.designer.kind).is_learned:
+    designer = registry.find("designers", recipe.designer.kind)
+    if not sees_truth and (designer.is_learned or (designer.searches and not designer.has_usual)):
         raise RecipeError(
             f"The designer {recipe.designer.kind} learns from fully sampled images, the losses "
             f"({', '.join(weights)}) don't see them.",

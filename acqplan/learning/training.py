@@ -6,7 +6,7 @@ import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -16,6 +16,7 @@ import torch
 from acqplan.core.errors import OutputError, RecipeError
 from acqplan.core.following import Follower, unfollowed
 from acqplan.core.seeding import torch_generator
+from acqplan.designers.searching import SearchingDesigner
 from acqplan.images import ImageRecord
 from acqplan.learning import checkpoint as checkpoints
 from acqplan.learning.batches import Batches
@@ -24,11 +25,14 @@ from acqplan.learning.evidence import evidence
 from acqplan.learning.objective import build_objective
 from acqplan.learning.pace import TIMED_STEPS, Clock, Stopwatch, timed
 from acqplan.learning.problem import Problem
+from acqplan.learning.progress import Listener, Progress
 from acqplan.learning.resolve import resolve
 from acqplan.learning.schedule import PARTS, Schedule
+from acqplan.learning.search import search
 from acqplan.learning.state import TrainingState
 from acqplan.learning.step import take_step
 from acqplan.learning.undersampled import undersampled_scans
+from acqplan.plan.components import Component
 from acqplan.plan.plan import Plan
 from acqplan.plan.recipe import Recipe
 from acqplan.reconstructors.reconstructor import KnobReconstructor
@@ -37,24 +41,6 @@ CHECKPOINT_EVERY_S = 45.0  # a kill loses at most a minute
 _JUDGED_IMAGES = 8
 _VALIDATIONS = 12
 _VALIDATION_SHARE = 0.1  # of the time, at most, where minutes rule
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What training tells while it runs.
-
-    ``phase`` is ``joint`` or ``fine-tune``; ``psnr_db`` the latest on validation images, None before the first.
-    """
-
-    phase: str
-    step: int
-    n_steps: int
-    loss: float
-    psnr_db: float | None
-    remaining_s: float
-
-
-Listener = Callable[[Progress], None]
 
 
 def design(
@@ -189,12 +175,14 @@ def _train(
     settings = problem.recipe.training
     if not state.is_trainable:
         if state.is_joint:
+            search(state, problem, _seconds(settings.minutes), listener, stored.save_in_time)
             state.freeze()
         return
     clock, judge = Clock(state.pace, state.step, settings.joint_share), _Judge(state, problem)
     while state.step != settings.stop_at:
         state.schedule = clock.fitted(state.schedule, state.step, is_joint=state.is_joint)
         if state.is_joint and state.step == state.schedule.joint_steps:
+            search(state, problem, clock.left(is_joint=True).search_s, listener, stored.save_in_time)
             state.freeze()
             clock.freeze(state.step)
             state.schedule = clock.fitted(state.schedule, state.step, is_joint=False)
@@ -212,6 +200,10 @@ def _train(
         stored.save_in_time()
     if state.is_joint:
         state.freeze()
+
+
+def _seconds(minutes: float | None) -> float | None:
+    return None if minutes is None else minutes * 60
 
 
 class _Judge:
@@ -270,11 +262,17 @@ def _plan(state: TrainingState, batches: Batches, problem: Problem) -> Plan:
         pace=list(state.schedule.pace) or None,
         threads=torch.get_num_threads(),
     )
+    if isinstance(state.designer, SearchingDesigner) and state.designer.n_rounds:
+        asked = recipe.designer
+        options = {**asked.options, "rounds": state.designer.rounds_taken}
+        recipe = replace(recipe, designer=Component(asked.kind, options))
     network = state.network.cpu()
     network.eval()
     if isinstance(network, KnobReconstructor):
         _calibrate_knobs(network, state, batches, recipe.seed)
     found = evidence(replace(problem, recipe=recipe), state.pattern, network)
+    if isinstance(state.designer, SearchingDesigner) and state.designer.rounds_taken:
+        found["search"] = state.designer.found()
     budget, pattern, noise = problem.design.budget, state.pattern, problem.noise
     return Plan(problem.sensing, budget, pattern, noise, network, recipe, found).with_vector()
 

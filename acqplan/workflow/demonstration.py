@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
-from acqplan.core import npy, registry
+from acqplan.core import registry
 from acqplan.core.errors import OutputError
 from acqplan.core.files import atomic_file, check_writable
 from acqplan.core.seeding import torch_generator
@@ -18,9 +19,10 @@ from acqplan.formats.results import part_of, write_image
 from acqplan.formats.save import save_acquired
 from acqplan.images import ImageRecord
 from acqplan.learning.evaluation import Scene, evaluate, measures
-from acqplan.learning.problem import Problem, build_designer, build_reconstructor
+from acqplan.learning.problem import Problem, build_designer
+from acqplan.learning.progress import Progress
 from acqplan.learning.resolve import resolve
-from acqplan.learning.training import Progress, design
+from acqplan.learning.training import design
 from acqplan.plan.components import Component
 from acqplan.plan.in_use import Setup
 from acqplan.plan.plan import Plan
@@ -32,7 +34,6 @@ from acqplan.sensing.acquisition import Acquisition
 from acqplan.workflow.virtual_instrument import acquire_virtually
 
 WAVELET_WEIGHTS = (0.001, 0.002, 0.004, 0.008, 0.016)
-DENSITY_POWERS = (1.5, 2.0, 2.5, 3.0, 4.0, 6.0)
 
 PAGE = "index.html"
 _MARK = "Made by acqplan"  # in every page of the report
@@ -162,29 +163,12 @@ def check_folder(folder: Path, *, overwrite: bool = False) -> None:
 
 
 def _baseline(recipe: Recipe, designer: str, reconstructor: str | None = None) -> Recipe:
-    """The learned plan's recipe with another designer, tuned, and with another reconstructor if one is given."""
+    """The learned plan's recipe with another designer, and with another reconstructor, tuned, if one is given."""
     recipe = replace(recipe, designer=Component(designer))
-    if designer in ("poisson-disc", "variable-density"):
-        recipe = _with_tuned_density(recipe)
     if reconstructor is None:
         return recipe
     recipe = replace(recipe, reconstructor=Component(reconstructor))
     return _with_tuned_wavelet(recipe) if reconstructor == "wavelet" else recipe
-
-
-def _with_tuned_density(recipe: Recipe) -> Recipe:
-    """The power of `DENSITY_POWERS` that suits the untrained network (its sparse start) best on validation images."""
-    problem = resolve(recipe)
-    start: dict[str, Reconstructor] = {"start": build_reconstructor(problem)}
-    candidates = [
-        replace(recipe, designer=Component(recipe.designer.kind, {"power": power})) for power in DENSITY_POWERS
-    ]
-
-    def psnr(candidate: Recipe) -> float:
-        tried = replace(problem, recipe=replace(problem.recipe, designer=candidate.designer))
-        return _validation_psnr(tried, start)["start"]
-
-    return max(candidates, key=psnr)
 
 
 def _with_tuned_wavelet(recipe: Recipe) -> Recipe:
@@ -212,8 +196,8 @@ def _through_files(
     export(loaded, instrument, exported, overwrite=True)
     acquisition = acquire_virtually(loaded, instrument, exported, record, seed=seed)
     save_acquired(instrument, acquisition, loaded, acquired, overwrite=True)
-    with atomic_file(folder / "truth.npy", overwrite=True) as temporary:
-        npy.save_array(temporary, record.array * plan.noise.image_scale)
+    with atomic_file(folder / "truth.npy", overwrite=True) as temporary, temporary.open("wb") as stream:
+        np.save(stream, record.array * plan.noise.image_scale, allow_pickle=False)
     files = sorted(
         str(path.relative_to(folder.parent))
         for path in (plan_path, folder / "truth.npy", *acquired.parent.glob(f"{acquired.stem}*"), *exported.iterdir())

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from acqplan.learning.training import Progress, design
+from acqplan.learning.progress import Progress
+from acqplan.learning.training import design
 from acqplan.plan.components import Component
 from acqplan.plan.recipe import BudgetSettings, ImageSettings, Recipe, TrainingSettings
 

@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from acqplan.core import registry
-from acqplan.core.errors import BudgetError
+from acqplan.core.errors import BudgetError, RecipeError
 from acqplan.core.seeding import numpy_generator
 from acqplan.designers.designer import Designer, DesignProblem
+from acqplan.designers.searching import SearchingDesigner
 from acqplan.modalities.dmd.sensing import HadamardDMD
 from acqplan.modalities.mri.constraints import has_conjugates, left_out, without_conjugates
 from acqplan.modalities.mri.sensing import CartesianMRI
@@ -190,7 +191,7 @@ def test_every_designer_meets_every_budget(kind: str) -> None:
         check_gradient(counts, designer, case)
         pattern = designer.freeze(generator(3))
         check_pattern(pattern, problem, case)
-        if not designer.is_learned:
+        if not designer.is_learned and not designer.searches:
             assert counts.tolist() == pattern.counts.tolist(), case
         # The same seed again, with a designer made anew and one asked again.
         again = designer_of(kind, configuration)
@@ -221,6 +222,72 @@ def test_what_learns_from_errors_stays_on_budget(kind: str) -> None:
             results.append(designer.freeze(generator(0)))
             check_pattern(results[-1], problem, configuration)
         assert results[0] == results[1], configuration
+
+
+class MadeUpCritic:
+    """Likes some units more than others, on the guard's images nearly the same ones."""
+
+    def __init__(self, n_units: int) -> None:
+        self.liking = numpy_generator(0, "liking").random(n_units)
+
+    def quality(self, counts: npt.NDArray[np.int64], n_images: int | None = None) -> npt.NDArray[np.float64]:
+        return np.asarray(np.minimum(counts, 3) @ self.liking)
+
+    def guard(self, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        return np.asarray(np.minimum(counts, 3) @ (self.liking + 1e-3))
+
+    def worth(self, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        return self.liking
+
+
+def searched(designer: SearchingDesigner, rounds: int | None = None) -> int:
+    """Take the rounds of a search, at most so many; how many there were."""
+    critic = MadeUpCritic(designer.problem.sensing.n_units)
+    while designer.rounds_taken != rounds and designer.search_round(critic):
+        pass
+    return designer.rounds_taken
+
+
+SEARCHING = [kind for kind in KINDS if registry.find("designers", kind).searches]
+
+
+@pytest.mark.parametrize("kind", SEARCHING)
+def test_a_search_keeps_to_budget_and_constraints_and_gains(kind: str) -> None:
+    gains = []
+    for configuration in list(configurations(kind))[::4]:
+        designer = designer_of(kind, configuration)
+        assert isinstance(designer, SearchingDesigner)
+        critic, before = MadeUpCritic(designer.problem.sensing.n_units), designer.freeze(generator(0))
+        n_rounds = searched(designer)
+        pattern = designer.freeze(generator(0))
+        check_pattern(pattern, designer.problem, configuration)
+        assert not designer.search_round(critic), configuration
+        before_db, after_db = critic.quality(np.stack([before.counts, pattern.counts]))
+        gains.append(after_db - before_db)
+        # Interrupted, stored and gone on with: the same pattern.
+        half = designer_of(kind, configuration)
+        assert isinstance(half, SearchingDesigner)
+        searched(half, n_rounds // 2)
+        again = designer_of(kind, configuration)
+        assert isinstance(again, SearchingDesigner)
+        again.load_state_dict(half.state_dict())
+        assert searched(again) == n_rounds, configuration
+        assert again.freeze(generator(0)) == pattern, configuration
+    assert np.mean(gains) > 0
+    assert np.mean(np.array(gains) >= 0) > 0.9
+
+
+@pytest.mark.parametrize("kind", SEARCHING)
+def test_a_search_of_so_many_rounds_is_the_start_of_a_longer_one(kind: str) -> None:
+    sensing = CartesianMRI((64, 4), "lines")
+    problem = DesignProblem(sensing, Budget(20, 64, 8), sensing.calibration_units(8), sensing.distance() + 0.1)
+    cls = registry.find("designers", kind)
+    short, long = cls(problem, rounds=6), cls(problem)
+    assert searched(short) == 6
+    searched(long, 6)
+    assert short.freeze(generator(0)) == long.freeze(generator(0))
+    with pytest.raises(RecipeError, match="rounds"):
+        cls(problem, rounds=-1)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -15,11 +15,12 @@ from acqplan.core import registry
 from acqplan.core.errors import RecipeError
 from acqplan.designers.csfm import Csfm
 from acqplan.designers.designer import Designer, DesignProblem, FixedDesigner
+from acqplan.designers.family import closeness
 from acqplan.designers.fixed import best_shear
 from acqplan.designers.loupe import Loupe
 from acqplan.designers.poisson_disc import PoissonDisc, discs, stretches, throw_darts
 from acqplan.designers.probability import apportion, draw_exactly, inclusion_probabilities, initial_logits, rescale
-from acqplan.designers.variable_density import VariableDensity, closeness, tuned_power
+from acqplan.designers.variable_density import POWERS, PowerDesigner, VariableDensity
 from acqplan.modalities.dmd.sensing import HadamardDMD
 from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.sensing.budget import Budget
@@ -211,7 +212,7 @@ def test_density_falls_from_the_centre(sensing: SensingModel, kind: str) -> None
     near_first = np.argsort(sensing.distance(), kind="stable")
     taken = np.zeros(sensing.n_units)
     for seed in range(8):
-        taken[units_of(kind, problem_of(sensing, sensing.n_units // 4, seed=seed))] += 1 / 8
+        taken[units_of(kind, problem_of(sensing, sensing.n_units // 4, seed=seed), power=5.0)] += 1 / 8
     share = [part.mean() for part in np.array_split(taken[near_first], 4)]
     assert (np.diff(share) < 0.01).all()
     core = near_first[: int(problem.budget.n_readings / 4)]
@@ -231,14 +232,37 @@ def test_power_zero_is_even(sensing: SensingModel, kind: str) -> None:
     assert share == pytest.approx([0.25] * 4, abs=0.08)
 
 
+class LikesPower:
+    """A critic that likes patterns whose readings lie as far out as those of a density of one power."""
+
+    def __init__(self, problem: DesignProblem, power: float) -> None:
+        self.distance = problem.sensing.distance()
+        inclusion = inclusion_probabilities(closeness(problem)[problem.free_units] ** power, problem.n_free)
+        self.wanted = float(inclusion @ self.distance[problem.free_units])
+
+    def quality(self, counts: npt.NDArray[np.int64], n_images: int | None = None) -> npt.NDArray[np.float64]:
+        return -abs(counts @ self.distance - self.wanted)
+
+    guard = quality
+
+    def worth(self, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        return 0 * self.distance
+
+
 @MODELS
-def test_tuned_power_sets_the_core(sensing: SensingModel) -> None:
-    share = {1: 1 / 2, 2: 1 / 3}[len(sensing.grid_shape)]
-    for n in (sensing.n_units // 3, sensing.n_units // 8):
-        problem = problem_of(sensing, n)
-        inclusion = inclusion_probabilities(closeness(problem) ** tuned_power(problem), n)
-        assert (inclusion > 1 - 1e-6).sum() == pytest.approx(share * n, abs=3)
-    assert tuned_power(problem_of(sensing, sensing.n_units)) == pytest.approx(0, abs=1e-6)
+@pytest.mark.parametrize("kind", ["variable-density", "poisson-disc"])
+def test_the_power_is_tuned(sensing: SensingModel, kind: str) -> None:
+    problem = problem_of(sensing, sensing.n_units // 3)
+    for power in (0.7, 2.0, 5.0):
+        designer = registry.find("designers", kind)(problem)
+        assert isinstance(designer, PowerDesigner)
+        assert designer.present_power == 2.5
+        while designer.search_round(LikesPower(problem, power)):
+            pass
+        near = POWERS.index(power)
+        if kind == "variable-density":
+            assert designer.present_power in POWERS[max(0, near - 1) : near + 2]
+        assert designer.pattern == registry.find("designers", kind)(problem, power=designer.present_power).pattern
 
 
 def nearest_neighbours(units: npt.NDArray[np.int64], sensing: SensingModel) -> npt.NDArray[np.float64]:

@@ -16,7 +16,8 @@ from builders.trainings import JOINT, STEPS, interrupt, make_recipe
 from acqplan.core.errors import ImageError, RecipeError
 from acqplan.core.registry import find, kinds
 from acqplan.learning import checkpoint, pace
-from acqplan.learning.training import Progress, design
+from acqplan.learning.progress import Progress
+from acqplan.learning.training import design
 from acqplan.plan.components import Component
 from acqplan.plan.plan import Plan
 

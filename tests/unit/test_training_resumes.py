@@ -14,7 +14,8 @@ from builders.trainings import JOINT, STEPS, Interrupt, Stop, blobs, interrupt, 
 
 from acqplan.core.errors import OutputError, PlanFileError, RecipeError
 from acqplan.learning import checkpoint, pace, training
-from acqplan.learning.training import Progress, design
+from acqplan.learning.progress import Progress
+from acqplan.learning.training import design
 from acqplan.plan.plan import Plan
 from acqplan.reconstructors.losses import MeanSquaredError, Target
 
@@ -43,6 +44,7 @@ def test_an_interrupted_training_goes_on_to_the_same_plan(scans: Path, plan: Pla
         ({"designer": "loupe", "reconstructor": "unet"}, {}),
         ({"designer": "csfm"}, {}),
         ({"designer": "variable-density"}, {}),
+        ({"designer": "swaps", "encoding": "lines", "budget": "8"}, {}),
         ({"reconstructor": "zero-filled"}, {}),
         ({"reconstructor": "wavelet"}, {}),
         ({}, {"joint_share": 1.0}),

@@ -18,11 +18,12 @@ from acqplan.learning.batches import Batches
 from acqplan.learning.evaluation import Scene, evaluate
 from acqplan.learning.objective import Objective, build_objective
 from acqplan.learning.problem import Problem
+from acqplan.learning.progress import Progress
 from acqplan.learning.resolve import resolve
 from acqplan.learning.schedule import Schedule
 from acqplan.learning.state import TrainingState
 from acqplan.learning.step import take_step, update_designer
-from acqplan.learning.training import Progress, design
+from acqplan.learning.training import design
 from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.plan.recipe import Recipe
 from acqplan.reconstructors.losses import Target

@@ -1,0 +1,95 @@
+"""What a trained network makes of patterns: the judge of a search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from acqplan.core.seeding import stream_seed, torch_generator
+from acqplan.images import ImageRecord
+from acqplan.learning.problem import Problem
+from acqplan.reconstructors.reconstructor import Reconstructor
+from acqplan.sensing.measurement import measure
+
+N_IMAGES = 12
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    """Images[n, H, W] in the detector's units, their coil maps, largest magnitudes and seed of the noise."""
+
+    images: torch.Tensor
+    maps: torch.Tensor | None
+    data_range: torch.Tensor
+    seed: int
+
+    def first(self, n: int | None) -> _Scene:
+        maps = None if self.maps is None else self.maps[:n]
+        return _Scene(self.images[:n], maps, self.data_range[:n], self.seed)
+
+
+class NetworkCritic:
+    """A `acqplan.designers.searching.Critic`: the network as it is, on images that stay the same.
+
+    The search chooses by training images, spread over all of them, and is guarded by validation images. Noise is drawn
+    from the same seed for every pattern: patterns that measure each unit once see the same.
+    """
+
+    def __init__(self, problem: Problem, network: Reconstructor) -> None:
+        self._problem, self._network = problem, network
+        self._search = self._scene(_spread(problem.images.train), "search")
+        self._guards = self._scene(_spread(problem.images.validation), "guard")
+
+    def quality(self, counts: IntArray, n_images: int | None = None) -> FloatArray:
+        """See `acqplan.designers.searching.Critic`."""
+        return self._psnr_db(counts, self._search.first(n_images))
+
+    def guard(self, counts: IntArray) -> FloatArray:
+        """See `acqplan.designers.searching.Critic`."""
+        return self._psnr_db(counts, self._guards)
+
+    def worth(self, counts: IntArray) -> FloatArray:
+        """See `acqplan.designers.searching.Critic`."""
+        given = torch.from_numpy(counts.astype(np.float32)).requires_grad_()
+        (gradient,) = torch.autograd.grad(self._errors(given, self._search).mean(), given)
+        return np.asarray(-gradient.double().numpy())
+
+    def _scene(self, records: Sequence[ImageRecord], name: str) -> _Scene:
+        problem = self._problem
+        scale = problem.noise.image_scale
+        maps = [each for each in map(problem.images.maps_of, records) if each is not None]
+        return _Scene(
+            torch.from_numpy(np.stack([record.array for record in records])) * scale,
+            torch.stack(maps) if maps else None,
+            torch.tensor([record.data_range * scale for record in records]),
+            stream_seed(problem.recipe.seed, name),
+        )
+
+    def _errors(self, counts: torch.Tensor, scene: _Scene) -> torch.Tensor:
+        """float32[n]: mean squared error of magnitudes of each image, over its largest magnitude squared."""
+        sensing = self._problem.sensing
+        if scene.maps is not None:
+            sensing = sensing.with_coil_maps(scene.maps)
+        noise = torch_generator(scene.seed, "noise")
+        coefficients = measure(scene.images, counts[None], sensing, self._problem.noise, noise)
+        found = self._network(coefficients, counts[None], sensing)
+        errors: torch.Tensor = (found.abs() - scene.images.abs()).square().mean((-2, -1)) / scene.data_range**2
+        return errors
+
+    def _psnr_db(self, counts: IntArray, scene: _Scene) -> FloatArray:
+        with torch.inference_mode():
+            errors = [self._errors(each, scene) for each in torch.from_numpy(counts.astype(np.float32))]
+            decibels = -10 * torch.log10(torch.stack(errors).clamp(min=1e-30))
+        return np.asarray(decibels.double().mean(1).numpy())
+
+
+def _spread(records: Sequence[ImageRecord]) -> list[ImageRecord]:
+    """`N_IMAGES` at most, evenly over all, in an order in which the first few are spread as well."""
+    places = np.unique(np.linspace(0, len(records) - 1, min(N_IMAGES, len(records))).round().astype(int))
+    return [records[place] for place in (*places[::3], *places[1::3], *places[2::3])]

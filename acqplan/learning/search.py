@@ -1,0 +1,47 @@
+"""The search for a pattern with the network that was trained on the family."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+from acqplan.designers.searching import SearchingDesigner
+from acqplan.learning.critic import NetworkCritic
+from acqplan.learning.objective import build_objective
+from acqplan.learning.pace import Stopwatch
+from acqplan.learning.problem import Problem
+from acqplan.learning.progress import Listener, Progress
+from acqplan.learning.state import TrainingState
+
+
+def search(
+    state: TrainingState,
+    problem: Problem,
+    seconds: float | None,
+    listener: Listener | None,
+    save: Callable[[], None],
+) -> None:
+    """Let a designer that searches come to its pattern; nothing of any other, or where no image may be seen.
+
+    Parameters
+    ----------
+    seconds
+        No round begins later than this; None: however long it takes.
+    listener
+        Told after each round.
+    save
+        Saves the state where it is time to; called after each round.
+    """
+    designer = state.designer
+    is_blind = state.network.n_parameters > 0 and not build_objective(problem).needs_truth
+    if not isinstance(designer, SearchingDesigner) or is_blind:
+        return
+    network = state.network if state.device.type == "cpu" else copy.deepcopy(state.network).cpu()
+    critic, watch, first = NetworkCritic(problem, network), Stopwatch(), designer.rounds_taken
+    while (seconds is None or watch.seconds() < seconds) and designer.search_round(critic):
+        done, most = designer.rounds_taken, designer.most_rounds
+        if listener is not None:
+            left = (most - done) * watch.seconds() / (done - first)
+            remaining = left if seconds is None else min(left, max(0.0, seconds - watch.seconds()))
+            listener(Progress("search", done, most, None, designer.quality_db, remaining))
+        save()
