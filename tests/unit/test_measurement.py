@@ -162,3 +162,15 @@ def test_readings_are_averaged_by_unit() -> None:
     for unit in range(9):
         expected = readings[units == unit].mean(0) if counts[unit] else np.zeros((2, 3))
         np.testing.assert_allclose(mean[unit].numpy(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("scheme", ["dc", "s-matrix"])
+def test_the_reading_that_decodes_all_the_others_is_needed(scheme: str) -> None:
+    sensing = HadamardDMD((2, 2), scheme)
+    pattern = Pattern(np.array([2, 0, 1]), 4)
+    readings = np.array([[3], [8], [5]], np.float32)
+    whole = Acquisition(readings, None, "trace.csv", pattern.order)
+    assert (coefficients_of(whole, pattern, sensing)[1] > 0).sum() == 3
+    lacking = Acquisition(readings[[0, 2]], None, "trace.csv", pattern.order[[0, 2]])
+    with pytest.raises(AcquisitionError, match="no reading of coefficient 0, which decodes all the others"):
+        coefficients_of(lacking, pattern, sensing)

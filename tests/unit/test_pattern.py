@@ -32,6 +32,13 @@ def test_from_counts_inverts_counts(counts: list[int]) -> None:
     assert (np.diff(pattern.order) >= 0).all()
 
 
+def test_units_up_to_the_largest_int32_are_taken() -> None:
+    last = np.iinfo(np.int32).max
+    assert Pattern(np.array([last, 0]), last + 1).order.tolist() == [last, 0]
+    with pytest.raises(ValueError, match="int32"):
+        Pattern(np.array([last + 1, 0]), last + 2)
+
+
 def test_arrays_are_copied_and_read_only() -> None:
     given_order = np.array([2, 0])
     pattern = Pattern(given_order, 3, np.array([0]))
@@ -89,9 +96,11 @@ def test_equality_is_that_of_the_content() -> None:
     assert one != "pattern"
 
 
+@pytest.mark.parametrize("lowest", [0, 1, 2])
 @pytest.mark.parametrize("n", [0, 1, 2, 50])
-def test_earlier_readings_of_a_unit_are_counted(n: int) -> None:
-    units = np.random.default_rng(n).integers(0, 8, size=n)
+def test_earlier_readings_of_a_unit_are_counted(n: int, lowest: int) -> None:
+    units = lowest + np.random.default_rng(n).integers(0, 8, size=n)
+    units[:1] = lowest
     earlier = earlier_readings(units)
     assert earlier.dtype == np.int32
     assert earlier.tolist() == [(units[:i] == unit).sum() for i, unit in enumerate(units)]
