@@ -114,3 +114,10 @@ def test_a_negative_seed_is_refused() -> None:
 def test_fewer_than_no_threads_are_refused() -> None:
     with pytest.raises(RecipeError, match="threads is -1, expected a whole number of at least 0"):
         resolve(Recipe("mri").with_settings("training", threads=-1))
+
+
+def test_too_few_readings_tell_nothing_of_the_rest() -> None:
+    model, readings = CartesianMRI((16, 16), "points"), np.ones((16, 1), np.complex64)
+    readings[3] = 1e20
+    assert misfits(readings, model).tolist() == [3]
+    assert misfits(readings[:15], model).size == 0
