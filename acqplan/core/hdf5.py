@@ -6,6 +6,7 @@ and may claim any size. `dataset_of` and `group_of` give only what lies in the f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from acqplan.core.claims import MOST_BYTES, check_claim
 MAGIC = b"\x89HDF\r\n\x1a\n"
 """The first bytes of an HDF5 file without a user block."""
 
+_FREE_CHUNKS = 1 << 15  # claimed without suspicion, however small the file
 _LAYOUT = "v110"  # of HDF5: the oldest whose structures carry checksums
 
 
@@ -77,7 +79,16 @@ def dataset_of(group: h5py.Group, name: str, most: int = MOST_BYTES) -> h5py.Dat
     if found.is_virtual or found.external:
         raise ValueError(f"{name} isn't stored in the file")
     check_claim(found.size * found.dtype.itemsize, found.file.id.get_filesize(), name, most)
+    _check_chunks(found, name)
     return found
+
+
+def _check_chunks(dataset: h5py.Dataset, name: str) -> None:
+    """Raise `ValueError` if there are more chunks than the file has bytes: HDF5 takes a kilobyte and time for each."""
+    sides = zip(dataset.shape or (), dataset.chunks or dataset.shape or (), strict=True)
+    n_chunks = math.prod(-(-side // max(1, chunk)) for side, chunk in sides)
+    if n_chunks > max(_FREE_CHUNKS, dataset.file.id.get_filesize()):
+        raise ValueError(f"{name} claims {n_chunks} chunks, more than its file can hold")
 
 
 def numbers_of(group: h5py.Group, name: str, kinds: str = "fciu", most: int = MOST_BYTES) -> npt.NDArray[Any]:

@@ -103,9 +103,13 @@ def _found_at(given: str | Path) -> list[_Found]:
         sample, path = samples.find(str(given))
         return [_Found(path, str(given), path, sample)]
     path = Path(given)
-    if path.is_file():
+    try:
+        is_there, is_file = path.exists(), path.is_file()
+    except (OSError, ValueError) as error:  # no name that a file can have
+        raise ImageError(f"{str(path)[:80]}… can't be a file: {error}.", "Check the path.") from error
+    if is_file:
         return [_Found(path, path.name, path)]
-    if not path.exists():
+    if not is_there:
         raise ImageError(f"{path} doesn't exist.", "Check the path.")
     if not path.is_dir():
         raise ImageError(f"{path} is neither a file nor a folder.", "Name a file, a folder or a sample.")

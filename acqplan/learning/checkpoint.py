@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ def save(tree: Tree, path: Path) -> None:
     with atomic_file(path, overwrite=True) as temporary, hdf5_file(temporary) as file:
         set_text(file, "format", FORMAT)
         _write(file, tree)
+        set_text(file, "digest", _digest(file))
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -37,8 +39,10 @@ def load(path: Path) -> dict[str, Any]:
         with h5py.File(path, "r") as file:
             if "format" not in file.attrs or text_of(file, "format") != FORMAT:
                 raise PlanFileError(f"{path} is no checkpoint of acqplan.", "Start again without --resume.")
+            if text_of(file, "digest") != _digest(file):
+                raise ValueError("it was changed after it was written")
             tree = _read(file)
-            del tree["format"]
+            del tree["format"], tree["digest"]
             return tree
     except FileNotFoundError as error:
         raise PlanFileError(f"There is no checkpoint {path}.", "Start without --resume.") from error
@@ -70,3 +74,19 @@ def _read(group: h5py.Group) -> dict[str, Any]:
         inside = group_of(group, name)
         tree[name] = torch.from_numpy(numbers_of(group, name, "fciub")) if inside is None else _read(inside)
     return tree
+
+
+def _digest(group: h5py.Group) -> str:
+    """SHA-256 of all names, types, shapes and values, but of that of the digest itself."""
+    sha = hashlib.sha256()
+    for name, value in sorted(group.attrs.items()):
+        if name != "digest":
+            sha.update(
+                repr((name, str(value.dtype) if isinstance(value, np.ndarray | np.generic) else "", value)).encode()
+            )
+    for name in sorted(group):
+        inside = group_of(group, name)
+        array = None if inside is not None else numbers_of(group, name, "fciub")
+        sha.update(repr((name, None if array is None else (str(array.dtype), array.shape))).encode())
+        sha.update(_digest(inside).encode() if inside is not None else np.ascontiguousarray(array).tobytes())
+    return sha.hexdigest()

@@ -107,19 +107,29 @@ class TrainingState:
         }
 
     def restore(self, tree: dict[str, Any]) -> None:
-        """Go back to a saved state; `PlanFileError` if it belongs to another recipe or other images."""
+        """Go back to a saved state; `PlanFileError` if it is damaged, or of another recipe or other images."""
         if tree.get("recipe_digest") != self.recipe_digest:
             raise PlanFileError(
                 "The checkpoint belongs to another recipe or to other images.", "Start again without --resume."
             )
         if "time" not in tree:
             raise PlanFileError("The checkpoint is of another version of acqplan.", "Start again without --resume.")
+        try:
+            self._restore(tree)
+        except Exception as error:  # torch and the designers raise many kinds on a tree that isn't theirs
+            raise PlanFileError(
+                "The checkpoint is damaged: it holds no state.", "Start again without --resume."
+            ) from error
+
+    def _restore(self, tree: dict[str, Any]) -> None:
         self.step = int(tree["step"])
         self.schedule = Schedule(int(tree["steps"]), int(tree["joint_steps"]), tuple(tree["pace"].tolist()))
         self.pace = Pace(**{name: float(value) for name, value in tree["time"].items()})
         if "order" in tree:
             design = self._problem.design
             self.pattern = Pattern(tree["order"].numpy(), design.sensing.n_units, design.calibration)
+            if self.pattern.n_readings != design.budget.n_readings:
+                raise ValueError("its pattern has another count")
         self.network.load_state_dict(tree.get("reconstructor", {}))
         self.designer.load_state_dict(tree.get("designer", {}))
         for name, optimiser in self.optimisers.items():

@@ -59,7 +59,7 @@ def build(role: str, component: Component, **given: Any) -> Any:
     cls, arguments = registry.find(role, component.kind), {**given, **component.options}
     try:
         return cls(**arguments)
-    except TypeError as error:
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # torch raises each of them
         raise RecipeError(f"{cls.kind} can't be made from {arguments}: {error}.", "Check its options.") from error
 
 

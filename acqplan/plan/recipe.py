@@ -6,6 +6,7 @@ decided, each component's own options included, so that the same recipe gives th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -17,6 +18,8 @@ from acqplan.core.errors import RecipeError
 from acqplan.plan import typed
 from acqplan.plan.components import Component, option_names
 from acqplan.plan.settings import GOAL, IMAGES, PATTERN, TRAINING, Flag, check_section, converted, settings_of
+
+_MOST_PIXELS = 1 << 28
 
 Pair = Annotated[list[int], Meta(min_length=2, max_length=2)]
 Share = Annotated[float, Meta(gt=0, lt=1)]
@@ -240,6 +243,11 @@ class Recipe:
         converted(self.seed, settings_of(Recipe)["seed"], "The seed")
         for section in self.sections:
             check_section(getattr(self, section), f"The {_singular(section)} setting")
+        if math.prod(self.images.size or ()) > _MOST_PIXELS:
+            raise RecipeError(
+                f"The images setting size is {self.images.size}: more than {_MOST_PIXELS} pixels.",
+                "Give the size of one image.",
+            )
         for name, setting in settings_of(type(self.instrument)).items():
             check = replace(type(self.instrument)(), **{name: getattr(self.instrument, name)})
             if getattr(check, name) is not None:

@@ -51,7 +51,7 @@ def from_toml(text: str, source: str = "recipe") -> Recipe:
     """The recipe in TOML text; an unknown key raises `RecipeError` naming the nearest one."""
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, and tables without end
         raise RecipeError(f"{source} is no valid TOML: {error}.", "Mend the line it names.") from error
     return from_dict(table, source)
 

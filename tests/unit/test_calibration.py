@@ -157,3 +157,11 @@ def test_steps_of_the_light_within_a_block_do_not_count_as_noise() -> None:
     levels = np.tile(np.repeat(np.linspace(100, 4000, 20), 300), 10)
     bright = 100 + 2 * (random.poisson(levels) + 3 * random.standard_normal(levels.size))
     assert fit_detector(dark, bright).gain_adu_per_e == pytest.approx(2, rel=0.03)
+
+
+def test_a_value_that_no_detector_gives_is_refused() -> None:
+    rng = np.random.default_rng(0)
+    dark, bright = rng.normal(100, 4, 400), rng.normal(1000, 30, 400)
+    bright[7] = 1e200
+    with pytest.raises(AcquisitionError, match="no detector gives that"):
+        fit_detector(dark, bright)

@@ -125,3 +125,25 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, make: Callable[[Path],
     with pytest.raises(PlanFileError, match=message) as caught:
         checkpoint.load(path)
     assert "--resume" in caught.value.remedy
+
+
+def test_a_checkpoint_that_was_changed_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "run.checkpoint"
+    tree = {"step": 7, "weights": {"a": torch.ones(2, 3)}, "pace": np.zeros(0, np.int64)}
+
+    def change_a_weight(file: h5py.File) -> None:
+        file["weights/a"][0, 0] = 2
+
+    def change_a_number(file: h5py.File) -> None:
+        file.attrs["step"] = 8
+
+    def rename(file: h5py.File) -> None:
+        file.move("weights/a", "weights/b")
+
+    for change in (change_a_weight, change_a_number, rename):
+        checkpoint.save(tree, path)
+        checkpoint.load(path)
+        with h5py.File(path, "r+") as file:
+            change(file)
+        with pytest.raises(PlanFileError, match="damaged"):
+            checkpoint.load(path)

@@ -167,3 +167,9 @@ def test_a_folder_that_cannot_be_read_is_not_called_empty(tmp_path: Path, monkey
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(ImageError, match="closed can't be read: Permission denied"):
         load_stacks([tmp_path / "scans"])
+
+
+def test_what_can_be_no_name_of_a_file_is_refused() -> None:
+    for name in ("x" * 5000, "scans\0"):
+        with pytest.raises(ImageError, match="can't be a file"):
+            load_stacks([name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from dataclasses import fields
@@ -11,7 +12,7 @@ import pytest
 
 from acqplan.core.errors import RecipeError
 from acqplan.modalities.dmd.settings import DMDSettings
-from acqplan.plan.components import Component, check_options, option_names
+from acqplan.plan.components import Component, build, check_options, option_names
 from acqplan.plan.recipe import BudgetSettings, ImageSettings, Recipe, TrainingSettings
 from acqplan.plan.recipe_text import from_dict, from_toml, to_toml
 
@@ -110,6 +111,8 @@ def test_a_changed_setting_makes_a_new_recipe() -> None:
         ('modality = "mri"\n[designer]\nslope = 3', 'myfile [designer] has no kind. Add kind = "…".'),
         ('modality = "mri"\n[designer]\nkind = 3', "[designer] has no kind"),
         ('modality = "mri', "myfile is no valid TOML"),
+        (f'modality = "mri"\nseed = {"9" * 5000}', "myfile is no valid TOML"),
+        (f'modality = "mri"\nseed = {"[" * 5000}', "myfile is no valid TOML"),
         ('modality = "mri"\nseed = 1.5', "myfile seed is 1.5, expected a whole number of at least 0. Correct it."),
         ('modality = "mri"\nseed = true', "seed is True, expected a whole number"),
         ('modality = "mri"\nseed = "1"', "seed is '1', expected a whole number"),
@@ -146,3 +149,15 @@ def test_options_of_a_component_are_those_of_its_class() -> None:
         check_options("designers", Component("loupe", {"problem": 3}))
     with pytest.raises(RecipeError, match=r"no designer kind 'lupe'\. Did you mean 'loupe'\?"):
         check_options("designers", Component("lupe"))
+
+
+def test_a_size_that_no_image_has_is_refused() -> None:
+    recipe = Recipe("mri").with_settings("images", size=[16, 2**31])
+    with pytest.raises(RecipeError, match="more than 268435456 pixels"):
+        recipe.check()
+
+
+def test_options_that_no_network_can_have_are_refused() -> None:
+    for options in ({"channels": math.inf}, {"channels": -1}, {"channels": 2**62}, {"depth": "three"}):
+        with pytest.raises(RecipeError, match="can't be made from"):
+            build("reconstructors", Component("unrolled", options), is_complex=True)

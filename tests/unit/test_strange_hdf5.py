@@ -123,6 +123,18 @@ def test_a_size_that_the_file_cannot_hold_is_refused_before_anything_is_read(tmp
     assert kilobytes < 512 << 10
 
 
+def test_more_chunks_than_the_file_has_bytes_are_refused(tmp_path: Path) -> None:
+    """Of empty chunks HDF5 takes a kilobyte each: 8 million of them were 6.6 GiB."""
+    path = tmp_path / "chunks.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("order", (8_000_000,), np.int64, chunks=(1,), compression="gzip")
+        file.create_dataset("few", (2000,), np.int64, chunks=(1,), compression="gzip")
+    with h5py.File(path, "r") as file:
+        with pytest.raises(ValueError, match="claims 8000000 chunks"):
+            hdf5.numbers_of(file, "order")
+        assert hdf5.numbers_of(file, "few").shape == (2000,)
+
+
 def test_what_compresses_well_is_no_bomb(tmp_path: Path) -> None:
     path = tmp_path / "zeros.h5"
     with h5py.File(path, "w") as file:

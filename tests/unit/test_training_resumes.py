@@ -233,6 +233,16 @@ def test_a_checkpoint_of_another_version_is_refused(scans: Path, tmp_path: Path)
         design(make_recipe(scans), checkpoint=path, resume=True)
 
 
+@pytest.mark.parametrize("wrong", ["step", "time", "order", "reconstructor", "optimisers", "generators"])
+def test_a_checkpoint_with_something_else_in_it_is_damaged(wrong: str, scans: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run.checkpoint"
+    interrupt(make_recipe(scans), path, 6)
+    tree = checkpoint.load(path)
+    checkpoint.save({**tree, wrong: torch.arange(3)}, path)
+    with pytest.raises(PlanFileError, match="damaged"):
+        design(make_recipe(scans), checkpoint=path, resume=True)
+
+
 def test_a_pace_of_other_steps_is_refused(scans: Path) -> None:
     with pytest.raises(RecipeError, match="pace is of 3 steps in 2 parts"):
         design(make_recipe(scans, pace=[1, 2]))

@@ -30,6 +30,7 @@ NONLINEAR_AT_MOST = 0.01
 """Share of the largest signal by which a level may lie off the line through known levels."""
 
 _SIGMAS = 4.0
+_LARGEST = 1e30  # ADU: squares of squares are still numbers
 _CLIPPED_SHARE = 0.02
 _STEP_RATIO = 1.8
 _STEP_SIGMAS = 5.0
@@ -208,6 +209,11 @@ def _check_recording(name: str, values: Floats, least: int, full_scale: float | 
             "Record it again.",
         )
     lowest, highest = float(values.min()), float(values.max())
+    if max(-lowest, highest) > _LARGEST:
+        raise AcquisitionError(
+            f"The {name} recording has a value of {max(-lowest, highest):.3g}: no detector gives that.",
+            "Record it again.",
+        )
     if lowest == highest and not (name == "dark" and may_be_zero):
         raise AcquisitionError(
             f"The {name} recording is {lowest:g} throughout: a detector's values fluctuate.",
