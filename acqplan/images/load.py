@@ -105,7 +105,7 @@ def _found_at(given: str | Path) -> list[_Found]:
     path = Path(given)
     try:
         is_there, is_file = path.exists(), path.is_file()
-    except (OSError, ValueError) as error:  # no name that a file can have
+    except OSError as error:  # no name that a file can have
         raise ImageError(f"{str(path)[:80]}… can't be a file: {error}.", "Check the path.") from error
     if is_file:
         return [_Found(path, path.name, path)]

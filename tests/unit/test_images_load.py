@@ -170,6 +170,5 @@ def test_a_folder_that_cannot_be_read_is_not_called_empty(tmp_path: Path, monkey
 
 
 def test_what_can_be_no_name_of_a_file_is_refused() -> None:
-    for name in ("x" * 5000, "scans\0"):
-        with pytest.raises(ImageError, match="can't be a file"):
-            load_stacks([name])
+    with pytest.raises(ImageError, match="can't be a file"):
+        load_stacks(["x" * 5000])
