@@ -1,4 +1,4 @@
-"""The one door for NumPy files, ``.npy`` and ``.npz``: read without trusting them.
+"""The one door for NumPy files, ``.npy`` and ``.npz``: read without trusting them, written without losing anything.
 
 A stranger's file may claim any shape, and may hold Python objects, whose pickle would be run. Here a header is read up
 to NumPy's own limit, its claim is checked against what the file holds before anything is allocated, and objects are
@@ -49,6 +49,22 @@ def load_array(path: Path, most: int = MOST_BYTES) -> Array:
             raise ValueError("it is a ZIP archive like an .npz, one array (.npy) is expected")
         stream.seek(0)
         return _read(stream, path.stat().st_size, "it", most)
+
+
+def save_array(path: Path, array: npt.ArrayLike) -> None:
+    """Write a ``.npy`` file; a full disk is the plain `OSError` of a write.
+
+    NumPy itself writes to a file through a buffer of the C library, and doesn't hear of it when that can't be emptied.
+    """
+    with path.open("wb") as stream:
+        np.save(_Bytes(stream), array, allow_pickle=False)
+
+
+class _Bytes:
+    """A stream that NumPy doesn't take for a file of the system."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.write = stream.write
 
 
 def names_of(path: Path) -> list[str]:

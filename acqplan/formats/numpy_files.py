@@ -53,9 +53,9 @@ class NumpyFiles(PatternFormat, AcquiredReader, AcquiredWriter, ImageReader, Ima
 
     def write(self, plan: Plan, folder: Path) -> dict[str, Any]:
         grid = plan.sensing.grid_shape
-        np.save(folder / "order.npy", plan.pattern.order)
-        np.save(folder / "counts.npy", plan.pattern.counts.reshape(grid))
-        np.save(folder / "mask.npy", plan.pattern.mask.reshape(grid))
+        npy.save_array(folder / "order.npy", plan.pattern.order)
+        npy.save_array(folder / "counts.npy", plan.pattern.counts.reshape(grid))
+        npy.save_array(folder / "mask.npy", plan.pattern.mask.reshape(grid))
         return {"grid_shape": list(grid)}
 
     def read(self, folder: Path) -> Exported:
@@ -80,8 +80,7 @@ class NumpyFiles(PatternFormat, AcquiredReader, AcquiredWriter, ImageReader, Ima
 
     def write_acquired(self, acquisition: Acquisition, plan: Plan, path: Path) -> None:
         if path.suffix.lower() == ".npy":
-            with path.open("wb") as stream:
-                np.save(stream, acquisition.readings, allow_pickle=False)
+            npy.save_array(path, acquisition.readings)
             return
         arrays, texts = fields_of(acquisition, plan)
         members: dict[str, Any] = {**arrays, **{name: np.array(text) for name, text in texts.items()}}
@@ -124,8 +123,7 @@ class NumpyFiles(PatternFormat, AcquiredReader, AcquiredWriter, ImageReader, Ima
             raise unreadable(path, "a NumPy array", error) from error
 
     def write_images(self, result: Result, path: Path) -> None:
-        with path.open("wb") as stream:
-            np.save(stream, result.array, allow_pickle=False)
+        npy.save_array(path, result.array)
 
 
 def _images(path: Path) -> npt.NDArray[Any]:

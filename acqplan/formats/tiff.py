@@ -69,6 +69,8 @@ class Tiff(ImageReader, ImageWriter):
             raise
         except Exception as error:
             raise unreadable(path, "TIFF", error) from error
+        if pixels.size == 0:
+            raise unreadable(path, "TIFF", ValueError(f"its pages have the shape {pixels.shape}"))
         if "S" in axes:
             pixels, notes = grey(np.moveaxis(pixels, axes.index("S"), -1))
             axes = axes.replace("S", "")

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from acqplan.core import registry
+from acqplan.core import npy, registry
 from acqplan.core.errors import OutputError
 from acqplan.core.files import atomic_file, check_writable
 from acqplan.core.seeding import torch_generator
@@ -196,8 +195,8 @@ def _through_files(
     export(loaded, instrument, exported, overwrite=True)
     acquisition = acquire_virtually(loaded, instrument, exported, record, seed=seed)
     save_acquired(instrument, acquisition, loaded, acquired, overwrite=True)
-    with atomic_file(folder / "truth.npy", overwrite=True) as temporary, temporary.open("wb") as stream:
-        np.save(stream, record.array * plan.noise.image_scale, allow_pickle=False)
+    with atomic_file(folder / "truth.npy", overwrite=True) as temporary:
+        npy.save_array(temporary, record.array * plan.noise.image_scale)
     files = sorted(
         str(path.relative_to(folder.parent))
         for path in (plan_path, folder / "truth.npy", *acquired.parent.glob(f"{acquired.stem}*"), *exported.iterdir())

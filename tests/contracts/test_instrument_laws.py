@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 import torch
 from builders.acquisitions import make_acquisition
+from builders.instruments import make_instrument, takes_acquired
 from builders.plans import make_plan
 from builders.sensing import MODELS, random_image
 
 from acqplan.core.errors import AcqplanError, AcquisitionError, InstrumentError, OutputError, PatternMismatch
-from acqplan.core.registry import find, kinds
+from acqplan.core.registry import kinds
 from acqplan.formats.contracts import AcquiredWriter, FileFormat, PatternFormat
 from acqplan.formats.export import MANIFEST, export
 from acqplan.formats.lookup import for_acquired
@@ -26,19 +27,6 @@ from acqplan.formats.save import save_acquired
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Acquisition
 from acqplan.sensing.measurement import coefficients_of
-
-SMALL: dict[str, dict[str, Any]] = {
-    "pulseq": {"readout_oversampling": 4, "dummies": 3, "noise_readouts": 1},
-    **{kind: {"device": "70x50"} for kind in ("dmd-tiff", "png", "micromanager", "alp")},
-    "spas": {"device": "70x50", "files": "png"},
-    "dlpc900": {"device": "40x20"},
-}
-"""Options that keep the files of a format small."""
-
-
-def make_instrument(kind: str) -> FileFormat:
-    instrument: FileFormat = find("instruments", kind)(**SMALL.get(kind, {}))
-    return instrument
 
 
 def pairs(needs: str) -> list[Any]:
@@ -216,7 +204,7 @@ def test_plans_of_other_modalities_are_refused(kind: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize(("kind", "case"), pairs("acquired"))
 def test_acquired_data_come_back(kind: str, case: str, tmp_path: Path) -> None:
     """As coefficients, since a format on a grid can hold only the average of repeats."""
-    for instrument, plan, path in acquired(kind, case, tmp_path) if _takes_acquired(kind, case) else []:
+    for instrument, plan, path in acquired(kind, case, tmp_path) if takes_acquired(kind, case) else []:
         back = instrument.read_acquired(path, plan)
         plan.check_acquisition(back, assume_plan=back.pattern_digest is None and back.order is None)
         expected, _ = coefficients_of(make_acquisition(plan), plan.pattern, plan.sensing)
@@ -230,14 +218,14 @@ def test_acquired_data_come_back(kind: str, case: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("kind", "case"), one_each("acquired"))
 def test_data_of_another_pattern_are_refused(kind: str, case: str, tmp_path: Path) -> None:
     other = make_plan(case, seed=1)
-    for instrument, _, path in acquired(kind, case, tmp_path) if _takes_acquired(kind, case) else []:
+    for instrument, _, path in acquired(kind, case, tmp_path) if takes_acquired(kind, case) else []:
         with pytest.raises(PatternMismatch):
             other.reconstruct(instrument.read_acquired(path, other))
 
 
 @pytest.mark.parametrize(("kind", "case"), one_each("acquired"))
 def test_existing_data_are_replaced_only_on_demand(kind: str, case: str, tmp_path: Path) -> None:
-    for instrument, plan, path in acquired(kind, case, tmp_path) if _takes_acquired(kind, case) else []:
+    for instrument, plan, path in acquired(kind, case, tmp_path) if takes_acquired(kind, case) else []:
         for file in [path, *(each for each in instrument.companions(path) if each.exists())]:
             content = file.read_bytes()
             with pytest.raises(OutputError, match="exists already"):
@@ -257,7 +245,7 @@ def test_failed_save_leaves_nothing(kind: str, case: str, tmp_path: Path, monkey
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(instrument, "write_acquired", fails)
-    for suffix in instrument.acquired_suffixes if _takes_acquired(kind, case) else ():
+    for suffix in instrument.acquired_suffixes if takes_acquired(kind, case) else ():
         with pytest.raises(OutputError, match="No space left"):
             save_acquired(instrument, make_acquisition(plan), plan, tmp_path / f"acquired{suffix}")
     assert list(tmp_path.iterdir()) == []
@@ -266,7 +254,7 @@ def test_failed_save_leaves_nothing(kind: str, case: str, tmp_path: Path, monkey
 @pytest.mark.parametrize(("kind", "case"), one_each("acquired"))
 def test_damaged_data_end_in_an_acquisition_error_or_are_read(kind: str, case: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    for instrument, plan, path in acquired(kind, case, tmp_path) if _takes_acquired(kind, case) else []:
+    for instrument, plan, path in acquired(kind, case, tmp_path) if takes_acquired(kind, case) else []:
         for file in [path, *(each for each in instrument.companions(path) if each.exists())]:
             content = file.read_bytes()
             cut = [content[: int(part * len(content))] for part in (0, 0.1, 0.5, 0.9)]
@@ -291,16 +279,11 @@ def test_data_that_are_not_finite_are_refused(kind: str, case: str, tmp_path: Pa
     instrument, plan = make_instrument(kind), make_plan(case)
     acquisition = make_acquisition(plan)
     acquisition.readings[3] = np.nan
-    for suffix in instrument.acquired_suffixes if _takes_acquired(kind, case) else ():
+    for suffix in instrument.acquired_suffixes if takes_acquired(kind, case) else ():
         path = tmp_path / f"acquired{suffix}"
         save_acquired(instrument, acquisition, plan, path)
         with pytest.raises(AcqplanError, match="NaN"):
             plan.reconstruct(instrument.read_acquired(path, plan), assume_plan=True)
-
-
-def _takes_acquired(kind: str, case: str) -> bool:
-    """A table takes the traces of single-pixel detectors only."""
-    return kind != "table" or MODELS[case][0] == "hadamard_dmd"
 
 
 def _mutated(content: bytes, rng: np.random.Generator) -> bytes:

@@ -295,6 +295,14 @@ def test_truncated_files_are_named_and_never_read_in_part(tmp_path, share):
         assert caught.value.remedy
 
 
+def test_pages_without_a_pixel_are_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.ones((8, 8), "u2"))
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+        file.pages[0].tags["ImageWidth"].overwrite(0)
+    with pytest.raises(ImageError, match=r"a\.tif can't be read as TIFF"):
+        reading.read(tmp_path / "a.tif")
+
+
 def test_the_content_decides_not_the_name(tmp_path):
     for path in list(sound_files(tmp_path).values()):
         renamed = path.with_name(f"{path.name.replace('.', '_')}.xyz")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import resource
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -168,3 +169,17 @@ def test_the_stated_limit_is_kept(tmp_path: Path) -> None:
         npy.load_array(tmp_path / "a.npy", 100)
     with pytest.raises(ValueError, match="the archive claims 928 bytes, more than the 100"):
         npy.load_arrays(tmp_path / "a.npz", most=100)
+
+
+def test_an_array_that_cannot_be_written_whole_is_an_error(tmp_path: Path) -> None:
+    """As on a full disk; NumPy itself doesn't hear of it when the last of a file isn't taken."""
+    path, array = tmp_path / "a.npy", np.arange(300)
+    npy.save_array(path, array)
+    assert path.read_bytes() == stored(array)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size - 1, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            npy.save_array(path, array)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

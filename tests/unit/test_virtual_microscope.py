@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 from builders.microscopy import SIDE, low_plan, soft_spots
 
+import acqplan
+from acqplan.cli.arguments import options
 from acqplan.core.errors import InstrumentError, RecipeError
 from acqplan.core.registry import find, kinds
 from acqplan.formats.export import export
@@ -228,3 +231,15 @@ def test_a_trace_without_trigger_says_its_rate(plan: Plan, folder: Path, tmp_pat
     options = {"detector": str(tmp_path / "pmt.json"), "sample_rate_hz": 2e5, "frame_time_us": 50, "settling_us": 10}
     again = for_acquired(tmp_path / "daq.mat", None, options).read_scan(tmp_path / "daq.mat", plan)
     assert again.acquisitions[0].readings == pytest.approx(scan.acquisitions[0].readings, rel=1e-5, abs=1e-2)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".mat"])
+def test_what_is_said_of_a_file_that_cannot_say_it_reads_it(suffix: str, plan: Plan, tmp_path: Path) -> None:
+    np.save(tmp_path / "image.npy", soft_spots())
+    DETECTOR.save(tmp_path / "pmt.json")
+    trace, detector = tmp_path / f"trace{suffix}", str(tmp_path / "pmt.json")
+    made = acqplan.simulate(plan, tmp_path / "image.npy", trace, settings={"detector": detector, "dropped": 2})
+    words = " ".join(made.remarks).split()
+    told = options([given for flag, given in pairwise(words) if flag == "--option"])
+    scan = for_acquired(trace, None, {"detector": detector, **told}).read_scan(trace, plan)
+    assert not [each for each in verify(plan, scan, assume_plan=True) if each.severity == "error"]

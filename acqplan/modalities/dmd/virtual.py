@@ -95,6 +95,9 @@ class Trace(Recording):
         remarks = [f"Frames {'; '.join(told)}."] if told else []
         if path.suffix.lower() in (".npy", ".mat"):
             stated = {name: value for name, value in recorded.settings.stated().items() if name != "detector"}
+            if path.suffix.lower() == ".npy":  # its columns have numbers for names
+                columns = {name: str(number) for number, name in enumerate(recorded.table.arrays)}
+                stated = {name: columns.get(value, value) for name, value in stated.items()}
             options = " ".join(f"--option {name}={value}" for name, value in stated.items())
             remarks.append(f"The file can't say how to read it: --assume-plan --detector FILE {options}")
         return remarks

@@ -85,7 +85,7 @@ class Spas(DmdFormat):
                 written.add(index)
                 path = folder / f"{prefix}_{index}.{self.files}"
                 if self.files == "npy":
-                    np.save(path, placement.pixels(frame).astype(np.uint8) * _ON, allow_pickle=False)
+                    npy.save_array(path, placement.pixels(frame).astype(np.uint8) * _ON)
                 else:
                     mirrors = unpacked(frame, placement.width).astype(np.uint8) * _ON
                     stamp = {name: display.stamp[name] for name in ("plan_id", "pattern_digest")}

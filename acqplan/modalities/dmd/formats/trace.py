@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from acqplan.core import npy
 from acqplan.core.errors import AcquisitionError, InstrumentError
 from acqplan.core.registry import register
 from acqplan.formats.acquired import TEXTS, acquisition_from, checked_digest, fields_of, first_bytes
@@ -133,8 +134,7 @@ def write_trace(acquisition: Acquisition, plan: Plan, path: Path) -> None:
     _check_detector(plan, InstrumentError)
     values = np.asarray(acquisition.readings, dtype=np.float32).ravel()
     if path.suffix.lower() == ".npy":
-        with path.open("wb") as stream:
-            np.save(stream, values, allow_pickle=False)
+        npy.save_array(path, values)
         return
     _, texts = fields_of(acquisition, plan)
     header = {

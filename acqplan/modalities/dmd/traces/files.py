@@ -115,8 +115,7 @@ def write_table(table: Table, path: Path) -> None:
     suffix = path.suffix.lower()
     if suffix == ".npy":
         columns = list(table.arrays.values())
-        with path.open("wb") as stream:
-            np.save(stream, columns[0] if len(columns) == 1 else np.stack(columns, axis=1), allow_pickle=False)
+        npy.save_array(path, columns[0] if len(columns) == 1 else np.stack(columns, axis=1))
     elif suffix in (".h5", ".hdf5"):
         with hdf5_file(path) as file:
             set_text(file, "format", FORMAT)

@@ -335,9 +335,11 @@ def _measurements(stream: BinaryIO, size: int) -> list[tuple[int, int, bool]]:
     else:
         found.append((0, size, False))
     start = found[0][0]
+    if start >= size:
+        return []
     stream.seek(start)
     header = stream.read(56)
-    if len(header) < 16 or start >= size:
+    if len(header) < 16:
         return []
     _, n_parts = struct.unpack_from("<II", header)
     return found if 1 <= n_parts <= 32 and _NAME.match(header[8:]) else []
