@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 import acqplan
 from acqplan.cli import (
     acquire,
+    base,
     calibrate,
     catalogue,
     console,
@@ -38,6 +39,7 @@ _UsageError: Any = typer.BadParameter.__bases__[0]  # of Click, or of the copy o
 _ORDER = (
     "demo",
     "design",
+    "base",
     "show",
     "list",
     "export",
@@ -96,6 +98,7 @@ _PLANNING, _MEASURING, _EVIDENCE = "Planning", "Measuring", "Evidence"
 
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 app.add_typer(design.app, name="design", rich_help_panel=_PLANNING)
+app.add_typer(base.app, name="base", rich_help_panel=_PLANNING)
 app.command("show", epilog=plans.SHOW_EXAMPLES, rich_help_panel=_PLANNING)(plans.show)
 app.command("export", epilog=examples(*instrument_examples("export")), rich_help_panel=_MEASURING)(
     with_instrument_flags("export", plans.export)

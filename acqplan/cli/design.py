@@ -27,7 +27,7 @@ _COPIES = 4  # of each weight in training: itself, its gradient, and two of the 
 app = typer.Typer(help="Learn a plan from images, or train a network for a usual pattern.", no_args_is_help=True)
 
 
-def _design(
+def design_plan(
     modality: type[Modality],
     ctx: typer.Context,
     typed: dict[str, Any],
@@ -38,6 +38,7 @@ def _design(
     keep: bool,
     dry_run: bool,
 ) -> None:
+    """Make the plan that the flags say, or print its recipe."""
     from acqplan.cli.design_recipe import recipe_from
 
     recipe = recipe_from(modality, typed)
@@ -61,7 +62,8 @@ def _design(
     from acqplan.cli.training_display import TrainingDisplay
     from acqplan.learning.training import design
 
-    learns = registry.find("designers", recipe.designer.kind).is_learned
+    designer = registry.find("designers", recipe.designer.kind)
+    learns = designer.is_learned or designer.searches
     stopping = StopBetweenSteps(checkpoint, given_command(ctx.obj))
     with stopping as stop, TrainingDisplay(learns_pattern=learns) as display:
 
@@ -84,7 +86,7 @@ def _design(
 
 
 for _kind, _modality in registry.kinds("modalities").items():
-    app.command(_kind, cls=SeveralValues, epilog=examples(*_modality.examples))(command(_modality, _design))
+    app.command(_kind, cls=SeveralValues, epilog=examples(*_modality.examples))(command(_modality, design_plan))
 
 
 def _dry_run(recipe: Recipe) -> None:

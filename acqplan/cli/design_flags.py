@@ -7,7 +7,7 @@ The flags that are no settings stand here; every other one is declared beside it
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
@@ -134,12 +134,15 @@ def _typed_as(setting: Setting, flag: Flag) -> Any:
     return plain
 
 
-def command(modality: type[Modality], run: Callable[..., None]) -> Callable[..., None]:
-    """The function of a modality's command: ``run(modality, context, values by key, …)`` with its flags for Typer."""
-    given = flags_of(modality)
+def command(modality: type[Modality], run: Callable[..., None], without: Collection[str] = ()) -> Callable[..., None]:
+    """The function of a modality's command: ``run(modality, context, values by key, …)`` with its flags for Typer.
+
+    ``without``: keys whose flags it doesn't have; their values are None.
+    """
+    given = [each for each in flags_of(modality) if each.key not in without]
 
     def design(ctx: typer.Context, **values: Any) -> None:
-        typed = {each.key: each.read(values[each.parameter]) for each in given}
+        typed = {each.key: each.read(values[each.parameter]) for each in given} | dict.fromkeys(without)
         run(modality, ctx, typed, **{name: values[name] for name in _RUN})
 
     parameters = [inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]

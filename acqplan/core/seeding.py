@@ -28,6 +28,11 @@ def numpy_generator(seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng(stream_seed(seed, name))
 
 
+def numpy_from(generator: torch.Generator) -> np.random.Generator:
+    """A NumPy generator that takes its seed from a torch generator, which moves on by one number."""
+    return np.random.default_rng(int(torch.randint(2**62, (1,), generator=generator)))
+
+
 def lasting_generator(seed: int, name: str) -> np.random.RandomState:
     """A fresh generator for the stream ``name`` whose numbers no later version of NumPy changes (NEP 19).
 

@@ -111,6 +111,8 @@ class Designer(nn.Module, ABC):
     """It measures units several times where that pays, so that the count may exceed the catalogue."""
     searches: ClassVar[bool] = False
     """It searches with the trained network before it freezes (`acqplan.designers.searching`)."""
+    keeps_drawing: ClassVar[bool] = False
+    """After the freeze, too, each step draws a pattern by `relaxed`: the network is to serve all of them."""
     learns_from_errors: ClassVar[bool] = False
     """It is learned by `learn`, not by gradients, and has no parameters."""
 

@@ -67,6 +67,10 @@ def closeness(problem: DesignProblem, stretch: float = 0.0) -> FloatArray:
     return np.asarray(1 - distance / (distance.max() * (1 + 1 / max(sensing.grid_shape))))
 
 
+USUAL = Density(2.5)
+"""What is drawn where nothing was searched."""
+
+
 class Family:
     """Draws patterns for a design problem, each exactly on its budget and within its constraints."""
 
@@ -77,6 +81,10 @@ class Family:
         shape = problem.sensing.grid_shape
         smooth = ndimage.gaussian_filter(np.log(energy).reshape(shape), _SMOOTHING, mode="nearest").reshape(-1)
         self._log_energy = smooth - smooth.max()
+
+    def own_random(self) -> np.random.Generator:
+        """For the one draw that stands for a problem: always the same."""
+        return numpy_generator(self.problem.seed, "designer:family")
 
     def any_density(self, random: np.random.Generator) -> Density:
         """One of the family, at random."""

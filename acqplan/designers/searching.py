@@ -9,16 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from acqplan.core.seeding import numpy_generator
+from acqplan.core.seeding import numpy_from, numpy_generator
 from acqplan.designers.designer import Designer, DesignProblem
-from acqplan.designers.family import Density, Family
+from acqplan.designers.family import USUAL, Family
 from acqplan.designers.options import count_option
 from acqplan.sensing.pattern import Pattern
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-USUAL = Density(2.5)
-"""What is drawn where nothing was searched yet."""
 
 
 class Critic(Protocol):
@@ -118,8 +116,7 @@ class SearchingDesigner(Designer):
         self.best_db.fill_(quality_db)
 
     def relaxed(self, generator: torch.Generator) -> torch.Tensor:
-        seed = int(torch.randint(2**62, (1,), generator=generator))
-        return torch.from_numpy(self.drawn(np.random.default_rng(seed))).float()
+        return torch.from_numpy(self.drawn(numpy_from(generator))).float()
 
     def drawn(self, random: np.random.Generator) -> IntArray:
         """int64[K] of one pattern of the family."""
@@ -127,6 +124,5 @@ class SearchingDesigner(Designer):
 
     def freeze(self, generator: torch.Generator) -> Pattern:
         if not int(self.best.sum()):
-            random = numpy_generator(self.problem.seed, f"designer:{self.kind}")
-            return self.pattern_of(self.family.draw(USUAL, random))
+            return self.pattern_of(self.family.draw(USUAL, self.family.own_random()))
         return self.pattern_counted(self.best.numpy())

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from acqplan.core.registry import register
+from acqplan.core.seeding import numpy_generator
 from acqplan.designers.density import DensitySearch
 from acqplan.designers.designer import DesignProblem
 from acqplan.designers.options import count_option
@@ -74,7 +75,8 @@ class Swaps(DensitySearch):
     def _exchange_one(self, critic: Critic, random: np.random.Generator, turn: int) -> bool:
         measured, others = self._sides()
         sweep, place = divmod(turn, measured.size)
-        out = measured[np.random.default_rng([self.problem.seed, sweep]).permutation(measured.size)[place]]
+        sequence = numpy_generator(self.problem.seed, f"search sweep {sweep}").permutation(measured.size)
+        out = measured[sequence[place]]
         coordinates = self.problem.sensing.coordinates()
         distance = ((coordinates[others] - coordinates[out]) ** 2).sum(-1)
         near = others[np.argsort(distance, kind="stable")[: _PROPOSALS // 2]]

@@ -101,8 +101,10 @@ class PowerDesigner(SearchingDesigner):
     def _draw(self, power: float, draw: int) -> npt.NDArray[np.int64]:
         """Draw 0 is the pattern's own; all are kept."""
         if (power, draw) not in self._drawn:
-            name = f"designer:{self.kind}" if draw == 0 else f"designer:{self.kind} {draw}"
-            self._drawn[power, draw] = self.choose(power, numpy_generator(self.problem.seed, name))
+            seed = self.problem.seed
+            own = numpy_generator(seed, f"designer:{self.kind}")
+            random = own if draw == 0 else numpy_generator(seed, f"designer:{self.kind} {draw}")
+            self._drawn[power, draw] = self.choose(power, random)
         return self._drawn[power, draw]
 
 

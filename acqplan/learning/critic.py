@@ -43,8 +43,9 @@ class NetworkCritic:
 
     def __init__(self, problem: Problem, network: Reconstructor) -> None:
         self._problem, self._network = problem, network
-        self._search = self._scene(_spread(problem.images.train), "search")
-        self._guards = self._scene(_spread(problem.images.validation), "guard")
+        seed = problem.recipe.seed
+        self._search = self._scene(_spread(problem.images.train), stream_seed(seed, "search images"))
+        self._guards = self._scene(_spread(problem.images.validation), stream_seed(seed, "guard images"))
 
     def quality(self, counts: IntArray, n_images: int | None = None) -> FloatArray:
         """See `acqplan.designers.searching.Critic`."""
@@ -60,7 +61,7 @@ class NetworkCritic:
         (gradient,) = torch.autograd.grad(self._errors(given, self._search).mean(), given)
         return np.asarray(-gradient.double().numpy())
 
-    def _scene(self, records: Sequence[ImageRecord], name: str) -> _Scene:
+    def _scene(self, records: Sequence[ImageRecord], seed: int) -> _Scene:
         problem = self._problem
         scale = problem.noise.image_scale
         maps = [each for each in map(problem.images.maps_of, records) if each is not None]
@@ -68,7 +69,7 @@ class NetworkCritic:
             torch.from_numpy(np.stack([record.array for record in records])) * scale,
             torch.stack(maps) if maps else None,
             torch.tensor([record.data_range * scale for record in records]),
-            stream_seed(problem.recipe.seed, name),
+            seed,
         )
 
     def _errors(self, counts: torch.Tensor, scene: _Scene) -> torch.Tensor:
@@ -76,7 +77,7 @@ class NetworkCritic:
         sensing = self._problem.sensing
         if scene.maps is not None:
             sensing = sensing.with_coil_maps(scene.maps)
-        noise = torch_generator(scene.seed, "noise")
+        noise = torch_generator(scene.seed, "judged noise")
         coefficients = measure(scene.images, counts[None], sensing, self._problem.noise, noise)
         found = self._network(coefficients, counts[None], sensing)
         errors: torch.Tensor = (found.abs() - scene.images.abs()).square().mean((-2, -1)) / scene.data_range**2

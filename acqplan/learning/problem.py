@@ -14,6 +14,7 @@ from acqplan.core.seeding import stream_seed, torch_generator
 from acqplan.designers.designer import Designer, DesignProblem
 from acqplan.designers.orders import Order
 from acqplan.images import TrainingImages
+from acqplan.learning.base import start_from_base
 from acqplan.plan.components import Component, build, option_names
 from acqplan.plan.modality import Modality, modality_named
 from acqplan.plan.recipe import Recipe, ResolvedRecipe
@@ -47,8 +48,10 @@ def build_designer(problem: Problem) -> Designer:
 
 
 def build_reconstructor(problem: Problem) -> Reconstructor:
-    """The recipe's reconstructor with seeded initial weights; the global random state is left as it was."""
-    return network_of(problem.recipe, problem.sensing, problem.images)
+    """The recipe's reconstructor with its base's weights, or seeded ones; the global random state is left as it was."""
+    network = network_of(problem.recipe, problem.sensing, problem.images)
+    start_from_base(network, problem.recipe)
+    return network
 
 
 def designer_of(recipe: Recipe, design: DesignProblem) -> Designer:

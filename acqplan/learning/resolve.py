@@ -10,6 +10,7 @@ from acqplan.core.errors import RecipeError
 from acqplan.core.following import Follower, unfollowed
 from acqplan.core.seeding import stream_seed
 from acqplan.images import ImageStack
+from acqplan.learning.base import with_base
 from acqplan.learning.energy import mean_energy, typical_electrons
 from acqplan.learning.extent import extent_of
 from acqplan.learning.image_sets import read_images, training_images
@@ -39,7 +40,7 @@ def resolve(asked: Recipe, preparing: Follower = unfollowed) -> Problem:
     """
     asked.check()
     modality = modality_named(asked.modality)
-    recipe = _with_defaults(asked, modality)
+    recipe = _with_defaults(with_base(asked), modality)
     sensing_part, noise_part = recipe.sensing or modality.sensing, recipe.noise or modality.noise
     check_options("designers", recipe.designer)
     check_options("reconstructors", recipe.reconstructor)

@@ -69,8 +69,8 @@ class TrainingState:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def counts(self) -> torch.Tensor:
-        """float32[K] of this step, on the CPU: the frozen pattern's, before that drawn by the designer."""
-        if self.pattern is not None:
+        """float32[K] of this step, on the CPU: the frozen pattern's, or drawn by the designer."""
+        if self.pattern is not None and not self.designer.keeps_drawing:
             return torch.from_numpy(self.pattern.counts.astype(np.float32))
         self.designer.set_progress(self.schedule.progress(self.step))
         return self.designer.relaxed(self.generators["designer"])

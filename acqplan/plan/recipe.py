@@ -132,6 +132,8 @@ class TrainingSettings:
     no loss needs the truth, each training image is measured once, with the final pattern, and nothing else of it
     enters training. ``pace``: of a plan that was made in ``minutes``, the steps of each twentieth of both phases, so
     that its steps replay. ``stop_at``: the step after which an interrupted training was kept as it was.
+    ``base``: a base network or any plan whose network is where training starts; there is no joint training then, unless
+    the designer is learned by it. ``base_id``: its plan id, which a resolved recipe spells out.
     ``hold_back``: share of the measured units that the loss ``held-back`` hides from the network.
     """
 
@@ -139,6 +141,11 @@ class TrainingSettings:
     steps: Annotated[
         Count | None, Flag("--steps", TRAINING, "How many steps to train instead: repeatable bit for bit.")
     ] = None
+    base: Annotated[
+        str | None,
+        Flag("--base", TRAINING, "Start from the network of this base (acqplan base) or plan.", "FILE"),
+    ] = None
+    base_id: str | None = None
     loss: Annotated[
         dict[str, Annotated[float, Meta(ge=0)]] | None,
         Flag(

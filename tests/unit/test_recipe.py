@@ -28,6 +28,8 @@ FULL = Recipe(
     instrument=DMDSettings(power_w=2e-3),
     training=TrainingSettings(
         steps=400,
+        base="lab.acqbase",
+        base_id="ab12",
         loss={"tv": 0.005, "held-back": 1.0},
         hold_back=0.3,
         batch_size=2,

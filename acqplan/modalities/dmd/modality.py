@@ -101,7 +101,15 @@ class DMD(Modality):
         *("images.paths", "budget.amount", "images.size", "budget.calibration", "sensing.scheme", "budget.power_w"),
         *("budget.frame_time_s", "noise.photons", "noise.read_noise_e", "noise.dark_e", "detector", "designer"),
         *("reconstructor", "pattern_from", "order", "recipe", "images.slices", "images.binning", "images.held_out"),
-        *("training.loss", "training.minutes", "training.steps", "seed", "training.device", "training.threads"),
+        *(
+            "training.loss",
+            "training.minutes",
+            "training.steps",
+            "training.base",
+            "seed",
+            "training.device",
+            "training.threads",
+        ),
     )
 
     def usual_size(self, shapes: Sequence[tuple[int, int]]) -> tuple[int, int]:

@@ -108,7 +108,7 @@ class MRI(Modality):
         *("pattern.scan", "order", "pattern.echo_train", "order.effective_echo", "pattern.partial_fourier"),
         *("pattern.partial_fourier_side", "pattern.shutter", "pattern.one_of_conjugates", "pattern.forbidden"),
         *("pattern.required", "recipe", "images.slices", "images.held_out", "training.loss", "training.minutes"),
-        *("training.steps", "seed", "training.device", "training.threads"),
+        *("training.steps", "training.base", "seed", "training.device", "training.threads"),
     )
 
     def decide(self, recipe: Recipe) -> Recipe:

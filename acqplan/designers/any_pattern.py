@@ -1,0 +1,56 @@
+"""Every pattern of a family, of any budget: what a base network is trained on."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from acqplan.core.errors import RecipeError
+from acqplan.core.registry import register
+from acqplan.core.seeding import numpy_from
+from acqplan.designers.designer import Designer, DesignProblem
+from acqplan.designers.family import USUAL, Family
+from acqplan.designers.options import number_option
+from acqplan.sensing.pattern import Pattern
+
+
+@register("designers", "any-pattern")
+class AnyPattern(Designer):
+    """A new pattern of a family in every step, before the freeze and after: for networks that serve many patterns.
+
+    Budgets are drawn evenly in the logarithm, densities as `Family.any_density` draws them. The plan's own pattern is a
+    usual one, of the problem's budget: an example.
+
+    Parameters
+    ----------
+    least, most
+        Range of accelerations: catalogue over readings.
+    """
+
+    summary = "a new random pattern in every step: trains a base network for many patterns"
+    reference = "none needed"
+    is_learned = False
+    keeps_drawing = True
+
+    def __init__(self, problem: DesignProblem, least: float = 2.0, most: float = 16.0) -> None:
+        super().__init__(problem)
+        self.least = number_option(self.kind, "least", least, least=1.0)
+        self.most = number_option(self.kind, "most", most, least=1.0)
+        if self.most < self.least:
+            raise RecipeError(
+                f"The {self.kind} options are least = {self.least:g} and most = {self.most:g}.",
+                "Give accelerations in ascending order.",
+            )
+        self.family = Family(problem)
+
+    def relaxed(self, generator: torch.Generator) -> torch.Tensor:
+        random = numpy_from(generator)
+        n_units = self.problem.sensing.n_units
+        n = round(n_units / float(np.exp(random.uniform(np.log(self.least), np.log(self.most)))))
+        fixed, n_free = self.problem.fixed_counts, self.problem.free_units.size
+        n_drawn = min(max(n - int(fixed.sum()), min(1, n_free)), n_free)
+        drawn = self.family.draw(self.family.any_density(random), random, n_drawn)
+        return torch.from_numpy(fixed + np.bincount(drawn, minlength=n_units)).float()
+
+    def freeze(self, generator: torch.Generator) -> Pattern:
+        return self.pattern_of(self.family.draw(USUAL, self.family.own_random()))
