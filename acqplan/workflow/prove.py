@@ -14,7 +14,7 @@ from acqplan.plan.plan import Plan
 from acqplan.workflow.export import format_of
 from acqplan.workflow.inputs import PlanOrFile
 
-_PLAN_FILES = "*.acqplan"
+_PLAN_FILES = ("*.acqplan", "*.acqbase")
 _Folders = dict[Path, Path]
 """Paths as they were given, by where they really are."""
 
@@ -132,7 +132,7 @@ def _found(given: tuple[PlanOrFile, ...]) -> tuple[list[Plan | Path], _Folders]:
         elif (Path(each) / MANIFEST).exists():
             folders |= _by_place([Path(each)])
         else:
-            inside = _visible(Path(each), _PLAN_FILES)
+            inside = [path for name in _PLAN_FILES for path in _visible(Path(each), name)]
             exports = [path.parent for path in _visible(Path(each), MANIFEST) if _plan_id(path.parent)]
             if not inside and not exports:
                 raise PlanFileError(f"{each} holds neither plan nor export.", "Pass a file made by acqplan design.")

@@ -50,6 +50,9 @@ def test_plans_folders_and_values_are_taken_and_each_is_looked_at_once(
     assert results(given) == {"identity": "ok", "table": "ok", "test vector": "ok"}
     (proof,) = prove(folder, "table", str(folder / "table"), folder / "a.acqplan")
     assert [check.subject for check in proof.checks] == ["identity", "played", "table", "test vector"]
+    (folder / "a.acqplan").rename(folder / "lab.acqbase")
+    (base,) = prove(folder)
+    assert base.name.endswith("lab.acqbase")
 
 
 def test_altered_weights_are_found(folder: Path) -> None:
