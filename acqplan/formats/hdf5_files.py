@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from acqplan.core.errors import AcquisitionError, InstrumentError
 from acqplan.core.files import readable
-from acqplan.core.hdf5 import MAGIC, hdf5_file, numbers_of, set_text, text_of
+from acqplan.core.hdf5 import MAGIC, hdf5_file, numbers_of, opened, set_text, text_of
 from acqplan.core.registry import register
 from acqplan.formats.acquired import (
     ARRAYS,
@@ -82,7 +82,7 @@ class Hdf5Files(PatternFormat, AcquiredReader, ScanWriter, ImageWriter):
     def read(self, folder: Path) -> Exported:
         manifest = read_manifest(folder, self.kind)
         path = folder / "pattern.h5"
-        with readable(path, InstrumentError, EXPORT_AGAIN), h5py.File(path, "r") as file:
+        with readable(path, InstrumentError, EXPORT_AGAIN), opened(path) as file:
             _check_format(file, _PATTERN)
             stated = {name: text_of(file, name) for name in ("plan_id", "pattern_digest")}
             arrays = {name: _array(file, name) for name in ("order", "calibration", "counts", "mask")}
@@ -97,7 +97,7 @@ class Hdf5Files(PatternFormat, AcquiredReader, ScanWriter, ImageWriter):
     @classmethod
     def recognises(cls, path: Path) -> bool:
         try:
-            with readable(path, AcquisitionError, ""), h5py.File(path, "r") as file:
+            with readable(path, AcquisitionError, ""), opened(path) as file:
                 return "format" in file.attrs and text_of(file, "format") == _ACQUIRED
         except AcquisitionError:
             return False
@@ -114,7 +114,7 @@ class Hdf5Files(PatternFormat, AcquiredReader, ScanWriter, ImageWriter):
     def read_scan(self, path: Path, plan: Plan) -> Scan:
         if first_bytes(path, len(MAGIC)) != MAGIC:
             raise AcquisitionError(f"{path} is no HDF5 file.", OTHER_FILE)
-        with readable(path, AcquisitionError, FRESH_COPY), h5py.File(path, "r") as file:
+        with readable(path, AcquisitionError, FRESH_COPY), opened(path) as file:
             _check_format(file, _ACQUIRED, _SEVERAL_IMAGES)
             texts = {name: text_of(file, name) for name in TEXTS if name in file.attrs}
             stored = set(file)  # the names alone: nothing is followed

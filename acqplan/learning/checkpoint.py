@@ -13,10 +13,11 @@ import torch
 
 from acqplan.core.errors import PlanFileError
 from acqplan.core.files import atomic_file
-from acqplan.core.hdf5 import group_of, hdf5_file, numbers_of, set_text, text_of
+from acqplan.core.hdf5 import group_of, hdf5_file, numbers_of, opened, set_text, text_of
 
 FORMAT = "acqplan-checkpoint"
 Tree = Mapping[str, Any]
+_DEEPEST = 8  # groups in groups: those of a checkpoint are fewer, those of a group that holds itself without end
 
 
 def save(tree: Tree, path: Path) -> None:
@@ -36,7 +37,7 @@ def load(path: Path) -> dict[str, Any]:
         Missing, no checkpoint, or damaged.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with opened(path) as file:
             if "format" not in file.attrs or text_of(file, "format") != FORMAT:
                 raise PlanFileError(f"{path} is no checkpoint of acqplan.", "Start again without --resume.")
             if text_of(file, "digest") != _digest(file):
@@ -63,7 +64,9 @@ def _write(group: h5py.Group, tree: Tree) -> None:
             group.attrs[name] = value
 
 
-def _read(group: h5py.Group) -> dict[str, Any]:
+def _read(group: h5py.Group, depth: int = 0) -> dict[str, Any]:
+    if depth > _DEEPEST:
+        raise ValueError("its groups are nested too deeply")
     tree: dict[str, Any] = {}
     for name, value in group.attrs.items():
         if isinstance(value, bytes):
@@ -72,7 +75,7 @@ def _read(group: h5py.Group) -> dict[str, Any]:
             tree[name] = value.item() if isinstance(value, np.generic) else value
     for name in group:
         inside = group_of(group, name)
-        tree[name] = torch.from_numpy(numbers_of(group, name, "fciub")) if inside is None else _read(inside)
+        tree[name] = torch.from_numpy(numbers_of(group, name, "fciub")) if inside is None else _read(inside, depth + 1)
     return tree
 
 

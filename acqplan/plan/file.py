@@ -33,7 +33,7 @@ import numpy.typing as npt
 
 from acqplan.core.errors import PlanFileError
 from acqplan.core.files import atomic_file
-from acqplan.core.hdf5 import dataset_of, group_of, hdf5_file, set_text, text_of
+from acqplan.core.hdf5 import dataset_of, group_of, hdf5_file, opened, set_text, text_of
 
 FORMAT = "acqplan-plan"
 FORMAT_VERSION = 1
@@ -150,7 +150,7 @@ def read(path: Path) -> PlanContent:
     _check_magic(path)
     damaged = PlanFileError(f"{path} is damaged: it can't be read completely.", "Get a fresh copy of it.")
     try:
-        with h5py.File(path, "r") as file:
+        with opened(path) as file:
             if "format" not in file.attrs or text_of(file, "format") != FORMAT:
                 raise PlanFileError(
                     f"{path} is an HDF5 file, but no acqplan plan.", "Pass a file made by acqplan design."

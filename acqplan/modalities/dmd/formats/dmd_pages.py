@@ -101,7 +101,10 @@ def _packed(file: tifffile.TiffFile, page: Any, placement: Placement, bits: int)
     plain = (page.compression, page.predictor, page.fillorder, len(page.dataoffsets)) == (_ADOBE_DEFLATE, 1, 1, 1)
     if plain and not page.is_tiled and bits == 1:
         file.filehandle.seek(page.dataoffsets[0])
-        data = zlib.decompress(file.filehandle.read(page.databytecounts[0]))
+        n_bytes, unpacker = placement.height * -(-placement.width // 8), zlib.decompressobj()
+        data = unpacker.decompress(file.filehandle.read(page.databytecounts[0]), n_bytes + 1)
+        if len(data) != n_bytes or not unpacker.eof:
+            raise ValueError("a page doesn't unpack to the size of its mirrors")
         return np.frombuffer(data, dtype=np.uint8).reshape(page.shape[0], -1)
     values = page.asarray()
     if bits == 8 and not ((values == 0) | (values == 255)).all():

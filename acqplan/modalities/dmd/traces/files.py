@@ -19,7 +19,6 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,8 +32,7 @@ from acqplan.core import npy
 from acqplan.core.claims import most_of
 from acqplan.core.errors import AcquisitionError
 from acqplan.core.files import readable
-from acqplan.core.hdf5 import MAGIC, dataset_of, hdf5_file, set_text, text_of
-from acqplan.core.hdf5 import names as names_in
+from acqplan.core.hdf5 import MAGIC, dataset_of, datasets_of, dtype_of, hdf5_file, opened, set_text, text_of
 from acqplan.formats.acquired import FRESH_COPY
 
 MAX_BYTES = 4 << 30
@@ -48,6 +46,7 @@ _MAT_NUMBERS = ("double", "single", "logical", *(f"{sign}int{bits}" for sign in 
 _MAT_HEADER, _MAT_COMPRESSED = 128, 15
 _CHUNK = 1 << 20
 _LISTED = 12
+_MATLAB_CELLS = "#refs#"
 
 Array = npt.NDArray[Any]
 
@@ -164,13 +163,17 @@ def _read_npz(path: Path, names: tuple[str, ...]) -> Table:
 
 def _read_hdf5(path: Path, names: tuple[str, ...]) -> Table:
     """Datasets of numbers inside the file; other links and data outside of it are passed over."""
-    with h5py.File(path, "r") as file:
+    left = MAX_BYTES
+    with opened(path) as file:
         texts = {name: _text(file, name) for name in file.attrs}
-        found = {name: dataset for name, dataset in _datasets(file, "") if not names or name in names}
-        for name in found:
-            dataset_of(file, name, MAX_BYTES)  # refuses sizes that can't be
-        if sum(dataset.size * dataset.dtype.itemsize for dataset in found.values()) > MAX_BYTES:
-            raise ValueError("it claims to be too large")
+        found = {}
+        for name in datasets_of(file, passed_over=_MATLAB_CELLS):
+            kind = dtype_of(file, name)
+            if (not names or name in names) and kind is not None and kind.kind in "fiub":
+                dataset = dataset_of(file, name, left)
+                assert dataset is not None
+                left -= dataset.size * dataset.dtype.itemsize
+                found[name] = dataset
         is_matlab = kind_of(path) == "mat73"  # which stores the last axis first
         arrays = {name: np.squeeze(dataset[()].T if is_matlab else dataset[()]) for name, dataset in found.items()}
     return Table(arrays, {name: text for name, text in texts.items() if text is not None})
@@ -181,15 +184,6 @@ def _text(file: h5py.File, name: str) -> str | None:
         return text_of(file, name)
     except (ValueError, UnicodeDecodeError):
         return None
-
-
-def _datasets(group: h5py.Group, prefix: str, depth: int = 0) -> Iterator[tuple[str, h5py.Dataset]]:
-    for name in sorted(names_in(group)):
-        node = group[name]
-        if isinstance(node, h5py.Group) and depth < 8 and name != "#refs#":
-            yield from _datasets(node, f"{prefix}{name}/", depth + 1)
-        elif isinstance(node, h5py.Dataset) and not node.is_virtual and not node.external and node.dtype.kind in "fiub":
-            yield prefix + name, node
 
 
 def _read_mat5(path: Path, names: tuple[str, ...]) -> Table:

@@ -6,6 +6,7 @@ raw scan; as images to train on it has to be fully sampled, or hold the referenc
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from acqplan.core import hdf5
 from acqplan.core.errors import AcquisitionError, ImageError
 from acqplan.core.hdf5 import MAGIC, dataset_of, names
 from acqplan.core.math.transforms import ifft_centred
@@ -32,6 +34,7 @@ from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Acquisition, Scan
 
 _RECONSTRUCTIONS = ("reconstruction_rss", "reconstruction_esc")
+_LISTED = 8  # datasets of a file that is none
 
 
 @register("image_readers", "fastmri")
@@ -67,7 +70,7 @@ class FastMRI(AcquiredReader, ImageReader):
         phase encoding runs along W, which become the rows (ky). Undersampled test files (with ``mask``) are refused.
         """
         try:
-            with h5py.File(path, "r") as file:
+            with hdf5.opened(path) as file:
                 return _images(file, path)
         except ImageError:
             raise
@@ -162,11 +165,9 @@ def read(path: Path) -> RawData:
 
 def header_of(file: h5py.File, path: Path) -> Header | None:
     """The header, or None if there is none or it states no matrices; `AcquisitionError` if it is damaged."""
-    stored = dataset_of(file, "ismrmrd_header")
-    if stored is None:
+    text = _header_text(file)
+    if text is None:
         return None
-    value: Any = stored[()] if stored.ndim == 0 else stored[:1].ravel()[0]
-    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
     try:
         if "<!DOCTYPE" in text or "<!ENTITY" in text:
             raise ValueError("it has a document type")
@@ -191,6 +192,14 @@ def header_of(file: h5py.File, path: Path) -> Header | None:
         centre,
         maximum,
     )
+
+
+def _header_text(file: h5py.File) -> str | None:
+    stored = dataset_of(file, "ismrmrd_header")
+    if stored is None or stored.size == 0:
+        return None
+    value: Any = stored[()] if stored.ndim == 0 else stored[:1].ravel()[0]
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _child(element: ElementTree.Element, name: str) -> ElementTree.Element:
@@ -235,30 +244,15 @@ def _inside(header: Header | None, n_ky: int) -> npt.NDArray[np.bool_]:
     return inside
 
 
-def _datasets(file: h5py.File) -> list[str]:
-    found: list[str] = []
-
-    def visit(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset):
-            found.append(f"{name} {item.shape}")
-
-    file.visititems(visit)
-    return found
-
-
 def _reconstructed_shape(file: h5py.File) -> tuple[int, int] | None:
     """Rows and columns of the image that the scanner makes: without the oversampling of the readout."""
     for name in _RECONSTRUCTIONS:
-        if name in file:
-            return int(file[name].shape[-2]), int(file[name].shape[-1])
-    if "ismrmrd_header" in file:
-        header = file["ismrmrd_header"][()]
-        text = header.decode(errors="replace") if isinstance(header, bytes) else str(header)
-        number = r"\s*<x>(\d+)</x>\s*<y>(\d+)</y>"
-        found = re.search(r"<reconSpace>\s*<matrixSize>" + number, text)
-        if found:
-            return int(found.group(1)), int(found.group(2))
-    return None
+        stored = dataset_of(file, name)
+        if stored is not None and stored.ndim > 1:
+            return int(stored.shape[-2]), int(stored.shape[-1])
+    number = r"\s*<x>(\d{1,9})</x>\s*<y>(\d{1,9})</y>"
+    found = re.search(r"<reconSpace>\s*<matrixSize>" + number, _header_text(file) or "")
+    return (int(found.group(1)), int(found.group(2))) if found else None
 
 
 def _centre(images: npt.NDArray[Any], shape: tuple[int, int]) -> npt.NDArray[Any]:
@@ -281,13 +275,13 @@ def _images(file: h5py.File, path: Path) -> RawImages:
             stored = dataset_of(file, name)
             if stored is not None:
                 return RawImages(_turned(_magnitudes(stored, path)))
-        found = _datasets(file)
-        listing = ", ".join(found[:8]) + (", …" if len(found) > 8 else "") or "nothing"
+        found = [f"{name} {file[name].shape}" for name in itertools.islice(hdf5.datasets_of(file), _LISTED + 1)]
+        listing = ", ".join(found[:_LISTED]) + (", …" if len(found) > _LISTED else "") or "nothing"
         raise ImageError(
             f"{path} is HDF5 but has no fastMRI dataset 'kspace' or 'reconstruction_rss'; it holds: {listing}.",
             "Save the images as .npy, or the k-space as a dataset 'kspace' (slices, H, W).",
         )
-    if "mask" in file:
+    if "mask" in set(file):  # the names alone: nothing is followed
         raise ImageError(
             f"{path} is undersampled (it holds a 'mask').", "Train on fully sampled scans: leave this file out."
         )

@@ -102,6 +102,12 @@ class RawData:
         flat = np.bincount(self.kz[used] * n_ky + self.ky[used], minlength=n_ky * n_kz)
         return flat.reshape(n_kz, n_ky).astype(np.int32)
 
+    @cached_property
+    def n_measured(self) -> int:
+        """How many positions of all slices were measured for the image; the header alone makes nothing large."""
+        used = self.is_imaging
+        return len(np.unique(np.stack([self.slice[used], self.kz[used], self.ky[used]]), axis=1).T)
+
     def lines_of(self, slice: int) -> npt.NDArray[np.int64]:
         """Positions in ``lines`` of the imaging readouts of a slice, in the order of acquisition."""
         return np.flatnonzero(self.is_imaging & (self.slice == slice))
@@ -129,4 +135,4 @@ class RawData:
     @property
     def is_fully_sampled(self) -> bool:
         """Whether every position of every slice was measured."""
-        return bool(self.n_slices and all((self.counts(i) > 0).all() for i in range(self.n_slices)))
+        return bool(self.n_slices) and self.n_measured == self.n_slices * self.matrix[1] * self.matrix[2]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import h5py
 
+from acqplan.core import hdf5
 from acqplan.core.errors import AcquisitionError
 from acqplan.core.hdf5 import MAGIC
 from acqplan.formats.acquired import FRESH_COPY
@@ -26,17 +27,12 @@ def opened(path: Path, what: str) -> Iterator[h5py.File]:
     if head != MAGIC:
         raise AcquisitionError(f"{path} is no HDF5 file, so no {what}.", "Pass a file of that format.")
     try:
-        file = h5py.File(path, "r")
-    except Exception as error:
-        raise damaged(path, what, error) from error
-    try:
-        yield file
+        with hdf5.opened(path) as file:
+            yield file
     except AcquisitionError:
         raise
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, IndexError, MemoryError) as error:
         raise damaged(path, what, error) from error
-    finally:
-        file.close()
 
 
 def damaged(path: Path, what: str, error: Exception) -> AcquisitionError:

@@ -46,7 +46,7 @@ def _check(scan: RawData, path: Path) -> None:
     n_bad = int((~np.isfinite(scan.lines)).any(axis=(1, 2)).sum())
     if n_bad:
         raise ImageError(f"{path} has {n_bad} readouts with NaN or infinite values.", "Leave the file out.")
-    n_measured, n_positions = int((scan.counts() > 0).sum()), scan.n_slices * scan.matrix[1] * scan.matrix[2]
+    n_measured, n_positions = scan.n_measured, scan.n_slices * scan.matrix[1] * scan.matrix[2]
     if n_measured < n_positions:
         raise ImageError(
             f"{path} is undersampled: {n_measured} of {n_positions} k-space positions were measured.",

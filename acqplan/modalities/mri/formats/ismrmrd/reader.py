@@ -15,8 +15,9 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from acqplan.core.claims import check_claim
 from acqplan.core.errors import AcquisitionError
-from acqplan.core.hdf5 import dataset_of, group_of, names
+from acqplan.core.hdf5 import dataset_of, dtype_of, group_of, names
 from acqplan.formats.acquired import FRESH_COPY
 from acqplan.modalities.mri.formats.ismrmrd import header as xml_header
 from acqplan.modalities.mri.formats.ismrmrd.header import Encoding, Header
@@ -57,8 +58,8 @@ def _group(file: h5py.File) -> h5py.Group | None:
         if group is None:
             continue
         inside = names(group)
-        data = dataset_of(group, "data") if "data" in inside else None
-        if data is not None and data.dtype.names is not None and "head" in data.dtype.names:
+        data = dtype_of(group, "data") if "data" in inside else None
+        if data is not None and data.names is not None and "head" in data.names:
             return group
         if {"xml", "data"} <= inside:
             return group
@@ -131,6 +132,8 @@ class _Reader:
         n_coils = self._channels(heads)
         ky, kz = (self._positions(heads, encoding, axis) for axis in (1, 2))
         self._check_one_image(heads)
+        claimed, stored = kept.size * n_coils * encoding.encoded[0] * 8, self.path.stat().st_size
+        check_claim(claimed, stored, "its encoded matrix of readouts", readouts.MAX_BYTES << 4)
         if kept.size * n_coils * encoding.n_readout * 8 > readouts.MAX_BYTES:
             raise AcquisitionError(
                 f"{self.path} holds more than {readouts.MAX_BYTES >> 30} GiB of readouts.", "Split it by repetitions."
