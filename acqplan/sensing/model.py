@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -113,7 +113,12 @@ class SensingModel(nn.Module, ABC):
 
     def gram(self, image: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         """adjoint(weights × coefficients(image)) of image[B, *image_shape], real weights[B or 1, K]."""
-        return self.adjoint(self.per_unit(weights) * self.coefficients(image))
+        return self.gram_with(weights)(image)
+
+    def gram_with(self, weights: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        """`gram` of one pattern, for images to come: what only the weights decide is done once."""
+        each = self.per_unit(weights)
+        return lambda image: self.adjoint(each * self.coefficients(image))
 
     @abstractmethod
     def coordinates(self) -> npt.NDArray[np.float64]:

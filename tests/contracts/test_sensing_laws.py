@@ -147,10 +147,11 @@ def test_gram_is_the_adjoint_of_weighted_coefficients(model: SensingModel) -> No
     for n_patterns, learning in itertools.product([1, BATCH], [False, True]):
         image = image_of(model)
         weights = torch.rand((n_patterns, model.n_units), generator=torch.Generator().manual_seed(4))
-        given = image.clone(), weights.clone()
+        weights.requires_grad_(learning)
+        given = image.clone(), weights.detach().clone()
         expected = model.adjoint(model.per_unit(weights) * model.coefficients(image))
         with torch.set_grad_enabled(learning):
-            assert relative_error(model.gram(image, weights), expected) <= TOLERANCE
+            assert relative_error(model.gram(image, weights).detach(), expected.detach()) <= TOLERANCE
         assert torch.equal(image, given[0])
         assert torch.equal(weights, given[1])
 

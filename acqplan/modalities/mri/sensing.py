@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from acqplan.core.errors import AcquisitionError, RecipeError
+from acqplan.core.math.hermitian import apply_hermitian
 from acqplan.core.math.transforms import fft_centred, ifft_centred
 from acqplan.core.registry import register
 from acqplan.sensing.acquisition import Acquisition
@@ -68,14 +70,13 @@ class CartesianMRI(SensingModel):
             )
         self.coil_maps: torch.Tensor | None
         self.register_buffer("coil_maps", maps, persistent=False)
-        # For `gram`: index 0 is position zero, which saves shifting every coil's image and k-space.
-        shifted = None if maps is None else torch.fft.ifftshift(maps, dim=(-2, -1))
-        self._shifted_maps: torch.Tensor | None
-        self._shifted_conjugates: torch.Tensor | None
-        self.register_buffer("_shifted_maps", shifted, persistent=False)
-        self.register_buffer(
-            "_shifted_conjugates", None if shifted is None else shifted.conj().resolve_conj(), persistent=False
-        )
+        # For `gram`, which transforms the encoded axes only: of lines they stand last, where transforms are fastest.
+        self._encoded_maps: torch.Tensor | None
+        self._encoded_conjugates: torch.Tensor | None
+        encoded = maps.mT.contiguous() if maps is not None and encoding == "lines" else maps
+        conjugates = None if encoded is None else encoded.conj().resolve_conj()
+        self.register_buffer("_encoded_maps", encoded, persistent=False)
+        self.register_buffer("_encoded_conjugates", conjugates, persistent=False)
         n_coils = 1 if maps is None else maps.shape[-3]
         self.unit_name = "line" if encoding == "lines" else "point"
         self.grid_shape = (rows,) if encoding == "lines" else (rows, columns)
@@ -107,19 +108,29 @@ class CartesianMRI(SensingModel):
             return coil_images[:, 0]
         return (coil_images * self.coil_maps.conj()).sum(1)
 
-    def gram(self, image: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        if self._shifted_maps is None or self._shifted_conjugates is None:
-            return super().gram(image, weights)
-        weights = weights.reshape(weights.shape[0], 1, *self.grid_shape)
-        weights = weights[..., None] if self.encoding == "lines" else weights
-        weights = torch.fft.ifftshift(weights, dim=(-2, -1))
-        shifted = torch.fft.ifftshift(image, dim=(-2, -1))
-        kspace = torch.fft.fft2(shifted[:, None] * self._shifted_maps)
-        coil_images = torch.fft.ifft2(kspace * weights if torch.is_grad_enabled() else kspace.mul_(weights))
-        maps = "chw" if self._shifted_conjugates.ndim == 3 else "bchw"
-        combined = torch.einsum(f"bchw,{maps}->bhw", coil_images, self._shifted_conjugates)
-        result: torch.Tensor = torch.fft.fftshift(combined, dim=(-2, -1))
-        return result
+    def gram_with(self, weights: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        # Multiplying k-space is a circular convolution, for lines one along ky. It commutes with circular shifts of the
+        # image: only the weights have to be shifted.
+        is_lines = self.encoding == "lines"
+        axes = (-1,) if is_lines else (-2, -1)
+        grid = weights.reshape(weights.shape[0], 1, *((1,) if is_lines else ()), *self.grid_shape)
+        grid = torch.fft.ifftshift(grid, dim=axes)
+        pairs = None if grid.requires_grad else torch.stack([grid, grid], -1)  # of real and imaginary parts
+
+        def convolved(image: torch.Tensor) -> torch.Tensor:
+            image = image.mT if is_lines else image
+            maps, conjugates = self._encoded_maps, self._encoded_conjugates
+            coil_images = image[:, None] if maps is None else image[:, None] * maps
+            kspace = torch.fft.fftn(coil_images, dim=axes)
+            if pairs is None:
+                kspace = kspace * grid
+            else:
+                torch.view_as_real(kspace).mul_(pairs)
+            coil_images = torch.fft.ifftn(kspace, dim=axes)
+            combined = coil_images[:, 0] if conjugates is None else combine(coil_images, conjugates)
+            return combined.mT.contiguous() if is_lines else combined
+
+        return convolved if pairs is None else lambda image: apply_hermitian(convolved, image)
 
     def to_grid(self, coefficients: torch.Tensor) -> torch.Tensor:
         """[B, K, *reading_shape] -> k-space[B, C, rows, columns]."""
@@ -184,6 +195,17 @@ class CartesianMRI(SensingModel):
 
     def spec(self) -> dict[str, Any]:
         return {"image_shape": list(self.image_shape), "encoding": self.encoding}
+
+
+def combine(coil_images: torch.Tensor, conjugates: torch.Tensor) -> torch.Tensor:
+    """Σᵢ conjugatesᵢ · coil_imagesᵢ of [B, C, …] and [B or none, C, …]: [B, …]."""
+    if torch.is_grad_enabled():
+        return (coil_images * conjugates).sum(1)
+    each = conjugates.unbind(-3)
+    combined = coil_images[:, 0] * each[0]
+    for coil in range(1, len(each)):
+        combined.addcmul_(coil_images[:, coil], each[coil])
+    return combined
 
 
 def _is_normalised(maps: torch.Tensor) -> bool:
