@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from acqplan.core.errors import RecipeError
 from acqplan.reconstructors.data_consistency import enforce_data, raw_of
+from acqplan.reconstructors.pixels import gather_pixels, spread_pixels
 from acqplan.reconstructors.reconstructor import Reconstructor, from_channels, image_scale, to_channels
 from acqplan.sensing.model import SensingModel
 
@@ -43,11 +44,11 @@ class ResidualCNN(nn.Module):
         """Pad to whole groups of pixels and gather them."""
         height, width = pixels.shape[-2:]
         padded = functional.pad(pixels, (0, -width % self.gather, 0, -height % self.gather))
-        return functional.pixel_unshuffle(padded, self.gather)
+        return gather_pixels(padded, self.gather)
 
     def leave(self, gathered: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
         """Undo `enter`."""
-        return functional.pixel_shuffle(gathered, self.gather)[..., : pixels.shape[-2], : pixels.shape[-1]]
+        return spread_pixels(gathered, self.gather)[..., : pixels.shape[-2], : pixels.shape[-1]]
 
 
 def check_sizes(kind: str, stages: int, channels: int, depth: int, gather: int, penalty: float) -> None:

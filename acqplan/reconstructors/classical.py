@@ -90,10 +90,10 @@ def data_step(
     """
     if sensing.is_unitary:
         return enforce_data(centre, coefficients, counts, penalty, sensing)
-    weight = sensing.per_unit(counts)
+    weight, gram = sensing.per_unit(counts), sensing.gram_with(counts)
 
     def normal(x: torch.Tensor) -> torch.Tensor:
-        return sensing.gram(x, counts) + penalty * x
+        return torch.addcmul(gram(x), penalty, x)
 
     right = sensing.adjoint(weight * (coefficients - sensing.coefficients(start))) + penalty * (centre - start)
     return start + conjugate_gradient(normal, right, _CG_ITERATIONS)

@@ -59,12 +59,16 @@ def enforce_data(
         penalty = penalty.reshape(-1, 1, 1)
 
     weights = available * repeats
+    gram = sensing.gram_with(weights)
 
     def normal(x: torch.Tensor) -> torch.Tensor:
-        return sensing.gram(x, weights) + penalty * x
+        return torch.addcmul(gram(x), penalty, x)
 
-    right = sensing.adjoint(sensing.per_unit(repeats) * coefficients) - sensing.gram(image, weights)
-    return image + solve(normal, right, _iterations(penalty, float(weights.detach().max())))
+    right = sensing.adjoint(sensing.per_unit(repeats) * coefficients) - gram(image)
+    iterations = _iterations(penalty, float(weights.detach().max()))
+    # Of a pattern that isn't learned, `gram` has no gradient.
+    differentiated = normal if weights.requires_grad else lambda x: penalty * x
+    return image + solve(normal, right, iterations, differentiated)
 
 
 def _iterations(penalty: torch.Tensor, weight: float) -> int:
@@ -76,16 +80,22 @@ def _iterations(penalty: torch.Tensor, weight: float) -> int:
     return min(_CG_ITERATIONS, math.ceil(math.log(5e-4) / math.log(rate)))
 
 
-def solve(operator: Callable[[torch.Tensor], torch.Tensor], right: torch.Tensor, iterations: int) -> torch.Tensor:
+def solve(
+    operator: Callable[[torch.Tensor], torch.Tensor],
+    right: torch.Tensor,
+    iterations: int,
+    differentiated: Callable[[torch.Tensor], torch.Tensor] | None = None,
+) -> torch.Tensor:
     """`conjugate_gradient`, whose gradient is that of the exact solution, at the cost of a second solution.
 
     The derivative of x = N⁻¹b is N⁻¹(db − dN x) (MoDL, arXiv 1712.02862, eq. 14): none of the iterations is kept.
+    ``differentiated``: the part of the operator that depends on what gradients are asked for; None: all of it.
     """
     with torch.no_grad():
         x = conjugate_gradient(operator, right, iterations)
     if not torch.is_grad_enabled():
         return x
-    change = right - operator(x)
+    change = right - (differentiated or operator)(x)
     if not change.requires_grad:
         return x
     correction: torch.Tensor = _Inverse.apply(change, operator, iterations)  # type: ignore[no-untyped-call]
@@ -114,24 +124,25 @@ def conjugate_gradient(
 
     Batched over the first axis; differentiable (unrolled).
     """
-    x = torch.zeros_like(right)
-    residual, direction = right, right
-    energy = _energy(residual)
+    # As pairs of real and imaginary parts: numbers that multiply complex tensors would be made complex first.
+    residual = direction = _pairs(right)
+    x = torch.zeros_like(residual)
+    energy = _inner(residual, residual)
     for _ in range(iterations):
-        image = operator(direction)
+        image = _pairs(operator(torch.view_as_complex(direction) if right.is_complex() else direction))
         step = energy / _inner(direction, image).clamp(min=torch.finfo(torch.float32).tiny)
-        x = x + step * direction
-        residual = residual - step * image
-        previous, energy = energy, _energy(residual)
-        direction = residual + energy / previous.clamp(min=torch.finfo(torch.float32).tiny) * direction
-    return x
+        x = torch.addcmul(x, step, direction)
+        residual = torch.addcmul(residual, step, image, value=-1)
+        previous, energy = energy, _inner(residual, residual)
+        ratio = energy / previous.clamp(min=torch.finfo(torch.float32).tiny)
+        direction = torch.addcmul(residual, ratio, direction)
+    return torch.view_as_complex(x) if right.is_complex() else x
+
+
+def _pairs(a: torch.Tensor) -> torch.Tensor:
+    return torch.view_as_real(a) if a.is_complex() else a
 
 
 def _inner(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    product = a.conj() * b
-    real = product.real if product.is_complex() else product
-    return real.sum((-2, -1), keepdim=True)
-
-
-def _energy(a: torch.Tensor) -> torch.Tensor:
-    return a.abs().square().sum((-2, -1), keepdim=True)
+    """Σ ab over all axes but the first, kept as axes of size 1."""
+    return (a * b).sum(tuple(range(1, a.ndim)), keepdim=True)

@@ -9,6 +9,7 @@ from torch.nn import functional
 from acqplan.core.errors import RecipeError
 from acqplan.core.registry import register
 from acqplan.reconstructors.data_consistency import START_PENALTY, enforce_data, raw_of
+from acqplan.reconstructors.pixels import gather_pixels, local_mean, spread_pixels
 from acqplan.reconstructors.reconstructor import Reconstructor, from_channels, image_scale, to_channels
 from acqplan.reconstructors.sparse_start import sparse_start
 from acqplan.sensing.model import SensingModel
@@ -39,16 +40,16 @@ class Denoiser(nn.Module):
     def forward(self, pixels: torch.Tensor, memory: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
         """pixels[B, C, H, W] and the previous stage's features -> correction[B, C, H, W], features."""
         height, width = pixels.shape[-2:]
-        local_mean = functional.avg_pool2d(pixels, _DETAIL_WINDOW, stride=1, padding=_DETAIL_WINDOW // 2)
-        detail = (pixels - local_mean) / (5 * self.gain)
+        blurred = local_mean(pixels, _DETAIL_WINDOW)
+        detail = (pixels - blurred) / (5 * self.gain)
         both = functional.pad(torch.cat([pixels, detail], dim=1), (0, width % _BLOCK, 0, height % _BLOCK))
-        features: torch.Tensor = self.enter(functional.pixel_unshuffle(both, _BLOCK))
+        features: torch.Tensor = self.enter(gather_pixels(both, _BLOCK))
         if memory is not None:
             features = features + memory
         features = functional.relu(features)
         for layer in self.layers:
             features = functional.relu(features + layer(features))
-        correction = functional.pixel_shuffle(self.leave(features), _BLOCK)
+        correction = spread_pixels(self.leave(features), _BLOCK)
         return self.gain * correction[..., :height, :width], features
 
 
