@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,10 +39,12 @@ class DensitySearch(SearchingDesigner):
     summary = "the density that suits the network, and its best draw, by search"
     reference = "successive halving, Jamieson and Talwalkar, AISTATS 2016"
     scores: torch.Tensor
+    place: torch.Tensor
 
     def __init__(self, problem: DesignProblem, rounds: int | None = None) -> None:
         super().__init__(problem, rounds)
         self.register_buffer("scores", torch.full((sum(n for n, _ in _LADDER),), -torch.inf, dtype=torch.float64))
+        self.register_buffer("place", torch.full((), -1, dtype=torch.int64))  # of the ladder, that was best
 
     @property
     def n_rounds(self) -> int:
@@ -58,7 +62,7 @@ class DensitySearch(SearchingDesigner):
                 self.scores[places.start : places.stop] = torch.from_numpy(found)
                 self.tries += len(places)
                 if stage > 0 and float(found.max()) > float(self.best_db):
-                    self.keep(counts[int(found.argmax())], float(found.max()))
+                    self._keep_place(places[int(found.argmax())])
                 return True
             start, done = start + n, done - n_rounds
         self._choose(critic)
@@ -70,7 +74,15 @@ class DensitySearch(SearchingDesigner):
         ranked = first + np.argsort(-self.scores.numpy()[first:], kind="stable")[:_FINALISTS]
         counts = np.stack([self._candidate(int(place)) for place in ranked])
         both = (self.scores.numpy()[ranked] + critic.guard(counts)) / 2
-        self.keep(counts[int(both.argmax())], float(self.scores[ranked[int(both.argmax())]]))
+        self._keep_place(int(ranked[int(both.argmax())]))
+
+    def _keep_place(self, place: int) -> None:
+        self.keep(self._candidate(place), float(self.scores[place]))
+        self.place.fill_(place)
+
+    def found(self) -> dict[str, Any]:
+        place = int(self.place)
+        return {**super().found(), **({} if place < 0 else {"density": asdict(self.density_at(place))})}
 
     def _candidate(self, place: int) -> IntArray:
         """int64[K]: the pattern that a place of the ladder stands for; draws follow from the seed and the place."""

@@ -7,7 +7,7 @@ flags and help. A modality's folder holds everything that only it knows; this cl
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -82,6 +82,8 @@ class Modality(InUse, ABC):
     """How images are brought to size, unless a recipe says."""
     batch_size: ClassVar[int]
     """Images of a training step, unless a recipe says."""
+    evidence_types: ClassVar[Mapping[str, Any]] = {}
+    """Types of what it adds to a plan's evidence, by name (`acqplan.plan.evidence`)."""
     takes_intensities: ClassVar[bool]
     """Its images are intensities: real, never negative."""
 

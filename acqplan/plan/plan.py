@@ -20,6 +20,7 @@ from acqplan.core import registry
 from acqplan.core.errors import AcqplanError, AcquisitionError, PatternMismatch, PlanFileError, RecipeError
 from acqplan.core.seeding import torch_generator
 from acqplan.plan import file as plan_file
+from acqplan.plan.evidence import evidence_of
 from acqplan.plan.file import PlanContent, canonical_json
 from acqplan.plan.modality import Modality, modality_of
 from acqplan.plan.recipe import ResolvedRecipe, as_resolved
@@ -178,7 +179,7 @@ class Plan:
             _component("noise", texts["noise"]),
             reconstructor,
             as_resolved(from_toml(texts["recipe"], "the plan's recipe")),
-            json.loads(texts["evidence"]),
+            evidence_of(texts["evidence"], modality_of(sensing).evidence_types),
         )
         if content.vector is not None:
             plan.__dict__["vector"] = Vector.of(content.vector)

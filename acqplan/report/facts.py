@@ -75,9 +75,26 @@ def _evidence(plan: Plan) -> list[tuple[str, str]]:
         values = evidence.get("held_out", {}).get("mean", {}).get(name)
         if values is not None:
             listed.append((label, metrics_text(values)))
+    if evidence.get("search"):
+        listed.insert(0, ("Search", search_text(evidence["search"])))
     if "n_test" in evidence:
         listed.append(("Held out, images", f"{evidence['n_test']} (trained on {evidence['n_train']})"))
     return listed
+
+
+def search_text(found: dict[str, Any]) -> str:
+    """``424 patterns tried in 54 rounds; closeness^2.5, blue noise``: what a plan's search came to."""
+    text = f"{found['tries']} patterns tried in {found['rounds']} rounds"
+    if "power" in found:
+        return f"{text}; closeness^{found['power']:.3g}"
+    if "density" not in found:
+        return text
+    density = found["density"]
+    words = [f"{'energy' if density['by_energy'] else 'closeness'}^{density['power']:.3g}"]
+    words += [f"core {density['core']:.0%}"] if density["core"] else []
+    words += [f"stretched by 2^{density['stretch']:.2g}"] if density["stretch"] else []
+    words.append("blue noise" if density["is_blue"] else "independent draws")
+    return f"{text}; {', '.join(words)}"
 
 
 def warnings(plan: Plan) -> list[str]:

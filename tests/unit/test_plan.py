@@ -145,6 +145,11 @@ def with_text(name: str, change: Callable[[Any], Any]) -> Forge:
     return forge
 
 
+def with_evidence(text: str) -> Forge:
+    text = text.replace("ONE", '{"psnr_db": 1, "ssim": 0.5, "nrmse": 1}')
+    return lambda content: replace(content, texts={**content.texts, "evidence": text})
+
+
 def without_weight(content: PlanContent) -> PlanContent:
     return replace(content, weights={name: content.weights[name] for name in sorted(content.weights)[1:]})
 
@@ -172,6 +177,15 @@ def reshaped_weight(content: PlanContent) -> PlanContent:
         (with_text("budget", lambda t: {**t, "n_readings": 0}), "no reading at all"),
         (lambda c: replace(c, texts={**c.texts, "recipe": "modality = 3"}), "modality"),
         (lambda c: replace(c, texts={**c.texts, "evidence": "{"}), "Expecting"),
+        (with_evidence("[1, 2]"), "Expected `object`, got `array`"),
+        (with_evidence("null"), "Expected `object`, got `null`"),
+        (with_evidence('{"held_out": 3}'), "evidence of held_out can't be read"),
+        (with_evidence('{"held_out": {"mean": {"plan": {"psnr_db": "x"}}}}'), "psnr_db"),
+        (with_evidence('{"warnings": 5}'), "evidence of warnings"),
+        (with_evidence('{"n_test": "many"}'), "evidence of n_test"),
+        (with_evidence('{"search": {"tries": 3, "rounds": 1, "power": "x"}}'), "power"),
+        (with_evidence('{"coils": [1]}'), "evidence of coils"),
+        (with_evidence('{"held_out": {"mean": {"plan": ONE, "zero_filled": ONE}}}'), "how many images were held out"),
     ],
 )
 def test_impossible_content_with_the_right_identity_is_refused(tmp_path: Path, forge: Forge, message: str) -> None:

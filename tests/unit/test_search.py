@@ -18,6 +18,7 @@ from acqplan.learning.resolve import resolve
 from acqplan.learning.training import design
 from acqplan.plan.components import Component
 from acqplan.plan.recipe import Recipe
+from acqplan.report.facts import facts
 
 
 def recipe_of(scans: Path, designer: str = "swaps", **settings: Any) -> Recipe:
@@ -62,6 +63,9 @@ def test_a_plan_tells_of_its_search_and_makes_it_again(scans: Path) -> None:
     assert found["quality_db"] == pytest.approx(best[-1], abs=2)  # the choice among finalists may take a lower one
     assert found["rounds"] == plan.recipe.designer.options["rounds"] >= len(rounds)
     assert found["tries"] > found["rounds"]
+    (told_in_show,) = [value for name, value in facts(plan) if name == "Search"]
+    assert told_in_show.startswith(f"{found['tries']} patterns tried in {found['rounds']} rounds; ")
+    assert f"^{found['density']['power']:.3g}" in told_in_show
     assert design(plan.recipe).plan_id == plan.plan_id
 
 

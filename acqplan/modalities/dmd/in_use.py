@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from acqplan.plan.components import Component
 from acqplan.plan.in_use import Setup, UseFlag, Words
@@ -109,6 +109,25 @@ WORDS = Words(
     order_axes={2: "sequencies"},
     option="scheme",
 )
+
+
+class LightCost(TypedDict):
+    """As `acqplan.modalities.dmd.light.light_cost` gives it."""
+
+    frames: float
+    light_frames: float
+    light_on_s: float | None
+    scan_s: float | None
+    photo_electrons: NotRequired[float | None]
+    power_w: NotRequired[float | None]
+    energy_j: NotRequired[float | None]
+
+
+class SchemeAdvice(TypedDict):
+    """Which display scheme suits, and why."""
+
+    scheme: str
+    why: str
 
 
 def light_facts(plan: Plan, cost: dict[str, Any]) -> list[tuple[str, str]]:

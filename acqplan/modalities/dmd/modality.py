@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from acqplan.core.errors import RecipeError
@@ -48,6 +49,7 @@ class DMD(Modality):
     noise = Component("poisson_gaussian")
     fit = "crop"
     batch_size, takes_intensities = 8, True
+    evidence_types = MappingProxyType({"exposure": in_use.LightCost, "scheme": in_use.SchemeAdvice})
     words, image_suffix, setup = in_use.WORDS, ".tif", in_use.SETUP
     use_flags, use_examples, fits_detectors = in_use.FLAGS, in_use.EXAMPLES, True
     option_flags = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 from acqplan.plan.components import Component
 from acqplan.plan.in_use import Setup, UseFlag, Words
 from acqplan.plan.settings import Flag
@@ -91,3 +93,10 @@ WORDS = Words(
     order_axes={1: "ky", 2: "ky:kz"},
     option="encoding",
 )
+
+
+class CoilsUsed(TypedDict):
+    """How many coils a plan was trained for, and where their maps came from."""
+
+    n: int
+    maps: str

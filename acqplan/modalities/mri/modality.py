@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from acqplan.core.errors import RecipeError
@@ -57,6 +58,7 @@ class MRI(Modality):
     noise = Component("complex_gaussian", {"std": 0.005})
     fit = "resample"
     batch_size, takes_intensities = 2, False
+    evidence_types = MappingProxyType({"coils": in_use.CoilsUsed})
     words, image_suffix, setup = in_use.WORDS, ".nii.gz", in_use.SETUP
     use_flags, use_examples = in_use.FLAGS, in_use.EXAMPLES
     option_flags = (

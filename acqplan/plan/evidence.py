@@ -1,0 +1,85 @@
+"""What a plan says of itself: the types of its evidence, checked when a plan is read.
+
+A plan's text may come from anyone; whoever shows it relies on these. More than is named here may stand in it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NotRequired, TypedDict
+
+import msgspec
+
+
+class Metrics(TypedDict):
+    """Means over images."""
+
+    psnr_db: float
+    ssim: float
+    nrmse: float
+
+
+class Means(TypedDict):
+    """Of the plan's network, and of the zero-filled images beside it."""
+
+    plan: Metrics
+    zero_filled: Metrics
+
+
+class HeldOut(TypedDict):
+    """Held-out images: each, per subject, and all."""
+
+    mean: Means
+    images: NotRequired[list[dict[str, Any]]]
+    subjects: NotRequired[dict[str, Means]]
+
+
+class SearchedDensity(TypedDict):
+    """As `acqplan.designers.family.Density`."""
+
+    power: float
+    by_energy: bool
+    core: float
+    stretch: float
+    is_blue: bool
+
+
+class Search(TypedDict):
+    """What a search came to."""
+
+    rounds: int
+    tries: int
+    quality_db: NotRequired[float | None]
+    power: NotRequired[float]
+    density: NotRequired[SearchedDensity]
+
+
+SHARED: Mapping[str, Any] = {
+    "held_out": HeldOut,
+    "n_train": int,
+    "n_test": int,
+    "training_images": str,
+    "data_range": str,
+    "warnings": list[str],
+    "notes": list[str],
+    "search": Search,
+}
+"""Types by name; those of a modality are in `Modality.evidence_types`."""
+
+
+def evidence_of(text: str, own: Mapping[str, Any]) -> dict[str, Any]:
+    """The evidence that a JSON text holds; ``own`` are the types that only its modality knows.
+
+    Raises `ValueError` where it isn't of these types, or tells of held-out images without their number.
+    """
+    found = msgspec.convert(json.loads(text), dict[str, Any])
+    for name, kind in {**SHARED, **own}.items():
+        if found.get(name, {}) != {}:
+            try:
+                msgspec.convert(found[name], kind)
+            except msgspec.ValidationError as error:
+                raise ValueError(f"its evidence of {name} can't be read: {error}") from error
+    if "held_out" in found and not {"n_test", "n_train"} <= found.keys():
+        raise ValueError("its evidence doesn't say how many images were held out")
+    return found
