@@ -20,6 +20,7 @@ except ImportError:  # Windows
     _HAS_LOCKS = False
 
 _MARK = ".acqplan-writes"  # in each hidden folder, locked by its process
+_HIDDEN = ".acqplan"  # ends the name of a hidden folder: an empty one was made by a process that was killed at once
 _NEW, _OLD = "new", "old-"  # in those of a folder
 _LONGEST = 40  # characters of a name that are in the hidden folder's
 _TRIED = 4096  # bytes
@@ -106,21 +107,37 @@ def _hidden(path: Path, parent: Path) -> Iterator[Path]:
     """
     _clean(parent)
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=f".{path.name[:_LONGEST]}.", dir=parent))
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name[:_LONGEST]}.", suffix=_HIDDEN, dir=parent))
         try:
-            with (folder / _MARK).open("wb") as mark:
-                if _HAS_LOCKS and not (_lock(mark) and (folder / _MARK).exists()):
-                    continue  # another process took it for a killed one's before it was locked
+            mark = _marked(folder)
+            if mark is None:
+                continue
+            with mark:
                 yield folder
                 return
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _marked(folder: Path) -> IO[bytes] | None:
+    """The locked file that says whose a folder is; None where another process took it for a killed one's before."""
+    try:
+        mark = (folder / _MARK).open("wb")
+    except FileNotFoundError:
+        return None
+    if _HAS_LOCKS and not (_lock(mark) and (folder / _MARK).exists()):
+        mark.close()
+        return None
+    return mark
+
+
 def _clean(parent: Path) -> None:
     """Remove what killed processes have left in a folder; an export that one was about to replace comes back."""
     for folder in parent.glob(".*") if _HAS_LOCKS else ():
         try:
+            if folder.name.endswith(_HIDDEN) and not any(folder.iterdir()):
+                folder.rmdir()  # killed before it was marked
+                continue
             with (folder / _MARK).open("r+b") as mark:
                 if not _lock(mark):
                     continue

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import acqplan
+from acqplan.core import files
 from acqplan.core.errors import AcqplanError, OutputError
 from acqplan.core.files import atomic_file, atomic_folder, check_writable
 
@@ -237,3 +238,30 @@ def test_an_export_that_a_kill_took_away_comes_back(tmp_path: Path) -> None:
     write_file(tmp_path / "other.txt", "x")
     assert (tmp_path / "export" / "inner" / "pattern.bin").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_folder_that_a_process_had_no_time_to_mark_goes_too(tmp_path: Path) -> None:
+    code = "import acqplan.core.files as files\ndef die(folder):\n    KILL\nfiles._marked = die\n"
+    kill_while_writing(code + "with atomic_file(Path('a.txt')):\n    pass", tmp_path)
+    (tmp_path / ".empty").mkdir()  # somebody else's
+    assert len(listing(tmp_path)) == 2
+    write_file(tmp_path / "b.txt", "b")
+    assert listing(tmp_path) == [".empty", "b.txt"]
+
+
+def test_of_two_processes_the_one_whose_folder_was_taken_tries_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marked, taken = files._marked, []
+
+    def late(folder: Path) -> object:
+        if not taken:
+            taken.append(folder)
+            files._clean(tmp_path)
+            assert not folder.exists()
+        return marked(folder)
+
+    monkeypatch.setattr(files, "_marked", late)
+    write_file(tmp_path / "a.txt", "a")
+    assert listing(tmp_path) == ["a.txt"]
+    assert len(taken) == 1

@@ -38,6 +38,8 @@ _SPREAD = 1.5
 _STEPS = 4096
 _KEPT = 0.95  # of the squared differences between successive values
 SCATTER = 3.35  # n times the relative variance of a variance of `block`, of normal noise (simulated)
+_NARROWEST = 1e-24  # squared mean over variance, or its inverse, of any detector
+_LEAST_VARIANCE = 1e-6  # of the mean one, where most blocks don't scatter at all
 _NEIGHBOURS = 0.26  # differences share values with their neighbours: so much / n more remains of the smallest
 _BLOCKS = 24
 _WITHIN_AT_MOST = 0.1
@@ -313,17 +315,23 @@ def _fitted(blocks: list[Block], origin: float, degree: int) -> _Fit:
     x = np.array([block.mean - origin for block in blocks])
     v = np.array([block.variance for block in blocks])
     n = np.array([block.n for block in blocks], dtype=np.float64)
-    scale = float(np.abs(x).max())
+    scale, unit = float(np.abs(x).max()), float(v.mean())
+    if not (0 < scale < math.inf and 0 < unit < math.inf and _NARROWEST < scale**2 / unit < 1 / _NARROWEST):
+        raise AcquisitionError(
+            f"The recordings can't be fitted: means up to {scale:.4g} above the dark one, variances of {unit:.4g}.",
+            "Pass recordings of the same detector in its own numbers, dark and lit.",
+        )
+    v = v / unit
     design = (x[:, None] / scale) ** np.arange(degree + 1)
-    floor = max(float(np.median(v)) * 1e-6, np.finfo(float).tiny)
-    model = np.full_like(v, float(v.mean()))
+    floor = max(float(np.median(v)), _LEAST_VARIANCE) * 1e-6
+    model = np.ones_like(v)
     for _ in range(8):
         weight = n / (SCATTER * np.maximum(model, floor) ** 2)
         normal = design.T @ (design * weight[:, None])
         values = np.linalg.lstsq(normal, design.T @ (weight * v), rcond=None)[0]
         model = np.maximum(design @ values, floor)
     errors = np.sqrt(np.maximum(np.diag(np.linalg.pinv(normal)), 0))
-    powers = scale ** np.arange(degree + 1)
+    powers = scale ** np.arange(degree + 1) / unit
     return _Fit((values / powers).tolist(), (errors / powers).tolist())
 
 
