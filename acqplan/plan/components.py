@@ -11,6 +11,8 @@ from acqplan.core import registry
 from acqplan.core.errors import RecipeError
 from acqplan.plan.settings import refuse_unknown
 
+_MOST = 10_000  # layers, channels or iterations of a reconstructor
+
 
 @dataclass(frozen=True)
 class Component:
@@ -57,10 +59,19 @@ def build(role: str, component: Component, **given: Any) -> Any:
         Options that don't fit the class.
     """
     cls, arguments = registry.find(role, component.kind), {**given, **component.options}
+    if role == "reconstructors":
+        _check_size(cls.kind, arguments)
     try:
         return cls(**arguments)
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # torch raises each of them
         raise RecipeError(f"{cls.kind} can't be made from {arguments}: {error}.", "Check its options.") from error
+
+
+def _check_size(kind: str, arguments: Mapping[str, Any]) -> None:
+    """Raise `RecipeError` for layers, channels or iterations beyond any use: making them would take for ever."""
+    for name, value in arguments.items():
+        if isinstance(value, int) and value > _MOST:
+            raise RecipeError(f"The {kind} option {name} is {value}.", f"Give at most {_MOST}.")
 
 
 def with_options(role: str, component: Component, decided: Mapping[str, Any]) -> Component:

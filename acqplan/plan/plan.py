@@ -20,6 +20,7 @@ from acqplan.core import registry
 from acqplan.core.errors import AcqplanError, AcquisitionError, PatternMismatch, PlanFileError, RecipeError
 from acqplan.core.seeding import torch_generator
 from acqplan.plan import file as plan_file
+from acqplan.plan.components import Component, build
 from acqplan.plan.evidence import evidence_of
 from acqplan.plan.file import PlanContent, canonical_json
 from acqplan.plan.modality import Modality, modality_of
@@ -367,4 +368,4 @@ def _component_json(part: SensingModel | NoiseModel | Reconstructor) -> str:
 
 def _component(role: str, text: str) -> Any:
     table = json.loads(text)
-    return registry.find(role, table["kind"])(**table["arguments"])
+    return build(role, Component(table["kind"], table["arguments"]))

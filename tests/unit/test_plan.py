@@ -171,6 +171,7 @@ def reshaped_weight(content: PlanContent) -> PlanContent:
         (with_text("reconstructor", lambda t: {**t, "kind": "unroled"}), "Did you mean 'unrolled'"),
         (with_text("sensing", lambda t: {**t, "kind": "pet"}), "no sensing model kind 'pet'"),
         (with_text("sensing", lambda t: {**t, "arguments": {"image_shape": [8, 6], "coils": 2}}), "coils"),
+        (with_text("reconstructor", lambda t: {**t, "arguments": {**t["arguments"], "depth": 10**6}}), "at most 10000"),
         (with_text("noise", lambda t: {"kind": t["kind"]}), "arguments"),
         (with_text("noise", lambda t: [t]), "list indices"),
         (with_text("budget", lambda t: {**t, "n_readings": 7}), "don't fit"),
