@@ -10,6 +10,7 @@ from typing import Any
 from acqplan.core import registry
 from acqplan.core.errors import RecipeError
 from acqplan.plan.settings import refuse_unknown
+from acqplan.reconstructors.bounds import bounded_networks
 
 _MOST = 10_000  # layers, channels or iterations of a reconstructor
 
@@ -62,13 +63,14 @@ def build(role: str, component: Component, **given: Any) -> Any:
     if role == "reconstructors":
         _check_size(cls.kind, arguments)
     try:
-        return cls(**arguments)
+        with bounded_networks():
+            return cls(**arguments)
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # torch raises each of them
         raise RecipeError(f"{cls.kind} can't be made from {arguments}: {error}.", "Check its options.") from error
 
 
 def _check_size(kind: str, arguments: Mapping[str, Any]) -> None:
-    """Raise `RecipeError` for layers, channels or iterations beyond any use: making them would take for ever."""
+    """Raise `RecipeError` for layers, channels or iterations beyond any use: iterations would take for ever."""
     for name, value in arguments.items():
         if isinstance(value, int) and value > _MOST:
             raise RecipeError(f"The {kind} option {name} is {value}.", f"Give at most {_MOST}.")

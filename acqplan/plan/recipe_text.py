@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
@@ -53,7 +53,22 @@ def from_toml(text: str, source: str = "recipe") -> Recipe:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also a number of thousands of digits, and tables without end
         raise RecipeError(f"{source} is no valid TOML: {error}.", "Mend the line it names.") from error
+    for number in _whole_numbers(table):
+        if not -(1 << 63) <= number < 1 << 63:
+            raise RecipeError(
+                f"{source} is no valid TOML: its whole numbers have 64 bits, and {number} doesn't fit.",
+                "Write the number that is meant, or a decimal point into it.",
+            )
     return from_dict(table, source)
+
+
+def _whole_numbers(value: Any) -> Iterator[int]:
+    """Those in a table, at any depth."""
+    if isinstance(value, Mapping | list):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _whole_numbers(each)
+    elif isinstance(value, int):
+        yield value
 
 
 def from_dict(table: Mapping[str, Any], source: str = "recipe") -> Recipe:

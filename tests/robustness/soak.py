@@ -19,11 +19,13 @@ import acqplan
 from acqplan.core.registry import kinds
 from acqplan.formats.contracts import AcquiredReader, AcquiredWriter, PatternFormat
 from acqplan.formats.lookup import for_acquired
+from acqplan.plan.components import Component, option_names
 from acqplan.plan.plan import Plan
 from acqplan.plan.recipe import Recipe
 
 _SIZE = 16
 _CLOSE = 1e-4  # of the largest value: files hold 32-bit numbers
+_ROUNDS = 2  # of a search: all of them, with a network that solves to convergence, take minutes
 Random = np.random.Generator
 
 
@@ -89,6 +91,8 @@ def random_recipe(scans: Path, random: Random) -> Recipe:
         seed=int(random.integers(1000)),
         steps=2,
     )
+    if "rounds" in option_names("designers", designer):
+        recipe = replace(recipe, designer=Component(designer, {"rounds": _ROUNDS}))
     sizes = [[16, 16], [8, 16], [16, 8]] if modality == "dmd" else [[16, 16], [12, 17], [15, 10]]
     return recipe.with_settings("images", size=one(sizes))
 

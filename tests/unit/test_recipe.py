@@ -115,6 +115,8 @@ def test_a_changed_setting_makes_a_new_recipe() -> None:
         ('modality = "mri', "myfile is no valid TOML"),
         (f'modality = "mri"\nseed = {"9" * 5000}', "myfile is no valid TOML"),
         (f'modality = "mri"\nseed = {"[" * 5000}', "myfile is no valid TOML"),
+        ('modality = "dmd"\n[noise]\ndark_e = 99999999999999999999', "its whole numbers have 64 bits"),
+        ('modality = "mri"\n[images]\nsize = [8, -9223372036854775809]', "-9223372036854775809 doesn't fit"),
         ('modality = "mri"\nseed = 1.5', "myfile seed is 1.5, expected a whole number of at least 0. Correct it."),
         ('modality = "mri"\nseed = true', "seed is True, expected a whole number"),
         ('modality = "mri"\nseed = "1"', "seed is '1', expected a whole number"),
@@ -160,6 +162,8 @@ def test_a_size_that_no_image_has_is_refused() -> None:
 
 
 def test_options_that_no_network_can_have_are_refused() -> None:
-    for options in ({"channels": math.inf}, {"channels": 2**62}, {"depth": 10**5}, {"depth": "three"}):
+    beyond: tuple[dict[str, Any], ...] = ({"channels": math.inf}, {"channels": 2**62}, {"depth": 10**5})
+    together: tuple[dict[str, Any], ...] = ({"stages": 9999, "depth": 9999}, {"channels": 9999})
+    for options in (*beyond, *together, {"depth": "three"}):
         with pytest.raises(RecipeError, match=r"can't be made from|Give at most 10000"):
             build("reconstructors", Component("unrolled", options), is_complex=True)
