@@ -26,6 +26,7 @@ from acqplan.plan.plan import Plan
 from acqplan.plan.recipe import Recipe
 
 _EVERY_S = 0.05  # between checkpoints, instead of 45 s: a killed training lasts a second here
+_STEPS = 120  # take a second, of which a forked process needs a tenth to begin
 _SLOW_S = 1.0  # a step or a write that the machine was slow with
 Random = np.random.Generator
 
@@ -74,7 +75,7 @@ class Scene:
 
     def __init__(self, folder: Path) -> None:
         scans = write_scans(folder / "scans")
-        self.recipe: Recipe = make_recipe(scans, steps=30)
+        self.recipe: Recipe = make_recipe(scans, steps=_STEPS)
         self.plan = acqplan.design(self.recipe)
         self.seconds = _time_of(lambda: acqplan.design(self.recipe))
         self.image = scans / "subject0.npy"
