@@ -84,7 +84,7 @@ class TrainingDisplay:
             )
             return
         tenth = progress.step * _PLAIN_LINES // max(1, progress.n_steps)
-        if (tenth, phase) != self._told:
+        if phase != self._told[1] or tenth > self._told[0]:  # a clock that rules the steps may take some back
             self._told = (tenth, phase)
             unit = "round" if progress.phase == "search" else "step"
             self._console.print(Text(f"{self._title}{phase}: {unit} {progress.step} of {progress.n_steps}  {state}"))

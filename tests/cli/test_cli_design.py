@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from acqplan.cli.training_display import TrainingDisplay
+from acqplan.learning.progress import Progress
 from acqplan.learning.training import design
 from acqplan.plan.plan import Plan
 from acqplan.plan.recipe_text import from_toml
@@ -168,3 +169,15 @@ def test_a_dry_run_tells_what_the_plan_costs_beside_the_recipe(run, scans):
     assert "Count: 8 of 16 lines, 2x." in outcome.err
     assert "Shots: 2; time of the scan: 1 s." in outcome.err
     assert "Training: 7 steps; memory: " in outcome.err
+
+
+def test_a_plain_line_is_told_once_a_tenth_however_the_length_changes(capsys):
+    with TrainingDisplay() as display:
+        for step, n_steps in ((1, 100), (10, 100), (11, 150), (12, 100), (20, 100)):
+            display(Progress("joint", step, n_steps, 1e-3, None, 9.0))
+        display(Progress("search", 1, 4, None, 30.0, 9.0))
+    told = [line.split("  ")[0] for line in capsys.readouterr().err.splitlines()]
+    assert told == [
+        *(f"pattern and network: step {step} of 100" for step in (1, 10, 20)),
+        "search for the pattern: round 1 of 4",
+    ]

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import acqplan
-from acqplan.core.seeding import numpy_generator, stream_seed, torch_generator
+from acqplan.core.seeding import numpy_from, numpy_generator, stream_seed, torch_generator
 
 ROOT = Path(acqplan.__file__).parent
 NAMES = ["batches", "noise", "designer", "designer:uniform", "weights", "split", "", "1"]
@@ -95,3 +95,14 @@ def _names(argument: ast.expr, path: Path) -> list[str]:
             found += _names(node.value, path)
     assert found, f"{path.name}: {argument.id}"
     return found
+
+
+def test_a_numpy_generator_from_torch_moves_it_on() -> None:
+    generator = torch_generator(0, "designer")
+    first, second = numpy_from(generator).random(4), numpy_from(generator).random(4)
+    assert not np.array_equal(first, second)
+    again = torch_generator(0, "designer")
+    assert np.array_equal(numpy_from(again).random(4), first)
+    other = torch_generator(0, "designer")
+    torch.randint(2**62, (1,), generator=other)  # it moves on by one number
+    assert torch.equal(again.get_state(), other.get_state())
