@@ -11,8 +11,10 @@ import pytest
 from builders.trainings import make_recipe
 
 from acqplan.core.errors import RecipeError
+from acqplan.core.seeding import torch_generator
 from acqplan.learning.critic import NetworkCritic
-from acqplan.learning.problem import build_reconstructor
+from acqplan.learning.evaluation import Scene, evaluate
+from acqplan.learning.problem import build_designer, build_reconstructor
 from acqplan.learning.progress import Progress
 from acqplan.learning.resolve import resolve
 from acqplan.learning.training import design
@@ -42,6 +44,22 @@ def test_the_critic_knows_better_patterns_from_worse_ones(scans: Path) -> None:
     assert worth[order[8]] > worth[order[-1]]
 
 
+@pytest.mark.parametrize("modality", ["mri", "dmd"])
+def test_the_critic_measures_as_an_evaluation_does(scans: Path, modality: str) -> None:
+    """Without noise, a plan's evaluation of the same images gives the same PSNR."""
+    quiet = {"mri": {"std": 0.0}, "dmd": {"photons": 1e6, "read_noise_e": 0.0}}[modality]
+    recipe = make_recipe(scans, modality=modality, designer="low-pass")
+    problem = resolve(recipe)
+    noise = type(problem.noise)(**quiet)
+    problem = replace(problem, noise=noise)
+    network = build_reconstructor(problem)
+    pattern = build_designer(problem).freeze(torch_generator(0, "designer"))
+    images = [*problem.images.validation]
+    found = evaluate(Scene(problem.sensing, pattern, noise), {"plan": network}, images).means["plan"]["psnr_db"]
+    judged = NetworkCritic(problem, network).guard(pattern.counts[None].astype(np.int64))[0]
+    assert judged == pytest.approx(found, abs=0.02)
+
+
 def test_the_held_out_images_are_not_shown_to_the_search(scans: Path) -> None:
     problem = resolve(recipe_of(scans))
     critic = NetworkCritic(problem, build_reconstructor(problem))
@@ -63,6 +81,7 @@ def test_a_plan_tells_of_its_search_and_makes_it_again(scans: Path) -> None:
     assert found["quality_db"] == pytest.approx(best[-1], abs=2)  # the choice among finalists may take a lower one
     assert found["rounds"] == plan.recipe.designer.options["rounds"] >= len(rounds)
     assert found["tries"] > found["rounds"]
+    assert plan.pattern.n_readings == 8
     (told_in_show,) = [value for name, value in facts(plan) if name == "Search"]
     assert told_in_show.startswith(f"{found['tries']} patterns tried in {found['rounds']} rounds; ")
     assert f"^{found['density']['power']:.3g}" in told_in_show
