@@ -13,8 +13,11 @@ from __future__ import annotations
 import argparse
 import ast
 import difflib
+import functools
 import importlib
+import itertools
 import json
+import math
 import os
 import random
 import shutil
@@ -28,6 +31,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
+from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator
 
@@ -37,23 +41,37 @@ NEAREST = {
     "formats/export.py": ["test_export", "test_instruments_table", "test_instrument_laws"],
     "sensing/pattern.py": ["test_pattern"],
     "sensing/budget.py": ["test_budget", "test_plan", "test_resolve"],
-    "sensing/measurement.py": ["test_measurement"],
+    "sensing/measurement.py": ["test_measurement", "test_misfits"],
     "sensing/acquisition.py": ["test_acquisition", "test_plan", "test_verification", "test_instruments_acquired"],
+    "sensing/constraints.py": ["test_constraints"],
+    "sensing/unit_list.py": ["test_constraints"],
+    "sensing/model.py": ["test_sensing_laws", "test_measurement"],
+    "sensing/noise.py": ["test_noise"],
+    "sensing/table_terms.py": ["test_instruments_table"],
     "modalities/*/noise.py": ["test_noise"],
     "plan/plan.py": ["test_plan", "test_verification"],
-    "plan/file.py": ["test_plan_file", "test_plan"],
-    "designers/from_plan.py": ["test_from_plan"],
+    "plan/file.py": ["test_plan", "test_plan_file"],
+    "plan/vector.py": ["test_plan_vector"],
+    "plan/evidence.py": ["test_plan"],
+    "plan/verification.py": ["test_verification", "test_verification_dmd", "test_verification_mri"],
+    "plan/*.py": ["test_recipe", "test_resolve", "test_plan"],
+    "learning/from_plan.py": ["test_from_plan"],
+    "learning/critic.py": ["test_search"],
+    "learning/search.py": ["test_search"],
+    "learning/base.py": ["test_base"],
+    "learning/extent.py": ["test_constraints", "test_resolve"],
     "designers/learned.py": ["test_learned_pattern", "test_designers", "test_designer_laws"],
     "designers/*repeats.py": ["test_repeats", "test_designer_laws"],
     "designers/water_filling.py": ["test_repeats", "test_designer_laws"],
+    "designers/any_pattern.py": ["test_base", "test_designer_laws"],
     "designers/orders.py": ["test_orders", "test_order_laws"],
     "designers/blue_noise.py": ["test_blue_noise", "test_designers"],
-    "designers/*.py": ["test_designers", "test_hadamard_orders", "test_designer_laws", "test_resolve"],
-    "learning/resolve.py": ["test_resolve", "test_constraints", "test_exposure", "test_training"],
+    "designers/*.py": ["test_designers", "test_hadamard_orders", "test_designer_laws"],
+    "learning/resolve.py": ["test_resolve", "test_constraints"],
     "learning/checkpoint.py": ["test_checkpoint"],
     "learning/schedule.py": ["test_schedule", "test_training_steps"],
-    "learning/pace.py": ["test_pace", "test_training"],
-    "learning/*.py": ["test_training_steps", "test_training", "test_training_resumes", "test_unsupervised"],
+    "learning/pace.py": ["test_pace", "test_training_steps"],
+    "learning/*.py": ["test_training_steps", "test_unsupervised"],
 }
 """The tests nearest to a module; of a module that several entries name, the first counts."""
 
@@ -79,22 +97,30 @@ class Mutant:
     code: str
 
 
-def mutants_of(module: str, code: str) -> list[Mutant]:
-    """Every mutant whose program differs, in the order of lines; each program once."""
-    found: dict[str, Mutant] = {}
-    meaning = _meaning(code)
-    for mutated in [*_by_operators(code), *_without_statements(code)]:
-        if (now := _meaning(mutated)) not in (None, meaning):
-            found.setdefault(str(now), Mutant(module, *_difference(code, mutated), mutated))
-    return sorted(found.values(), key=lambda mutant: (mutant.line, mutant.change))
+def mutants_of(module: str, code: str, order: random.Random | None = None) -> tuple[int, Iterator[Mutant]]:
+    """(how many places can be broken, mutants whose program differs, each once); drawn in the order of ``order``."""
+    tree = get_ast(code)
+    places: list[tuple[str, int]] = [
+        (name, occurrence)
+        for name in OPERATORS
+        for occurrence in range(
+            sum(1 for node in ast_nodes(tree) for _ in get_operator(f"core/{name}")().mutation_positions(node))
+        )
+    ]
+    lacking = list(_without_statements(code))
+    places += [("", index) for index in range(len(lacking))]
+    if order is not None:
+        order.shuffle(places)
+    return len(places), _mutants(module, code, places, lacking)
 
 
-def _by_operators(code: str) -> Iterator[str]:
-    for name in OPERATORS:
-        operator, occurrence = get_operator(f"core/{name}")(), 0
-        while (mutated := mutate_code(code, operator, occurrence)) is not None:
-            yield mutated
-            occurrence += 1
+def _mutants(module: str, code: str, places: list[tuple[str, int]], lacking: list[str]) -> Iterator[Mutant]:
+    seen = {_meaning(code), None}
+    for name, occurrence in places:
+        mutated = mutate_code(code, get_operator(f"core/{name}")(), occurrence) if name else lacking[occurrence]
+        if (meaning := _meaning(mutated)) not in seen:
+            seen.add(meaning)
+            yield Mutant(module, *_difference(code, mutated), mutated)
 
 
 def _without_statements(code: str) -> Iterator[str]:
@@ -185,6 +211,9 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("modules", nargs="*", help="for example sensing/budget.py; all of the core unless given")
     arguments.add_argument("--sample", type=int, help="mutants of each module, drawn at random; all unless given")
+    arguments.add_argument(
+        "--minutes", type=float, default=math.inf, help="in all; every module gets a share of the rest"
+    )
     arguments.add_argument("--seed", type=int, default=0)
     arguments.add_argument("--json", type=Path, help="where to write every mutant with what became of it")
     given = arguments.parse_args()
@@ -199,8 +228,11 @@ def main() -> None:
             shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
         for path in [*ROOT.glob("*.md"), ROOT / "pyproject.toml"]:
             shutil.copy(path, tree)
-        for module, tests in modules_of(given.modules, tree).items():
-            told += test_module(tree, module, tests, given.sample, given.seed)
+        modules = modules_of(given.modules, tree)
+        end = time.monotonic() + 60 * given.minutes
+        for index, (module, tests) in enumerate(modules.items()):
+            share_s = (end - time.monotonic()) / (len(modules) - index)
+            told += test_module(tree, module, tests, given.sample, given.seed, share_s)
             if given.json:
                 given.json.write_text(json.dumps(told, indent=1, ensure_ascii=False))
     lived = [each for each in told if each["outcome"] == "passed"]
@@ -209,28 +241,45 @@ def main() -> None:
         print(f"  {each['module']}:{each['line']}: {each['change']}")
 
 
-def test_module(tree: Path, module: str, tests: list[str], sample: int | None, seed: int) -> list[dict[str, object]]:
+def test_module(
+    tree: Path, module: str, tests: list[str], sample: int | None, seed: int, share_s: float
+) -> list[dict[str, object]]:
+    """What became of each mutant; one at least is tested, however short the share of the time."""
     path = tree / "acqplan" / module
     code = path.read_text(encoding="utf-8")
+    taken_s = _time_unbroken(tree, tuple(tests))
     start = time.monotonic()
-    if run_tests(tree, tests, 900, keep_bytecode=True) != "passed":
-        said = tree.with_name("said.txt").read_text(encoding="utf-8")
-        raise SystemExit(f"{said}\n{module}: its tests fail without any mutant.")
-    taken_s = time.monotonic() - start
-    mutants = every = mutants_of(module, code)
-    if sample is not None and sample < len(every):
-        mutants = random.Random(f"{seed}:{module}").sample(every, sample)
-    told = []
-    for mutant in mutants:
+    n_places, mutants = mutants_of(
+        module, code, random.Random(f"{seed}:{module}") if _is_part(sample, share_s) else None
+    )
+    told: list[dict[str, object]] = []
+    for mutant in itertools.islice(mutants, sample):
         path.write_text(mutant.code, encoding="utf-8")
         for stale in path.parent.glob(f"__pycache__/{path.stem}.*"):
             stale.unlink()
         outcome = run_tests(tree, tests, 30 + 3 * taken_s)
         told.append({key: value for key, value in asdict(mutant).items() if key != "code"} | {"outcome": outcome})
+        if outcome == "passed":
+            print(f"  {module}:{mutant.line}: {mutant.change}", flush=True)
+        if time.monotonic() - start > share_s:
+            break
     path.write_text(code, encoding="utf-8")
     noticed = sum(each["outcome"] != "passed" for each in told)
-    print(f"{module}: {noticed} of {len(told)} noticed ({len(every)} mutants in all)", flush=True)
+    print(f"{module}: {noticed} of {len(told)} noticed ({n_places} places in all)", flush=True)
     return told
+
+
+def _is_part(sample: int | None, share_s: float) -> bool:
+    return sample is not None or share_s < math.inf
+
+
+@functools.cache
+def _time_unbroken(tree: Path, tests: tuple[str, ...]) -> float:
+    start = time.monotonic()
+    if run_tests(tree, list(tests), 900, keep_bytecode=True) != "passed":
+        said = tree.with_name("said.txt").read_text(encoding="utf-8")
+        raise SystemExit(f"{said}\n{' '.join(tests)}: these tests fail without any mutant.")
+    return time.monotonic() - start
 
 
 if __name__ == "__main__":

@@ -98,6 +98,7 @@ def test_a_given_power_needs_no_search(scans: Path) -> None:
     recipe = recipe_of(scans, "variable-density")
     tuned = design(recipe)
     assert tuned.evidence["search"]["power"] > 0
+    assert tuned.evidence["search"]["quality_db"] > 10
     given = Component("variable-density", {"power": tuned.evidence["search"]["power"]})
     drawn = design(replace(recipe, designer=given))
     assert "search" not in drawn.evidence
