@@ -10,7 +10,6 @@ from typing import Any
 from acqplan.core import registry
 from acqplan.core.errors import RecipeError
 from acqplan.plan.settings import refuse_unknown
-from acqplan.reconstructors.bounds import bounded_networks
 
 _MOST = 10_000  # layers, channels or iterations of a reconstructor
 
@@ -60,13 +59,19 @@ def build(role: str, component: Component, **given: Any) -> Any:
         Options that don't fit the class.
     """
     cls, arguments = registry.find(role, component.kind), {**given, **component.options}
-    if role == "reconstructors":
-        _check_size(cls.kind, arguments)
     try:
-        with bounded_networks():
-            return cls(**arguments)
+        return _network(cls, arguments) if role == "reconstructors" else cls(**arguments)
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # torch raises each of them
         raise RecipeError(f"{cls.kind} can't be made from {arguments}: {error}.", "Check its options.") from error
+
+
+def _network(cls: type[Any], arguments: Mapping[str, Any]) -> Any:
+    """A reconstructor, unless it would be larger than any of use."""
+    from acqplan.reconstructors.bounds import bounded_networks  # torch takes a second that flags don't need
+
+    _check_size(cls.kind, arguments)
+    with bounded_networks():
+        return cls(**arguments)
 
 
 def _check_size(kind: str, arguments: Mapping[str, Any]) -> None:
