@@ -49,9 +49,9 @@ def gaps(hyper: Plan, recipe: Any, records: Any) -> None:
     network = hyper.reconstructor
     assert isinstance(network, Hyper)
     scene = Scene(hyper.sensing, hyper.pattern, hyper.noise)
-    truth, coefficients = simulated(records, scene)
+    truth, coefficients, sensing = simulated(records, scene)
     counts = torch.from_numpy(hyper.pattern.counts.astype(np.float32))[None]
-    target = Target(coefficients, counts, hyper.sensing, truth)
+    target = Target(coefficients, counts, sensing, truth)
     found = []
     for setting in SETTINGS:
         point = torch.tensor([[setting]])
@@ -61,8 +61,8 @@ def gaps(hyper: Plan, recipe: Any, records: Any) -> None:
             replace(recipe, reconstructor=Component("cascade")).with_settings("training", loss=weights)
         ).reconstructor
         with torch.inference_mode():
-            ours = mixture(network.at(coefficients, counts, hyper.sensing, point), target, shares)
-            theirs = mixture(own(coefficients, counts, hyper.sensing), target, shares)
+            ours = mixture(network.at(coefficients, counts, sensing, point), target, shares)
+            theirs = mixture(own(coefficients, counts, sensing), target, shares)
         found.append(ours / theirs - 1)
         print(f"setting {setting:.2f}: hyper {ours:.4f}, its own model {theirs:.4f}, gap {found[-1]:+.1%}", flush=True)
     print(f"gap: mean {np.mean(found):+.1%}, worst {max(found):+.1%}")
@@ -72,7 +72,7 @@ def evenness(plan: Plan, records: Any) -> None:
     """Along each knob, the others in the middle; with the table of settings and without it."""
     network = plan.reconstructor
     assert isinstance(network, Hyper)
-    _, coefficients = simulated(records, Scene(plan.sensing, plan.pattern, plan.noise))
+    _, coefficients, sensing = simulated(records, Scene(plan.sensing, plan.pattern, plan.noise))
     counts = torch.from_numpy(plan.pattern.counts.astype(np.float32))[None]
     for i, name in enumerate(network.knobs):
         for label, to_setting in (("knob", network.setting_of), ("setting", lambda point: point)):
@@ -81,7 +81,7 @@ def evenness(plan: Plan, records: Any) -> None:
                 point = torch.full((1, len(network.knobs)), 0.5)
                 point[0, i] = float(position)
                 with torch.inference_mode():
-                    images.append(network.at(coefficients, counts, plan.sensing, to_setting(point)))
+                    images.append(network.at(coefficients, counts, sensing, to_setting(point)))
             changes = [float((b - a).abs().square().sum().sqrt()) for a, b in pairwise(images)]
             print(
                 f"{name}: even steps of the {label}: largest change over the mean {max(changes) / np.mean(changes):.2f}"

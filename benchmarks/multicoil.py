@@ -76,7 +76,7 @@ def measured(records: Sequence[ImageRecord], plan: Plan, pattern: Pattern) -> li
     assert isinstance(sensing, CartesianMRI)
     everything = []
     for i, record in enumerate(records):
-        _, coefficients = simulated([record], Scene(sensing, pattern, plan.noise), seed=i)
+        _, coefficients, _ = simulated([record], Scene(sensing, pattern, plan.noise), seed=i)
         units = coefficients[0].numpy()
         grid = sensing.to_grid(coefficients)[0].numpy()
         everything.append(Measured(record, pattern, units[pattern.order], grid))

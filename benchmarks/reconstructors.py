@@ -66,14 +66,16 @@ def base_recipe(modality: str, amount: str, minutes: float | None, threads: int,
 
 def measure(reconstructor: Reconstructor, scene: Scene, records: Any) -> dict[str, float]:
     """Mean quality over the records, and seconds for one image on its own."""
-    _, coefficients = simulated(records, scene)
+    _, coefficients, sensing = simulated(records, scene)
     counts = torch.from_numpy(scene.pattern.counts.astype(np.float32))[None]
     with torch.inference_mode():
-        images = [reconstructor(part, counts, scene.sensing) for part in coefficients.split(8)]
+        assert sensing.noise_level is not None
+        told = [sensing.with_noise_level(level) for level in sensing.noise_level.split(8)]
+        images = [reconstructor(part, counts, of) for part, of in zip(coefficients.split(8), told, strict=True)]
         durations = []
         for one in coefficients[:TIMED].split(1):
             started = time.perf_counter()
-            reconstructor(one, counts, scene.sensing)
+            reconstructor(one, counts, sensing.with_noise_level(sensing.noise_level[:1]))
             durations.append(time.perf_counter() - started)
     found = torch.cat(images).numpy() / scene.noise.image_scale
     rows = [

@@ -46,15 +46,17 @@ def objective(image: torch.Tensor, target: Target) -> torch.Tensor:
 
 def judged(reconstructor: Reconstructor, scene: Scene, records: Any) -> tuple[torch.Tensor, float]:
     """Objective of each image, and seconds for one on its own (median)."""
-    _, coefficients = simulated(records, scene)
+    _, coefficients, sensing = simulated(records, scene)
     counts = torch.from_numpy(scene.pattern.counts.astype(np.float32))[None]
     values, durations = [], []
     with torch.inference_mode():
-        for one in coefficients.split(1):
+        assert sensing.noise_level is not None
+        levels = sensing.noise_level.split(1)
+        for one, level in zip(coefficients.split(1), levels, strict=True):
             started = time.perf_counter()
-            image = reconstructor(one, counts, scene.sensing)
+            image = reconstructor(one, counts, sensing.with_noise_level(level))
             durations.append(time.perf_counter() - started)
-            values.append(objective(image, Target(one, counts, scene.sensing)))
+            values.append(objective(image, Target(one, counts, sensing)))
     return torch.cat(values), float(np.median(durations))
 
 

@@ -14,6 +14,8 @@ from acqplan.plan.modality import Modality
 
 _DESIGNER = "any-pattern"
 _BUDGET = "6x"  # of the example pattern, between the ends of the range; its calibration region is every pattern's
+_NOISE_RANGE = 0.3, 4.0
+"""Of the plan's noise, over a decade."""
 
 app = typer.Typer(
     help="Train one network for many patterns and budgets, from which acqplan design --base starts.",
@@ -22,8 +24,9 @@ app = typer.Typer(
 
 
 def _base(modality: type[Modality], ctx: typer.Context, typed: dict[str, Any], **run: Any) -> None:
-    budget = typed["budget.amount"] or _BUDGET
-    design_plan(modality, ctx, {**typed, "designer": _DESIGNER, "budget.amount": budget}, **run)
+    typed["budget.amount"] = typed["budget.amount"] or _BUDGET
+    typed["training.noise_range"] = typed["training.noise_range"] or list(_NOISE_RANGE)
+    design_plan(modality, ctx, {**typed, "designer": _DESIGNER}, **run)
 
 
 for _kind, _modality in registry.kinds("modalities").items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import torch
 
@@ -12,6 +13,7 @@ from acqplan.learning.undersampled import UndersampledScans
 from acqplan.reconstructors.losses import Target
 from acqplan.sensing.measurement import measure
 from acqplan.sensing.model import SensingModel
+from acqplan.sensing.noise import NoiseModel
 
 
 class Batches:
@@ -40,13 +42,23 @@ class Batches:
         """The batch of this step; ``noise`` is on this device, by default the state's own stream."""
         chosen = state.generators["batches"]
         if self._scans is not None:
-            coefficients, counts, maps = self._scans.batch(self._size, chosen)
-            return Target(coefficients.to(self._device), counts.to(self._device), self._sensing_with(maps))
+            coefficients, counts, maps, level = self._scans.batch(self._size, chosen)
+            sensing = self._sensing_with(maps).with_noise_level(level.to(self._device))
+            return Target(coefficients.to(self._device), counts.to(self._device), sensing)
         counts = state.counts()[None].to(self._device)
         images, maps = self._problem.images.coil_batch(self._size, chosen)
-        images, sensing = images.to(self._device) * self.image_scale, self._sensing_with(maps)
-        coefficients = measure(images, counts, sensing, self._problem.noise, noise or state.generators["noise"])
+        model = self._noise_model(chosen)
+        images, sensing = images.to(self._device) * model.image_scale, self._sensing_with(maps)
+        coefficients, sensing = measure(images, counts, sensing, model, noise or state.generators["noise"])
         return Target(coefficients, counts, sensing, images)
+
+    def _noise_model(self, generator: torch.Generator) -> NoiseModel:
+        """The recipe's, or one that is so many times as noisy as its range says."""
+        noise, span = self._problem.noise, self._problem.recipe.training.noise_range
+        if span is None:
+            return noise
+        least, most = map(math.log, span)
+        return noise.times(math.exp(least + (most - least) * float(torch.rand((), generator=generator))))
 
     def _sensing_with(self, coil_maps: torch.Tensor | None) -> SensingModel:
         return self._sensing if coil_maps is None else self._sensing.with_coil_maps(coil_maps.to(self._device))

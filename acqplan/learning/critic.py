@@ -78,7 +78,7 @@ class NetworkCritic:
         if scene.maps is not None:
             sensing = sensing.with_coil_maps(scene.maps)
         noise = torch_generator(scene.seed, "judged noise")
-        coefficients = measure(scene.images, counts[None], sensing, self._problem.noise, noise)
+        coefficients, sensing = measure(scene.images, counts[None], sensing, self._problem.noise, noise)
         found = self._network(coefficients, counts[None], sensing)
         errors: torch.Tensor = (found.abs() - scene.images.abs()).square().mean((-2, -1)) / scene.data_range**2
         return errors

@@ -69,12 +69,14 @@ def sensing_of(records: Sequence[ImageRecord], sensing: SensingModel) -> Sensing
     return sensing.with_coil_maps(torch.from_numpy(np.stack(maps))) if maps else sensing
 
 
-def simulated(records: Sequence[ImageRecord], scene: Scene, *, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """(images[n, H, W] in detector units, measured coefficients[n, K, …]) of prepared images, with their coil maps."""
+def simulated(
+    records: Sequence[ImageRecord], scene: Scene, *, seed: int = 0
+) -> tuple[torch.Tensor, torch.Tensor, SensingModel]:
+    """(images[n, H, W] in detector units, measured coefficients[n, K, …], their sensing model) of prepared images."""
     images = torch.from_numpy(np.stack([record.array for record in records])) * scene.noise.image_scale
     counts = torch.from_numpy(scene.pattern.counts.astype(np.float32))[None]
     generator = torch_generator(seed, "evaluate")
-    return images, measure(images, counts, sensing_of(records, scene.sensing), scene.noise, generator)
+    return images, *measure(images, counts, sensing_of(records, scene.sensing), scene.noise, generator)
 
 
 def evaluate(
@@ -94,8 +96,7 @@ def evaluate(
     counts = torch.from_numpy(scene.pattern.counts.astype(np.float32))[None]
     parts: dict[str, list[torch.Tensor]] = {name: [] for name in everyone}
     with torch.inference_mode():
-        for some, coefficients in _measured(records, scene, seed, batch_size):
-            sensing = sensing_of(some, scene.sensing)
+        for coefficients, sensing in _measured(records, scene, seed, batch_size):
             for name, reconstructor in everyone.items():
                 parts[name].append(reconstructor(coefficients, counts, sensing))
     images = {name: torch.cat(each).numpy() / scale for name, each in parts.items()}
@@ -114,14 +115,18 @@ def evaluate(
 
 def _measured(
     records: Sequence[ImageRecord], scene: Scene, seed: int, batch_size: int
-) -> Iterator[tuple[Sequence[ImageRecord], torch.Tensor]]:
+) -> Iterator[tuple[torch.Tensor, SensingModel]]:
     """Batches of images and what was measured of them; of several coils made one after another: they are large."""
     batches = [records[i : i + batch_size] for i in range(0, len(records), batch_size)]
     if records[0].coil_maps is None:
-        yield from zip(batches, simulated(records, scene, seed=seed)[1].split(batch_size), strict=True)
+        _, coefficients, sensing = simulated(records, scene, seed=seed)
+        assert sensing.noise_level is not None
+        levels = sensing.noise_level.split(batch_size)
+        for some, level in zip(coefficients.split(batch_size), levels, strict=True):
+            yield some, sensing.with_noise_level(level)
         return
     for i, some in enumerate(batches):
-        yield some, simulated(some, scene, seed=stream_seed(seed, f"batch {i}"))[1]
+        yield simulated(some, scene, seed=stream_seed(seed, f"batch {i}"))[1:]
 
 
 def measures(image: npt.NDArray[Any], truth: npt.NDArray[Any], data_range: float) -> dict[str, float]:

@@ -11,7 +11,7 @@ from acqplan.core.seeding import torch_generator
 from acqplan.designers.designer import Designer
 from acqplan.images import ImageRecord
 from acqplan.learning.problem import Problem
-from acqplan.sensing.measurement import measured
+from acqplan.sensing.measurement import measured, noise_level
 from acqplan.sensing.model import SensingModel
 from acqplan.sensing.noise import NoiseModel
 from acqplan.sensing.pattern import Pattern
@@ -36,7 +36,7 @@ class UndersampledScans:
         units = torch.from_numpy(np.flatnonzero(pattern.mask))
         self._counts = torch.from_numpy(pattern.counts.astype(np.float32))[None]
         repeats = self._counts[:, units].reshape(1, -1, *(1,) * len(sensing.reading_shape))
-        scans, maps = [], []
+        scans, maps, levels = [], [], []
         for record in records:
             coil_maps = maps_of(record)
             if coil_maps is not None:
@@ -46,21 +46,22 @@ class UndersampledScans:
             image = torch.from_numpy(record.array)[None] * noise.image_scale
             expected = sensing(image.to(torch.complex128 if sensing.is_complex else torch.float64))
             expected = expected.to(sensing.reading_dtype)
+            levels.append(noise_level(expected, sensing, noise))
             readings = torch.zeros_like(expected)
             readings[:, units] = noise.sample(expected[:, units], generator=generator, counts=repeats)
             scans.append(measured(sensing.decode(readings), self._counts, sensing))
-        self._coefficients, self._maps = torch.cat(scans), maps
+        self._coefficients, self._maps, self._levels = torch.cat(scans), maps, torch.cat(levels)
 
     def batch(
         self, batch_size: int, generator: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """(coefficients[B, K, …], counts[1, K], coil maps[B, C, H, W] or None) of scans drawn with replacement.
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor]:
+        """(coefficients[B, K, …], counts[1, K], coil maps[B, C, H, W] or None, noise levels[B]) of some scans.
 
-        All on the CPU.
+        They are drawn with replacement. All on the CPU.
         """
         chosen = torch.randint(self._coefficients.shape[0], (batch_size,), generator=generator)
         maps = torch.stack([self._maps[int(i)] for i in chosen]) if self._maps else None
-        return self._coefficients[chosen], self._counts, maps
+        return self._coefficients[chosen], self._counts, maps, self._levels[chosen]
 
 
 def undersampled_scans(problem: Problem, designer: Designer) -> UndersampledScans:

@@ -21,12 +21,13 @@ from acqplan.plan.settings import Flag
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    import torch
 
     from acqplan.images import ImageStack, TrainingImages
     from acqplan.images.preparation import Preparation
     from acqplan.plan.plan import Plan
     from acqplan.plan.verification import Check
-    from acqplan.sensing.acquisition import Scan
+    from acqplan.sensing.acquisition import Acquisition, Scan
     from acqplan.sensing.budget import Budget
     from acqplan.sensing.constraints import Constraints
     from acqplan.sensing.model import SensingModel
@@ -194,6 +195,15 @@ class Modality(InUse, ABC):
         if options:
             raise RecipeError(f"{', '.join(options)} is given for a {self.title} plan.", "Leave it out.")
         return scan
+
+    def noise_level(self, plan: Plan, acquisition: Acquisition, zero_filled: torch.Tensor) -> torch.Tensor | None:
+        """`SensingModel.noise_level` of acquired readings, float32[1]: by default as the plan's noise model has it.
+
+        ``zero_filled``: the image[*image_shape] that the adjoint gives of them.
+        """
+        from acqplan.sensing.measurement import acquired_noise_level
+
+        return acquired_noise_level(acquisition, plan.pattern, plan.sensing, plan.noise)
 
     def made_up_maps(self, plan: Plan) -> npt.NDArray[np.complex64] | None:
         """complex64[C, *image_shape] of made-up coils for a plan's test vector, the same each time; None: one coil."""

@@ -292,6 +292,9 @@ class Plan:
         sensing = self.sensing.for_scan(acquisition)
         with torch.inference_mode():
             coefficients, counts = coefficients_of(acquisition, self.pattern, sensing)
+            if self.reconstructor.knows_noise:
+                level = self.modality.noise_level(self, acquisition, sensing.adjoint(coefficients)[0])
+                sensing = sensing.with_noise_level(level)
             image: npt.NDArray[Any] = self.reconstructor(coefficients, counts, sensing, **given)[0].numpy()
         if not np.isfinite(image).all():
             largest = float(np.abs(acquisition.readings).max())

@@ -134,7 +134,9 @@ class TrainingSettings:
     that its steps replay. ``stop_at``: the step after which an interrupted training was kept as it was.
     ``base``: a base network or any plan whose network is where training starts; there is no joint training then, unless
     the designer is learned by it. ``base_id``: its plan id, which a resolved recipe spells out.
-    ``hold_back``: share of the measured units that the loss ``held-back`` hides from the network.
+    ``hold_back``: share of the measured units that the loss ``held-back`` hides from the network. ``noise_range``:
+    least and most of the factor by which the noise of each step, in relation to the signal, differs from the plan's;
+    drawn evenly in the logarithm.
     """
 
     minutes: Annotated[Positive | None, Flag("--minutes", TRAINING, "How long to train (default 10).")] = None
@@ -157,6 +159,16 @@ class TrainingSettings:
         ),
     ] = None
     hold_back: Share = 0.4
+    noise_range: Annotated[
+        Annotated[list[Positive], Meta(min_length=2, max_length=2)] | None,
+        Flag(
+            "--noise-range",
+            TRAINING,
+            "Train with noise of so many times the plan's, from least to most, drawn anew in each step.",
+            "LOW-HIGH",
+            typed.span,
+        ),
+    ] = None
     batch_size: Count | None = None
     learning_rate: Positive = 2e-3
     joint_share: Annotated[float, Meta(ge=0, le=1)] = 0.6

@@ -56,6 +56,16 @@ def slices(text: str, flag: str) -> list[int]:
     return [int(match[1]), int(match[2])]
 
 
+def span(text: str, flag: str) -> list[float]:
+    """``0.25-4`` (or ``0.25:4``) -> [0.25, 4.0], the least and the most."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*[-:]\s*(\d+(?:\.\d*)?|\.\d+)\s*", text)
+    if match is None or not 0 < float(match[1]) <= float(match[2]):
+        raise RecipeError(
+            f"{flag} is {text!r}, expected two positive numbers, ascending.", f"Write it like {flag} 0.25-4."
+        )
+    return [float(match[1]), float(match[2])]
+
+
 def weights(texts: list[str], flag: str) -> dict[str, float]:
     """``["mse", "tv=0.005"]`` -> {"mse": 1.0, "tv": 0.005}."""
     table: dict[str, float] = {}

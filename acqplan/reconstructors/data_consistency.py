@@ -73,9 +73,7 @@ def enforce_data(
 
 def _iterations(penalty: torch.Tensor, weight: float) -> int:
     """Until conjugate gradients are within 0.1 %; the eigenvalues are ``penalty`` and up to ``weight`` more."""
-    if penalty.ndim:
-        return _CG_ITERATIONS
-    root = math.sqrt(1 + max(weight, 1.0) / min(max(float(penalty.detach()), 1e-6), 1e6))
+    root = math.sqrt(1 + max(weight, 1.0) / min(max(float(penalty.detach().min()), 1e-6), 1e6))
     rate = (root - 1) / (root + 1)
     return min(_CG_ITERATIONS, math.ceil(math.log(5e-4) / math.log(rate)))
 

@@ -34,6 +34,8 @@ class Reconstructor(nn.Module, ABC):
     summary: ClassVar[str]
     reference: ClassVar[str]
     is_trained: ClassVar[bool] = True
+    knows_noise: bool = False
+    """Whether it makes use of `SensingModel.noise_level`."""
     presets: ClassVar[Mapping[str, Preset]] = MappingProxyType({})
     """Settings to choose by name, such as a paper's: ``--reconstructor KIND:PRESET``."""
 

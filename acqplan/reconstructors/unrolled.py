@@ -15,6 +15,8 @@ from acqplan.reconstructors.sparse_start import sparse_start
 from acqplan.sensing.model import SensingModel
 
 _BLOCK = 2  # pixels are gathered 2 × 2 into channels: four times fewer positions, twice the reach
+_USUAL_NOISE = 0.02  # of the image's root mean square
+_LEAST_NOISE = 0.01  # of the usual one: less is as good as none
 _DETAIL_WINDOW = 5  # pixels; what a local mean doesn't explain is shown to the network on its own
 
 
@@ -22,35 +24,69 @@ class Denoiser(nn.Module):
     """A small residual block on 2 × 2 gathered pixels, with features handed on from stage to stage.
 
     It sees the image and, magnified, its detail, and gives a correction of the detail's size: that is
-    what is left to mend after the start.
+    what is left to mend after the start. With ``levels`` > 0 it also works on coarser grids, each half as fine and with
+    twice the features of the first: what aliasing spreads over the image is seen whole there. ``noise`` float32[B],
+    where it is told, shifts the features.
     """
 
-    def __init__(self, image_channels: int, channels: int, depth: int, gain: float) -> None:
+    def __init__(
+        self, image_channels: int, channels: int, depth: int, gain: float, levels: int = 0, knows_noise: bool = False
+    ) -> None:
         super().__init__()
         self.gain = gain
         gathered = image_channels * _BLOCK**2
         self.enter = nn.Conv2d(2 * gathered, channels, 3, padding=1)
         self.layers = nn.ModuleList(nn.Conv2d(channels, channels, 3, padding=1) for _ in range(depth))
         self.leave = nn.Conv2d(channels, gathered, 3, padding=1)
+        self.told = nn.Linear(1, channels) if knows_noise else None
+        self.coarser = Coarser(channels, 2 * channels, levels) if levels else None
         # The untrained network is then plain data consistency on the start.
         with torch.no_grad():
-            for parameter in self.leave.parameters():
-                parameter.zero_()
+            for part in (self.leave, *([] if self.told is None else [self.told])):
+                for parameter in part.parameters():
+                    parameter.zero_()
 
-    def forward(self, pixels: torch.Tensor, memory: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, pixels: torch.Tensor, memory: torch.Tensor | None, noise: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """pixels[B, C, H, W] and the previous stage's features -> correction[B, C, H, W], features."""
         height, width = pixels.shape[-2:]
         blurred = local_mean(pixels, _DETAIL_WINDOW)
         detail = (pixels - blurred) / (5 * self.gain)
         both = functional.pad(torch.cat([pixels, detail], dim=1), (0, width % _BLOCK, 0, height % _BLOCK))
         features: torch.Tensor = self.enter(gather_pixels(both, _BLOCK))
+        if self.told is not None and noise is not None:
+            features = features + self.told(noise.reshape(-1, 1))[..., None, None]
         if memory is not None:
             features = features + memory
         features = functional.relu(features)
+        if self.coarser is not None:
+            features = self.coarser(features)
         for layer in self.layers:
             features = functional.relu(features + layer(features))
         correction = spread_pixels(self.leave(features), _BLOCK)
         return self.gain * correction[..., :height, :width], features
+
+
+class Coarser(nn.Module):
+    """Features[B, C, h, w] with what coarser grids make of them added, ``levels`` deep."""
+
+    def __init__(self, channels: int, coarse: int, levels: int) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(channels, coarse, 3, stride=2, padding=1)
+        self.layer = nn.Conv2d(coarse, coarse, 3, padding=1)
+        self.coarser = Coarser(coarse, coarse, levels - 1) if levels > 1 else None
+        self.after = nn.Conv2d(coarse, coarse, 3, padding=1)
+        self.up = nn.Conv2d(coarse, 4 * channels, 1)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        height, width = features.shape[-2:]
+        coarse = functional.relu(self.down(features))
+        coarse = functional.relu(coarse + self.layer(coarse))
+        if self.coarser is not None:
+            coarse = self.coarser(coarse)
+        coarse = functional.relu(coarse + self.after(coarse))
+        return features + spread_pixels(self.up(coarse), 2)[..., :height, :width]
 
 
 @register("reconstructors", "unrolled")
@@ -73,6 +109,11 @@ class Unrolled(Reconstructor):
         Expected size of a correction over the image's root mean square.
     penalty
         Where the learned λ start, above 0.
+    levels
+        Coarser grids that each stage also works on.
+    knows_noise
+        Whether it is told how noisy the data are (`SensingModel.noise_level`): each λ then grows with a learned power
+        of the noise variance, and the stages know it.
     """
 
     summary = "sparse start, then an unrolled network with exact data consistency (the default)"
@@ -87,6 +128,8 @@ class Unrolled(Reconstructor):
         start_iterations: int = 20,
         gain: float = 0.02,
         penalty: float = START_PENALTY,
+        levels: int = 0,
+        knows_noise: bool = False,
     ) -> None:
         super().__init__(
             is_complex=is_complex,
@@ -96,6 +139,8 @@ class Unrolled(Reconstructor):
             start_iterations=start_iterations,
             gain=gain,
             penalty=penalty,
+            levels=levels,
+            knows_noise=knows_noise,
         )
         if min(stages, channels) < 1 or min(depth, start_iterations) < 0 or not (gain > 0 and penalty > 0):
             raise RecipeError(
@@ -104,8 +149,12 @@ class Unrolled(Reconstructor):
                 "Give at least one stage and channel, no negative number, a positive gain and penalty.",
             )
         self.is_complex, self.start_iterations = is_complex, start_iterations
-        self.denoisers = nn.ModuleList(Denoiser(1 + is_complex, channels, depth, gain) for _ in range(stages))
+        self.knows_noise = knows_noise
+        self.denoisers = nn.ModuleList(
+            Denoiser(1 + is_complex, channels, depth, gain, levels, knows_noise) for _ in range(stages)
+        )
         self.raw_penalty = nn.Parameter(torch.full((stages,), raw_of(penalty)))
+        self.noise_power = nn.Parameter(torch.full((stages,), 0.5)) if knows_noise else None
 
     def forward(self, coefficients: torch.Tensor, counts: torch.Tensor, sensing: SensingModel) -> torch.Tensor:
         # Where a pattern is being learned, what a unit is worth is also what it is worth to the start.
@@ -114,9 +163,20 @@ class Unrolled(Reconstructor):
         scale = image_scale(start.detach())
         scaled = coefficients / scale.reshape(-1, *(1,) * (coefficients.ndim - 1))
         image = start / scale
+        noise = self._noise(sensing, scale)
         memory: torch.Tensor | None = None
-        for denoiser, raw_penalty in zip(self.denoisers, self.raw_penalty, strict=True):
-            correction, memory = denoiser(to_channels(image), memory)
+        for stage, denoiser in enumerate(self.denoisers):
+            correction, memory = denoiser(to_channels(image), memory, noise)
             image = image + from_channels(correction, self.is_complex)
-            image = enforce_data(image, scaled, counts, functional.softplus(raw_penalty), sensing)
+            penalty = functional.softplus(self.raw_penalty[stage])
+            if noise is not None and self.noise_power is not None:
+                penalty = penalty * (2 * self.noise_power[stage] * noise).exp()
+            image = enforce_data(image, scaled, counts, penalty, sensing)
         return image * scale
+
+    def _noise(self, sensing: SensingModel, scale: torch.Tensor) -> torch.Tensor | None:
+        """float32[B]: logarithm of the noise over the image's root mean square, 0 at a usual one; None: not told."""
+        if self.noise_power is None or sensing.noise_level is None:
+            return None
+        relative = sensing.noise_level / scale[:, 0, 0] / _USUAL_NOISE
+        return relative.clamp(_LEAST_NOISE, 1 / _LEAST_NOISE).log()

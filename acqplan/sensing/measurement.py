@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -36,16 +37,34 @@ def measure(
     sensing: SensingModel,
     noise: NoiseModel,
     generator: torch.Generator,
-) -> torch.Tensor:
-    """Simulate: images[B, *image_shape], counts[B or 1, K] -> measured coefficients[B, K, …].
+) -> tuple[torch.Tensor, SensingModel]:
+    """Simulate: images[B, *image_shape], counts[B or 1, K] -> measured coefficients[B, K, …], and the sensing model.
 
-    Noise acts on the detector's readings; repeats are averaged. Differentiable in ``counts`` through
-    what is kept, not through the noise level. Of a sensing model with a reference unit, ``counts`` measure it.
+    The model that is given back knows how noisy they are (`SensingModel.noise_level`). Noise acts on the detector's
+    readings; repeats are averaged. Differentiable in ``counts`` through what is kept, not through the noise level. Of a
+    sensing model with a reference unit, ``counts`` measure it.
     """
     readings = sensing(images)
     repeats = counts.detach().reshape(*counts.shape, *(1,) * len(sensing.reading_shape))
     noisy = noise.sample(readings, generator=generator, counts=repeats)
-    return measured(sensing.decode(noisy), counts, sensing)
+    level = noise_level(readings.detach(), sensing, noise)
+    return measured(sensing.decode(noisy), counts, sensing), sensing.with_noise_level(level)
+
+
+def noise_level(readings: torch.Tensor, sensing: SensingModel, noise: NoiseModel) -> torch.Tensor:
+    """float32[B]: `SensingModel.noise_level` of readings[B, K, *reading_shape] as they are expected."""
+    variance = sensing.decoded_variance(noise.variance(readings)) / math.prod(sensing.coefficient_shape)
+    return variance.mean(1).sqrt()
+
+
+def acquired_noise_level(
+    acquisition: Acquisition, pattern: Pattern, sensing: SensingModel, noise: NoiseModel
+) -> torch.Tensor:
+    """float32[1]: `noise_level` of acquired readings, in the units of the noise model."""
+    readings = torch.from_numpy(acquisition.readings).to(sensing.reading_dtype)
+    mean, counts = averaged(readings, acquisition.units(pattern), sensing.n_units)
+    variance = sensing.decoded_variance(noise.variance(mean[None])) / math.prod(sensing.coefficient_shape)
+    return variance[:, counts > 0].mean(1).sqrt()
 
 
 def coefficients_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
@@ -67,6 +68,7 @@ class SensingModel(nn.Module, ABC):
     reference_unit: int | None = None
     one_may_dominate: bool = True
     light_frames: float | None = None
+    noise_level: torch.Tensor | None = None
 
     @property
     def n_units(self) -> int:
@@ -163,6 +165,12 @@ class SensingModel(nn.Module, ABC):
         if coil_maps is not None:
             raise ValueError(f"{self.kind} has no coils")
         return self
+
+    def with_noise_level(self, noise_level: torch.Tensor | None) -> Self:
+        """A copy that knows how noisy this scan is, float32[B or 1] (see `noise_level`)."""
+        twin = copy.copy(self)
+        twin.noise_level = noise_level
+        return twin
 
     def table_terms(self, readings_per_shot: int = 1) -> TableTerms:
         """The words for a table of a pattern, of which so many readings follow one excitation."""

@@ -37,5 +37,9 @@ class NoiseModel(ABC):
         """Variance of one repeat, E|noise|², float32, shape of ``readings``."""
 
     @abstractmethod
+    def times(self, factor: float) -> NoiseModel:
+        """A model whose readings fluctuate ``factor`` times as much in relation to the signal."""
+
+    @abstractmethod
     def spec(self) -> dict[str, Any]:
         """Constructor arguments, JSON-ready."""

@@ -34,7 +34,7 @@ def draws(sensing: HadamardDMD, image: npt.NDArray[np.float32], noise: PoissonGa
     """coefficients[DRAWS, K] of one image, every draw with its own noise."""
     many = torch.from_numpy(image)[None].expand(DRAWS, -1, -1)
     generator = torch.Generator().manual_seed(1)
-    return measure(many, torch.from_numpy(counts).float()[None], sensing, noise, generator)
+    return measure(many, torch.from_numpy(counts).float()[None], sensing, noise, generator)[0]
 
 
 @pytest.mark.parametrize("noise", [(3.0, 0.0), (40.0, 0.0), (2.0, 200.0)], ids=["shot", "read", "background"])

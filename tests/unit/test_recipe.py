@@ -32,6 +32,7 @@ FULL = Recipe(
         base_id="ab12",
         loss={"tv": 0.005, "held-back": 1.0},
         hold_back=0.3,
+        noise_range=[0.5, 4.0],
         batch_size=2,
         learning_rate=1e-3,
         joint_share=0.5,

@@ -89,7 +89,7 @@ def test_one_coil_is_the_plan_without_coils(scans: Path) -> None:
 def test_each_image_is_judged_with_its_own_maps(scans: Path, plan: Plan) -> None:
     records = evaluation_images(plan.recipe, load_stacks([scans])).test
     scene = Scene(plan.sensing, plan.pattern, ComplexGaussian(0.0))
-    images, coefficients = simulated(records[:3], scene)
+    images, coefficients, _ = simulated(records[:3], scene)
     mask = torch.from_numpy(plan.pattern.mask)
     for record, image, measured in zip(records, images, coefficients, strict=False):
         own = plan.sensing.with_coil_maps(torch.from_numpy(record.coil_maps))

@@ -107,6 +107,7 @@ class DMD(Modality):
             "training.loss",
             "training.minutes",
             "training.steps",
+            "training.noise_range",
             "training.base",
             "seed",
             "training.device",
@@ -127,7 +128,7 @@ class DMD(Modality):
     def network_arguments(self, images: TrainingImages) -> dict[str, Any]:
         # A single-pixel detector's shot noise is as large as what a network leaves wrong. Within minutes of training a
         # penalty moves little: a plan that starts near exact data consistency keeps the noise of its readings.
-        return {"penalty": 1.0}
+        return {"penalty": 1.0, "knows_noise": True}
 
     def power_w(self, recipe: Recipe) -> float | None:
         return _own(recipe).power_w

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -64,6 +64,10 @@ class PoissonGaussian(NoiseModel):
 
     def variance(self, readings: torch.Tensor) -> torch.Tensor:
         return readings.clamp(min=0) + self.dark_e + self.read_noise_e**2
+
+    def times(self, factor: float) -> PoissonGaussian:
+        """With that much less light; read noise and dark counts, which don't depend on it, weigh more."""
+        return replace(self, photons=self.photons / factor**2)
 
     def spec(self) -> dict[str, Any]:
         return asdict(self)

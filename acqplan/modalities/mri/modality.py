@@ -20,12 +20,13 @@ from acqplan.plan.settings import GOAL, PATTERN, Flag
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    import torch
 
     from acqplan.images import ImageStack, TrainingImages
     from acqplan.images.preparation import Preparation
     from acqplan.plan.plan import Plan
     from acqplan.plan.verification import Check
-    from acqplan.sensing.acquisition import Scan
+    from acqplan.sensing.acquisition import Acquisition, Scan
     from acqplan.sensing.budget import Budget
     from acqplan.sensing.constraints import Constraints
     from acqplan.sensing.model import SensingModel
@@ -110,7 +111,7 @@ class MRI(Modality):
         *("pattern.scan", "order", "pattern.echo_train", "order.effective_echo", "pattern.partial_fourier"),
         *("pattern.partial_fourier_side", "pattern.shutter", "pattern.one_of_conjugates", "pattern.forbidden"),
         *("pattern.required", "recipe", "images.slices", "images.held_out", "training.loss", "training.minutes"),
-        *("training.steps", "training.base", "seed", "training.device", "training.threads"),
+        *("training.steps", "training.noise_range", "training.base", "seed", "training.device", "training.threads"),
     )
 
     def decide(self, recipe: Recipe) -> Recipe:
@@ -176,7 +177,12 @@ class MRI(Modality):
 
     def network_arguments(self, images: TrainingImages) -> dict[str, Any]:
         # Several coils leave so little wrong that noise is of the same size as what a network leaves.
-        return {"penalty": 1.0} if images.n_coils > 1 else {}
+        return {"knows_noise": True} | ({"penalty": 1.0} if images.n_coils > 1 else {})
+
+    def noise_level(self, plan: Plan, acquisition: Acquisition, zero_filled: torch.Tensor) -> torch.Tensor | None:
+        from acqplan.modalities.mri.noise_level import noise_level
+
+        return noise_level(plan.noise, acquisition, zero_filled)
 
     def left_out(self, recipe: Recipe, sensing: SensingModel) -> dict[str, npt.NDArray[np.bool_]]:
         from acqplan.modalities.mri.constraints import left_out

@@ -50,5 +50,8 @@ class ComplexGaussian(NoiseModel):
     def variance(self, readings: torch.Tensor) -> torch.Tensor:
         return torch.full(readings.shape, self.std**2, device=readings.device)
 
+    def times(self, factor: float) -> ComplexGaussian:
+        return ComplexGaussian(self.std * factor)
+
     def spec(self) -> dict[str, Any]:
         return asdict(self)
