@@ -14,6 +14,7 @@ from acqplan.plan.modality import Modality
 
 _DESIGNER = "any-pattern"
 _BUDGET = "6x"  # of the example pattern, between the ends of the range; its calibration region is every pattern's
+_NETWORK = "unrolled:medium"
 _NOISE_RANGE = 0.3, 4.0
 """Of the plan's noise, over a decade."""
 
@@ -25,6 +26,7 @@ app = typer.Typer(
 
 def _base(modality: type[Modality], ctx: typer.Context, typed: dict[str, Any], **run: Any) -> None:
     typed["budget.amount"] = typed["budget.amount"] or _BUDGET
+    typed["reconstructor"] = typed["reconstructor"] or _NETWORK
     typed["training.noise_range"] = typed["training.noise_range"] or list(_NOISE_RANGE)
     design_plan(modality, ctx, {**typed, "designer": _DESIGNER}, **run)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -10,7 +12,7 @@ from acqplan.core.errors import RecipeError
 from acqplan.core.registry import register
 from acqplan.reconstructors.data_consistency import START_PENALTY, enforce_data, raw_of
 from acqplan.reconstructors.pixels import gather_pixels, local_mean, spread_pixels
-from acqplan.reconstructors.reconstructor import Reconstructor, from_channels, image_scale, to_channels
+from acqplan.reconstructors.reconstructor import Preset, Reconstructor, from_channels, image_scale, to_channels
 from acqplan.reconstructors.sparse_start import sparse_start
 from acqplan.sensing.model import SensingModel
 
@@ -89,6 +91,16 @@ class Coarser(nn.Module):
         return features + spread_pixels(self.up(coarse), 2)[..., :height, :width]
 
 
+def quietened(image: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
+    """image[B, H, W], with less of it where its local mean square is not above ``power`` [B or 1, 1, 1].
+
+    Multiplied by p²/(p² + power²), p the mean square around each pixel: 1 wherever there is an image, since the noise of
+    a reconstruction is far below it. The background of a magnitude image otherwise keeps the noise's own mean.
+    """
+    around = local_mean(image.abs().square()[:, None], _DETAIL_WINDOW)[:, 0].square()
+    return image * (around / (around + power.square() + torch.finfo(torch.float32).tiny))
+
+
 @register("reconstructors", "unrolled")
 class Unrolled(Reconstructor):
     """Alternate a small denoising network and an exact data-consistency step, from a sparse start.
@@ -113,11 +125,19 @@ class Unrolled(Reconstructor):
         Coarser grids that each stage also works on.
     knows_noise
         Whether it is told how noisy the data are (`SensingModel.noise_level`): each λ then grows with a learned power
-        of the noise variance, and the stages know it.
+        of the noise variance, the stages know it, and what is left of the noise where there is nothing else is taken
+        away at last (`quietened`).
     """
 
     summary = "sparse start, then an unrolled network with exact data consistency (the default)"
     reference = "MoDL, arXiv 1712.02862; deep cascades, arXiv 1704.02422"
+    presets = MappingProxyType(
+        {
+            "small": Preset(),
+            "medium": Preset({"levels": 2}),
+            "large": Preset({"stages": 6, "channels": 64, "depth": 3, "levels": 2}),
+        }
+    )
 
     def __init__(
         self,
@@ -155,6 +175,7 @@ class Unrolled(Reconstructor):
         )
         self.raw_penalty = nn.Parameter(torch.full((stages,), raw_of(penalty)))
         self.noise_power = nn.Parameter(torch.full((stages,), 0.5)) if knows_noise else None
+        self.quiet = nn.Parameter(torch.ones(())) if knows_noise else None
 
     def forward(self, coefficients: torch.Tensor, counts: torch.Tensor, sensing: SensingModel) -> torch.Tensor:
         # Where a pattern is being learned, what a unit is worth is also what it is worth to the start.
@@ -172,6 +193,10 @@ class Unrolled(Reconstructor):
             if noise is not None and self.noise_power is not None:
                 penalty = penalty * (2 * self.noise_power[stage] * noise).exp()
             image = enforce_data(image, scaled, counts, penalty, sensing)
+        if noise is not None and self.quiet is not None:
+            share = counts.detach().clamp(max=1).mean(1)
+            variance = (_USUAL_NOISE * noise.exp()).square() * share
+            image = quietened(image, self.quiet.square() * variance[:, None, None])
         return image * scale
 
     def _noise(self, sensing: SensingModel, scale: torch.Tensor) -> torch.Tensor | None:

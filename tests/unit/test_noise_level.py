@@ -14,7 +14,7 @@ from acqplan.modalities.mri.facts import MriFacts
 from acqplan.modalities.mri.noise import ComplexGaussian
 from acqplan.modalities.mri.noise_level import noise_level as of_mri
 from acqplan.modalities.mri.sensing import CartesianMRI
-from acqplan.reconstructors.unrolled import Unrolled
+from acqplan.reconstructors.unrolled import Unrolled, quietened
 from acqplan.sensing.acquisition import Acquisition
 from acqplan.sensing.measurement import acquired_noise_level, measure
 from acqplan.sensing.pattern import Pattern
@@ -93,3 +93,13 @@ def test_more_noise_moves_the_image_farther_from_the_readings() -> None:
     assert quiet < usual < noisy
     assert misfit(None) == pytest.approx(usual, rel=0.3)
     assert sensing.noise_level is None
+
+
+def test_an_empty_background_is_quietened_and_an_image_is_not() -> None:
+    torch.manual_seed(3)
+    image = 0.01 * torch.randn(1, 32, 32, dtype=torch.complex64)
+    image[:, 8:24, 8:24] += 1
+    quiet = quietened(image, torch.full((1, 1, 1), 3e-4))
+    assert float((quiet - image)[:, 10:22, 10:22].abs().max()) < 1e-4
+    assert float(quiet[:, :4].abs().mean()) < 0.3 * float(image[:, :4].abs().mean())
+    assert torch.equal(quietened(torch.zeros(1, 8, 8), torch.zeros(1, 1, 1)), torch.zeros(1, 8, 8))
