@@ -14,22 +14,23 @@ from acqplan.core.math.transforms import fft_centred, ifft_centred
 from acqplan.images.reading import root_sum_of_squares
 from acqplan.images.stack import ImageStack
 
-How = Literal["resample", "crop"]
+How = Literal["resample", "pad", "crop"]
 
 
 def fit(stack: ImageStack, size: tuple[int, int], how: How = "resample", binning: int = 1) -> ImageStack:
     """Every image of ``stack`` at ``size`` (rows, columns); the geometry follows.
 
-    ``"resample"`` pads one side with zeros to the aspect ratio of ``size`` and keeps the centre
-    of k-space: what the instrument would have acquired of the same field of view with larger
-    voxels. Pixel values keep their level. Magnitudes are clipped at zero, complex images stay
-    complex. Images of several coils are treated alike, and combined anew. ``"crop"`` averages ``binning`` ×
-    ``binning`` pixels and takes the centre.
+    ``"resample"`` pads one side with zeros to the aspect ratio of ``size`` and keeps the centre of k-space: what the
+    instrument would have acquired of the same field of view with larger voxels. Pixel values keep their level.
+    Magnitudes are clipped at zero, complex images stay complex. Images of several coils are treated alike, and combined
+    anew. ``"pad"`` is the same, but gives smaller images a margin of zeros, as a larger field of view would have:
+    nothing is interpolated. ``"crop"`` averages ``binning`` × ``binning`` pixels and takes the centre.
 
-    Raises `ImageError` for images smaller than ``size``, and for images of several coils that are to be cropped.
+    Raises `ImageError` for images smaller than ``size`` (unless they are padded), and for images of several coils that
+    are to be cropped.
     """
     if how not in get_args(How):
-        raise RecipeError(f"Images can't be brought to their size by {how!r}.", "Choose 'resample' or 'crop'.")
+        raise RecipeError(f"Images can't be brought to their size by {how!r}.", "Choose 'resample', 'pad' or 'crop'.")
     if how == "crop":
         if stack.coil_images is not None:
             raise ImageError(f"{stack.source} has several coils, which aren't cropped.", "Choose fit = 'resample'.")
@@ -37,7 +38,10 @@ def fit(stack: ImageStack, size: tuple[int, int], how: How = "resample", binning
         _check_not_smaller(stack, binned.image_shape, size)
         top, left = (have // 2 - want // 2 for have, want in zip(binned.image_shape, size, strict=True))
         return binned.region((top, top + size[0]), (left, left + size[1]))
-    padded = pad_to_aspect(stack.image_shape, size)
+    held = stack.image_shape
+    if how == "pad":
+        held = max(held[0], size[0]), max(held[1], size[1])
+    padded = pad_to_aspect(held, size)
     _check_not_smaller(stack, padded, size)
     coil_images = None
     if stack.coil_images is not None:
@@ -81,7 +85,7 @@ def _check_not_smaller(stack: ImageStack, shape: tuple[int, int], size: tuple[in
         raise ImageError(
             f"{stack.source} has images of {stack.image_shape[0]}x{stack.image_shape[1]} pixels{note}, "
             f"smaller than the size {size[0]}x{size[1]}.",
-            "Choose a smaller --size, or leave the file out.",
+            "Choose a smaller --size, give it margins with --fit pad, or leave the file out.",
         )
 
 

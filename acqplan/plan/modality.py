@@ -79,7 +79,7 @@ class Modality(InUse, ABC):
     """The sensing model, unless a recipe names another."""
     noise: ClassVar[Component]
     """The noise, unless a recipe names another."""
-    fit: ClassVar[Literal["resample", "crop"]]
+    fit: ClassVar[Literal["resample", "pad", "crop"]]
     """How images are brought to size, unless a recipe says."""
     batch_size: ClassVar[int]
     """Images of a training step, unless a recipe says."""

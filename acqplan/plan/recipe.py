@@ -33,7 +33,8 @@ Whole = Annotated[int, Meta(ge=0)]
 class ImageSettings:
     """Which images, and how they are brought to size.
 
-    ``fit``: ``resample`` keeps the field of view (k-space crop), ``crop`` keeps the pixels (tiles). ``slices``:
+    ``fit``: ``resample`` keeps the field of view (k-space crop), ``pad`` is the same with margins of zeros around
+    images that are smaller, ``crop`` keeps the pixels (tiles). ``slices``:
     first and last slice of each volume to use, counted from 0, both included.
     """
 
@@ -49,7 +50,15 @@ class ImageSettings:
     size: Annotated[
         Pair | None, Flag("--size", GOAL, "Rows x columns of the image, like 128x128.", "HxW", typed.size)
     ] = None
-    fit: Literal["resample", "crop"] | None = None
+    fit: Annotated[
+        Literal["resample", "pad", "crop"] | None,
+        Flag(
+            "--fit",
+            IMAGES,
+            "How images get their size: larger voxels, margins around small ones as well, or tiles cut from them.",
+            "resample|pad|crop",
+        ),
+    ] = None
     binning: Annotated[
         Count | None, Flag("--binning", IMAGES, "Average N x N pixels into one (with tiles only).", "N")
     ] = None
@@ -278,7 +287,7 @@ class ResolvedImages(ImageSettings):
     """Image settings with size and fit decided."""
 
     size: Pair = field(default_factory=list)
-    fit: Literal["resample", "crop"] = "resample"
+    fit: Literal["resample", "pad", "crop"] = "resample"
 
 
 @dataclass(frozen=True)

@@ -94,8 +94,8 @@ class Coarser(nn.Module):
 def quietened(image: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
     """image[B, H, W], with less of it where its local mean square is not above ``power`` [B or 1, 1, 1].
 
-    Multiplied by p²/(p² + power²), p the mean square around each pixel: 1 wherever there is an image, since the noise of
-    a reconstruction is far below it. The background of a magnitude image otherwise keeps the noise's own mean.
+    Multiplied by p²/(p² + power²), p the mean square around each pixel: 1 wherever there is an image, since the noise
+    of a reconstruction is far below it. The background of a magnitude image otherwise keeps the noise's own mean.
     """
     around = local_mean(image.abs().square()[:, None], _DETAIL_WINDOW)[:, 0].square()
     return image * (around / (around + power.square() + torch.finfo(torch.float32).tiny))

@@ -143,7 +143,7 @@ def _pattern_note(demonstration: Demonstration) -> str:
 
 def _where(demonstration: Demonstration) -> str:
     record = demonstration.record
-    part = "slice" if demonstration.learned.plan.recipe.images.fit == "resample" else "tile"
+    part = "tile" if demonstration.learned.plan.recipe.images.fit == "crop" else "slice"
     return f"{part} {record.index} of {record.source}"
 
 

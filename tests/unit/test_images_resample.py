@@ -117,3 +117,14 @@ def test_small_images_are_refused_by_name(how):
 def test_an_unknown_way_is_refused():
     with pytest.raises(RecipeError, match="'stretch'"):
         fit(stack_of(np.ones((1, 20, 30))), (8, 8), "stretch")
+
+
+def test_padding_gives_small_images_margins_and_larger_ones_larger_voxels():
+    image = np.random.default_rng(0).uniform(0, 1, (1, 12, 20))
+    padded = fit(stack_of(image), (16, 24), "pad")
+    assert np.allclose(padded.images[0, 2:14, 2:22], image[0], atol=1e-6)
+    assert np.allclose(padded.images[0, [0, 1, 14, 15]], 0)
+    place = np.array([6.0, 10.0, 0.0, 1.0])  # the centre of both
+    assert np.allclose(padded.geometry.affine @ np.array([8.0, 12.0, 0.0, 1.0]), AFFINE @ place)
+    large = stack_of(np.random.default_rng(1).uniform(0, 1, (1, 40, 40)))
+    assert np.array_equal(fit(large, (16, 16), "pad").images, fit(large, (16, 16)).images)
