@@ -35,5 +35,5 @@ for _kind, _modality in registry.kinds("modalities").items():
     _help = f"Train a base for {_modality.title}: the flags are those of acqplan design {_kind}."
     _example = examples(f"acqplan base {_kind} --images scans/ --minutes 120 -o lab.acqbase")
     app.command(_kind, cls=SeveralValues, epilog=_example, help=_help)(
-        command(_modality, _base, ("designer", "pattern_from"))
+        command(_modality, _base, ("designer", "pattern_from", "adapt_from"))
     )

@@ -135,9 +135,8 @@ def _report(plan: Plan, output: Path) -> None:
     for note in facts.notes(plan):
         console.note(note)
     means = plan.evidence["held_out"]["mean"]
-    rows = [
-        [f"this plan ({plan.recipe.designer.kind}, {plan.reconstructor.kind})", *console.metric_cells(means["plan"])],
-        ["the same pattern, zero-filled", *console.metric_cells(means["zero_filled"])],
-    ]
+    labels = {"plan": f"this plan ({plan.recipe.designer.kind}, {plan.reconstructor.kind})"}
+    labels |= facts.beside_the_plan(plan)
+    rows = [[label, *console.metric_cells(means[name])] for name, label in labels.items()]
     console.table([f"{plan.evidence['n_test']} held-out images", *console.METRIC_COLUMNS], rows)
     console.facts([("Count", facts.count(plan)), ("Plan id", plan.plan_id), ("Written", str(output))])

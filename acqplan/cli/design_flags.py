@@ -51,6 +51,15 @@ OTHERS: dict[str, tuple[type, Flag]] = {
             "PLAN",
         ),
     ),
+    "adapt_from": (
+        Path,
+        Flag(
+            "--from",
+            GOAL,
+            "Adapt this plan's network to the --images: same pattern, a short training, and what it gained.",
+            "PLAN",
+        ),
+    ),
     "recipe": (Path, Flag("--recipe", GOAL, "TOML recipe; flags override what it says.", "FILE")),
 }
 

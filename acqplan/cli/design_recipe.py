@@ -10,8 +10,21 @@ from acqplan.cli.design_flags import SECTIONS, Given, flags_of
 from acqplan.core.errors import RecipeError
 from acqplan.plan.components import Component
 from acqplan.plan.modality import Modality
-from acqplan.plan.recipe import Recipe, TrainingSettings, reopened, with_preset
+from acqplan.plan.recipe import Recipe, with_preset
 from acqplan.plan.recipe_text import from_toml
+
+_OPEN = {
+    *("adapt_from", "seed", "images.paths", "images.fit", "images.slices", "images.binning"),
+    *(
+        "images.held_out",
+        "training.minutes",
+        "training.steps",
+        "training.threads",
+        "training.device",
+        "training.noise_range",
+    ),
+}
+"""What may be said of the adaptation of a plan, beside the noise that it is for."""
 
 
 def recipe_from(modality: type[Modality], typed: dict[str, Any]) -> Recipe:
@@ -22,9 +35,9 @@ def recipe_from(modality: type[Modality], typed: dict[str, Any]) -> Recipe:
     RecipeError
         Flags that contradict each other, or a recipe or plan of another instrument.
     """
-    recipe = _starting_recipe(modality.kind, typed["recipe"], typed["pattern_from"], typed["designer"])
     flags = {each.key: each for each in flags_of(modality)}
     given = {key: value for key, value in typed.items() if value is not None}
+    recipe = _starting_recipe(modality, given, flags)
     if given.keys() & {"training.minutes", "training.steps"}:
         recipe = recipe.with_settings("training", minutes=None, steps=None, pace=None, stop_at=None)
     for section in SECTIONS:
@@ -45,17 +58,25 @@ def recipe_from(modality: type[Modality], typed: dict[str, Any]) -> Recipe:
     return replace(recipe, seed=given["seed"]) if "seed" in given else recipe
 
 
-def _starting_recipe(modality: str, file: Path | None, plan: Path | None, designer: str | None) -> Recipe:
-    """The recipe in ``file``, that of ``plan`` with its pattern given, or an empty one."""
-    if plan is not None:
-        if file is not None or designer is not None:
+def _starting_recipe(modality: type[Modality], given: dict[str, Any], flags: dict[str, Given]) -> Recipe:
+    """The recipe of a file, that of a plan with its pattern given, or an empty one."""
+    if "adapt_from" in given:
+        from acqplan.learning.on_pattern import adapting  # torch takes a second that a recipe's file doesn't need
+
+        _check_adapting(modality, given, flags)
+        return adapting(given["adapt_from"], modality.kind)
+    if "pattern_from" in given:
+        if given.keys() & {"recipe", "designer"}:
             raise RecipeError(
                 "--pattern-from is given together with --recipe or --designer.",
                 'Give one of them; in a recipe, write the designer from-plan with plan = "…".',
             )
-        return _recipe_of(plan, modality)
+        from acqplan.learning.on_pattern import on_pattern_of
+
+        return on_pattern_of(given["pattern_from"], modality.kind)
+    file: Path | None = given.get("recipe")
     if file is None:
-        return Recipe(modality)
+        return Recipe(modality.kind)
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
@@ -63,27 +84,26 @@ def _starting_recipe(modality: str, file: Path | None, plan: Path | None, design
     except UnicodeDecodeError as error:
         raise RecipeError(f"The recipe {file} is no text.", "Pass a TOML file; --dry-run prints one.") from error
     recipe = from_toml(text, str(file))
-    if recipe.modality != modality:
+    if recipe.modality != modality.kind:
         raise RecipeError(
-            f"{file} is a recipe for {recipe.modality}, the command designs for {modality}.",
+            f"{file} is a recipe for {recipe.modality}, the command designs for {modality.kind}.",
             f"Use acqplan design {recipe.modality}.",
         )
     return recipe
 
 
-def _recipe_of(path: Path, modality: str) -> Recipe:
-    """The recipe of a plan, with its pattern instead of a designer and with the training left open."""
-    from acqplan.plan.plan import Plan
-
-    plan = Plan.load(path)
-    resolved = plan.recipe
-    if resolved.modality != modality:
+def _check_adapting(modality: type[Modality], given: dict[str, Any], flags: dict[str, Given]) -> None:
+    """Raise `RecipeError` for flags that ask for another measurement or network than those of the plan."""
+    open_keys = {*_OPEN, *(flag.name.removeprefix("--") for flag in modality.extra_flags)}
+    decided = [flags[key].flag.name for key in given if key not in open_keys and not key.startswith("noise.")]
+    if decided:
         raise RecipeError(
-            f"{path} is a plan for {resolved.modality}, the command designs for {modality}.",
-            f"Use acqplan design {resolved.modality}.",
+            f"--from is given together with {', '.join(decided)}.",
+            "Leave that out: pattern, budget and network are those of the plan. A new design takes --base or "
+            "--pattern-from.",
         )
-    given = Component("from-plan", {"plan": str(path), "digest": plan.pattern.digest})
-    return replace(reopened(resolved), designer=given, training=TrainingSettings()).with_settings("pattern", order=None)
+    if "images.paths" not in given:
+        raise RecipeError("There are no images to adapt the plan to.", "Add --images with images of your own.")
 
 
 def _settings(section: str, given: dict[str, Any]) -> dict[str, Any]:

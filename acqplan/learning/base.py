@@ -23,9 +23,9 @@ def with_base(recipe: Recipe) -> Recipe:
         resolved with.
     """
     settings = recipe.training
-    if settings.base is None:
+    plan = base_of(recipe)
+    if plan is None:
         return recipe
-    plan = _loaded(recipe)
     given, own = recipe.reconstructor, Component(plan.reconstructor.kind, plan.reconstructor.spec())
     own.options.pop("is_complex", None)
     if given.kind != own.kind:
@@ -49,13 +49,22 @@ def with_base(recipe: Recipe) -> Recipe:
 
 def start_from_base(network: Reconstructor, recipe: Recipe) -> None:
     """Give a network of the recipe's kind the weights of its base, where there is one."""
-    if recipe.training.base is not None:
-        network.load_state_dict(_loaded(recipe).reconstructor.state_dict())
+    base = base_of(recipe)
+    if base is not None:
+        network.load_state_dict(base.reconstructor.state_dict())
 
 
-def _loaded(recipe: Recipe) -> Plan:
+def base_of(recipe: Recipe) -> Plan | None:
+    """The plan or base that a recipe starts from, if it does.
+
+    Raises
+    ------
+    PlanFileError, RecipeError
+        It can't be read; it is for something else, or not the one that the recipe was resolved with.
+    """
     settings = recipe.training
-    assert settings.base is not None
+    if settings.base is None:
+        return None
     plan = Plan.load(Path(settings.base))
     if plan.recipe.modality != recipe.modality:
         raise RecipeError(

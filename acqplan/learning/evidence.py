@@ -2,34 +2,83 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from acqplan.learning.evaluation import Scene, evaluate
+from acqplan.learning.base import base_of
+from acqplan.learning.best import Best
+from acqplan.learning.evaluation import Evaluation, Scene, evaluate
 from acqplan.learning.problem import Problem
+from acqplan.plan.plan import Plan
 from acqplan.reconstructors.reconstructor import Reconstructor
 from acqplan.sensing.pattern import Pattern
 
 HARDLY_TRAINED = 100  # steps
 
 
-def evidence(problem: Problem, pattern: Pattern, network: Reconstructor) -> dict[str, Any]:
-    """JSON-ready: what the pattern and its network, on the CPU, make of the test images, and on what grounds."""
+def evidence(problem: Problem, pattern: Pattern, network: Reconstructor, best: Best | None = None) -> dict[str, Any]:
+    """JSON-ready: what the pattern and its network, on the CPU, make of the test images, and on what grounds.
+
+    ``best``: where its weights were chosen among those of a fine-tuning; beside it stands the network of its base then.
+    """
     images = problem.images
     scene = Scene(problem.sensing, pattern, problem.noise)
     told = problem.modality.evidence(
         problem.recipe, problem.sensing, problem.design.budget, pattern, problem.noise, images
     )
+    base = base_of(problem.recipe) if best is not None else None
+    networks = {"plan": network} | ({"base": base.reconstructor} if base is not None else {})
+    held_out = evaluate(scene, networks, images.test)
+    adapted = adaptation(held_out, best, base) if best is not None and base is not None else {}
     found: dict[str, Any] = {
-        "held_out": evaluate(scene, {"plan": network}, images.test).summary(),
+        "held_out": held_out.summary(),
         "training_images": images.fingerprint,
         "n_train": len(images.train),
         "n_test": len(images.test),
-        "warnings": [*training_warnings(problem, network), *images.warnings, *told.pop("warnings", [])],
+        "warnings": [
+            *training_warnings(problem, network),
+            *adaptation_warnings(problem, adapted, base),
+            *images.warnings,
+            *told.pop("warnings", []),
+        ],
         "data_range": "largest magnitude of each held-out image",
     }
-    found |= told
+    found |= told | ({"adapted": adapted} if adapted else {})
     if problem.notes:
         found["notes"] = list(problem.notes)
+    return found
+
+
+def adaptation(held_out: Evaluation, best: Best, base: Plan) -> dict[str, Any]:
+    """What training on from another plan's network gained: on validation images, which chose, and on held-out ones."""
+    return {
+        "plan_id": base.plan_id,
+        "before": held_out.means["base"],
+        "after": held_out.means["plan"],
+        "n_images": len(held_out.rows),
+        "steps": best.step - best.first_step,
+        "validation_gain_db": best.psnr_db - best.first_db,
+    }
+
+
+def adaptation_warnings(problem: Problem, adapted: Mapping[str, Any], base: Plan | None) -> list[str]:
+    """Where it gained nothing, and where the other plan has seen the images already."""
+    if base is None:
+        return []
+    found, name, before, after = [], f"plan {base.plan_id[:12]}", adapted["before"], adapted["after"]
+    if not adapted["steps"]:
+        found.append(
+            f"Training on these images made the network no better on the validation images, in PSNR and without loss "
+            f"of SSIM: the weights of {name} were kept as they were."
+        )
+    elif lost := [words for metric, words in (("psnr_db", "PSNR"), ("ssim", "SSIM")) if after[metric] < before[metric]]:
+        found.append(f"On the held-out images the adapted network is below that of {name} in {' and '.join(lost)}.")
+    seen = set(problem.recipe.images.paths) & set(base.recipe.images.paths)
+    if seen:
+        found.append(
+            f"The network of {name} was trained on images of {', '.join(sorted(seen))}: the figures of these are no "
+            "evidence for others."
+        )
     return found
 
 
@@ -46,7 +95,7 @@ def training_warnings(problem: Problem, network: Reconstructor) -> list[str]:
         joint = round(training.steps * training.joint_share)
         tuned = "" if taken > joint else " and the network was never fine-tuned on the frozen pattern"
         found.append(f"The training was interrupted and kept as it was: it took {taken} steps{tuned}.")
-    if taken < HARDLY_TRAINED:
+    if taken < HARDLY_TRAINED and training.base is None:
         found.append(
             f"THE NETWORK WAS HARDLY TRAINED: there was time for {taken} steps only, and its images are hardly better "
             "than untrained ones. Train for more --minutes, or with a smaller size, fewer coils or a smaller network."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from acqplan.core.errors import RecipeError
 
@@ -64,6 +65,12 @@ class Schedule:
         if self.pace:
             done = _advance(step - self.joint_steps, self.pace[PARTS:])
         return warm * (_LAST_RATE + (1 - _LAST_RATE) * 0.5 * (1 + math.cos(math.pi * done)))
+
+    def ends_part(self, step: int) -> bool:
+        """Whether a twentieth of fine-tuning ends before this step, or its first one begins."""
+        tuning = self.fine_tuning_steps
+        ends = accumulate(self.pace[PARTS:]) if self.pace else (round(i * tuning / PARTS) for i in range(1, PARTS + 1))
+        return step - self.joint_steps in {0, *ends}
 
     def progress(self, step: int) -> float:
         """How far joint training is, 0 to 1."""

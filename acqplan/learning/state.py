@@ -12,6 +12,7 @@ from torch import nn
 
 from acqplan.core.errors import PlanFileError, RecipeError
 from acqplan.core.seeding import torch_generator
+from acqplan.learning.best import Best, better_of
 from acqplan.learning.pace import Pace
 from acqplan.learning.problem import Problem, arranged, build_designer, build_reconstructor
 from acqplan.learning.schedule import Schedule
@@ -34,6 +35,8 @@ class TrainingState:
         How many steps there are, and how long they take.
     pattern
         Frozen, in the order of acquisition; None during joint training.
+    best
+        The best state of fine-tuning so far, where the recipe keeps that.
     step
         The next one, from 0.
     is_between_steps
@@ -49,6 +52,7 @@ class TrainingState:
         self.generators = self._fresh_generators(problem.recipe.seed)
         self.schedule, self.pace = Schedule(0, 0), Pace()
         self.pattern: Pattern | None = None
+        self.best: Best | None = None
         self.step = 0
         self.is_between_steps = True
 
@@ -79,6 +83,11 @@ class TrainingState:
         """Fix the pattern: what the designer has come to, in the order of acquisition."""
         self.pattern = arranged(self.designer.freeze(self.generators["designer"]), self._problem)
 
+    def judge(self) -> None:
+        """Remember the network as it is, if it is the best so far and the recipe asks for that one."""
+        if self._problem.recipe.training.keep_best and self.pattern is not None:
+            self.best = better_of(self.best, self.network, self.step, self.pattern, self._problem)
+
     def throw_away_copy(self) -> TrainingState:
         """A state to try steps on, which leaves this one as it is; its random numbers are others."""
         trial = copy.copy(self)
@@ -97,6 +106,7 @@ class TrainingState:
             "pace": np.array(self.schedule.pace, np.int64),
             "time": {name: value for name, value in vars(self.pace).items() if value is not None},
             "order": None if self.pattern is None else self.pattern.order,
+            "best": None if self.best is None else self.best.save(),
             "reconstructor": self.network.state_dict(),
             "designer": self.designer.state_dict(),
             "optimisers": {
@@ -130,6 +140,7 @@ class TrainingState:
             self.pattern = Pattern(tree["order"].numpy(), design.sensing.n_units, design.calibration)
             if self.pattern.n_readings != design.budget.n_readings:
                 raise ValueError("its pattern has another count")
+        self.best = Best(**tree["best"]) if "best" in tree else None
         self.network.load_state_dict(tree.get("reconstructor", {}))
         self.designer.load_state_dict(tree.get("designer", {}))
         for name, optimiser in self.optimisers.items():

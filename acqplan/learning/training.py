@@ -186,6 +186,8 @@ def _train(
             state.freeze()
             clock.freeze(state.step)
             state.schedule = clock.fitted(state.schedule, state.step, is_joint=False)
+        if not state.is_joint and state.schedule.ends_part(state.step):
+            state.judge()
         if state.step >= state.schedule.steps:
             break
 
@@ -266,11 +268,14 @@ def _plan(state: TrainingState, batches: Batches, problem: Problem) -> Plan:
         asked = recipe.designer
         options = {**asked.options, "rounds": state.designer.rounds_taken}
         recipe = replace(recipe, designer=Component(asked.kind, options))
+    state.judge()
     network = state.network.cpu()
     network.eval()
-    if isinstance(network, KnobReconstructor):
+    if state.best is not None:
+        network.load_state_dict(state.best.weights)
+    if isinstance(network, KnobReconstructor) and not (state.best is not None and state.best.is_first):
         _calibrate_knobs(network, state, batches, recipe.seed)
-    found = evidence(replace(problem, recipe=recipe), state.pattern, network)
+    found = evidence(replace(problem, recipe=recipe), state.pattern, network, state.best)
     if isinstance(state.designer, SearchingDesigner) and state.designer.rounds_taken:
         found["search"] = state.designer.found()
     budget, pattern, noise = problem.design.budget, state.pattern, problem.noise

@@ -21,10 +21,22 @@ class Metrics(TypedDict):
 
 
 class Means(TypedDict):
-    """Of the plan's network, and of the zero-filled images beside it."""
+    """Of the plan's network, of the zero-filled images beside it, and of the network that an adapted one was."""
 
     plan: Metrics
     zero_filled: Metrics
+    base: NotRequired[Metrics]
+
+
+class Adapted(TypedDict):
+    """The plan whose network was trained on, for how many steps, and what that gained on images held out."""
+
+    plan_id: str
+    before: Metrics
+    after: Metrics
+    n_images: int
+    steps: int
+    validation_gain_db: float
 
 
 class HeldOut(TypedDict):
@@ -64,6 +76,7 @@ SHARED: Mapping[str, Any] = {
     "warnings": list[str],
     "notes": list[str],
     "search": Search,
+    "adapted": Adapted,
 }
 """Types by name; those of a modality are in `Modality.evidence_types`."""
 

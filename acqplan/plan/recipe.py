@@ -143,6 +143,8 @@ class TrainingSettings:
     that its steps replay. ``stop_at``: the step after which an interrupted training was kept as it was.
     ``base``: a base network or any plan whose network is where training starts; there is no joint training then, unless
     the designer is learned by it. ``base_id``: its plan id, which a resolved recipe spells out.
+    ``keep_best``: the network is judged on the validation images at the start of fine-tuning and after each of its
+    twentieths, and the best of these states is kept.
     ``hold_back``: share of the measured units that the loss ``held-back`` hides from the network. ``noise_range``:
     least and most of the factor by which the noise of each step, in relation to the signal, differs from the plan's;
     drawn evenly in the logarithm.
@@ -157,6 +159,7 @@ class TrainingSettings:
         Flag("--base", TRAINING, "Start from the network of this base (acqplan base) or plan.", "FILE"),
     ] = None
     base_id: str | None = None
+    keep_best: bool | None = None
     loss: Annotated[
         dict[str, Annotated[float, Meta(ge=0)]] | None,
         Flag(

@@ -75,6 +75,8 @@ def _evidence(plan: Plan) -> list[tuple[str, str]]:
         values = evidence.get("held_out", {}).get("mean", {}).get(name)
         if values is not None:
             listed.append((label, metrics_text(values)))
+    if evidence.get("adapted"):
+        listed.insert(0, ("Adapted", adapted_text(evidence["adapted"])))
     if evidence.get("search"):
         listed.insert(0, ("Search", search_text(evidence["search"])))
     if "n_test" in evidence:
@@ -95,6 +97,24 @@ def search_text(found: dict[str, Any]) -> str:
     words += [f"stretched by 2^{density['stretch']:.2g}"] if density["stretch"] else []
     words.append("blue noise" if density["is_blue"] else "independent draws")
     return f"{text}; {', '.join(words)}"
+
+
+def adapted_text(found: dict[str, Any]) -> str:
+    """``from plan 0123456789ab by 40 steps: PSNR 30.10 to 30.90 dB, SSIM 0.9000 to 0.9100 on 12 held-out images``."""
+    before, after = found["before"], found["after"]
+    return (
+        f"from plan {found['plan_id'][:SHORT_ID]} by {found['steps']} steps: PSNR {before['psnr_db']:.2f} to "
+        f"{after['psnr_db']:.2f} dB, SSIM {before['ssim']:.4f} to {after['ssim']:.4f} on {found['n_images']} held-out "
+        "images"
+    )
+
+
+def beside_the_plan(plan: Plan) -> dict[str, str]:
+    """What stands beside the plan's network in the held-out table: its name in the evidence, and the words for it."""
+    before = {}
+    if plan.evidence.get("adapted"):
+        before["base"] = f"before it was adapted (plan {plan.evidence['adapted']['plan_id'][:SHORT_ID]})"
+    return before | {"zero_filled": "the same pattern, zero-filled"}
 
 
 def warnings(plan: Plan) -> list[str]:

@@ -78,7 +78,7 @@ def plan_page(plan: Plan) -> str:
 
 def _means_table(plan: Plan) -> str:
     means = plan.evidence["held_out"]["mean"]
-    labels = {"plan": f"this plan ({plan.reconstructor.kind})", "zero_filled": "the same pattern, zero-filled"}
+    labels = {"plan": f"this plan ({plan.reconstructor.kind})", **facts.beside_the_plan(plan)}
     best = page.best_cells([numbers(means[name]) for name in labels], 1, LARGER_IS_BETTER)
     return page.table(
         ["reconstruction", *COLUMNS],

@@ -30,6 +30,7 @@ FULL = Recipe(
         steps=400,
         base="lab.acqbase",
         base_id="ab12",
+        keep_best=True,
         loss={"tv": 0.005, "held-back": 1.0},
         hold_back=0.3,
         noise_range=[0.5, 4.0],

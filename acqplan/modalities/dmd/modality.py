@@ -102,17 +102,10 @@ class DMD(Modality):
     flags = (
         *("images.paths", "budget.amount", "images.size", "budget.calibration", "sensing.scheme", "budget.power_w"),
         *("budget.frame_time_s", "noise.photons", "noise.read_noise_e", "noise.dark_e", "detector", "designer"),
+        *("reconstructor", "pattern_from", "adapt_from", "order", "recipe", "images.fit", "images.slices"),
         *(
-            "reconstructor",
-            "pattern_from",
-            "order",
-            "recipe",
-            "images.fit",
-            "images.slices",
             "images.binning",
             "images.held_out",
-        ),
-        *(
             "training.loss",
             "training.minutes",
             "training.steps",

@@ -108,18 +108,11 @@ class MRI(Modality):
     flags = (
         *("images.paths", "budget.amount", "sensing.encoding", "images.size", "budget.calibration"),
         *("budget.frame_time_s", "images.coils", "noise.std", "designer", "reconstructor", "pattern_from"),
-        *("pattern.scan", "order", "pattern.echo_train", "order.effective_echo", "pattern.partial_fourier"),
-        *("pattern.partial_fourier_side", "pattern.shutter", "pattern.one_of_conjugates", "pattern.forbidden"),
-        *(
-            "pattern.required",
-            "recipe",
-            "images.fit",
-            "images.slices",
-            "images.held_out",
-            "training.loss",
-            "training.minutes",
-        ),
-        *("training.steps", "training.noise_range", "training.base", "seed", "training.device", "training.threads"),
+        *("adapt_from", "pattern.scan", "order", "pattern.echo_train", "order.effective_echo"),
+        *("pattern.partial_fourier", "pattern.partial_fourier_side", "pattern.shutter", "pattern.one_of_conjugates"),
+        *("pattern.forbidden", "pattern.required", "recipe", "images.fit", "images.slices", "images.held_out"),
+        *("training.loss", "training.minutes", "training.steps", "training.noise_range", "training.base", "seed"),
+        *("training.device", "training.threads"),
     )
 
     def decide(self, recipe: Recipe) -> Recipe:

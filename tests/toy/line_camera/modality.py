@@ -29,8 +29,8 @@ class LineModality(Modality):
     words = Words(image_unit="relative", calibration="in the middle of the stage", order_axes={1: "row"})
     flags = (
         *("images.paths", "budget.amount", "images.size", "budget.calibration", "budget.frame_time_s", "noise.std"),
-        *("designer", "reconstructor", "pattern_from", "order", "pattern.margin", "pattern.forbidden", "recipe"),
-        *("training.loss", "training.minutes", "training.steps", "seed", "training.threads"),
+        *("designer", "reconstructor", "pattern_from", "adapt_from", "order", "pattern.margin", "pattern.forbidden"),
+        *("recipe", "training.loss", "training.minutes", "training.steps", "seed", "training.threads"),
     )
 
     def left_out(self, recipe, sensing):
