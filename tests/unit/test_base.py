@@ -16,6 +16,7 @@ from acqplan.core.errors import RecipeError
 from acqplan.core.seeding import torch_generator
 from acqplan.designers.any_pattern import AnyPattern
 from acqplan.designers.designer import DesignProblem
+from acqplan.learning.batches import Batches
 from acqplan.learning.problem import Problem, build_reconstructor
 from acqplan.learning.resolve import resolve
 from acqplan.learning.state import TrainingState
@@ -91,6 +92,29 @@ def test_a_plan_from_a_base_is_made_again(scans: Path, base: Path) -> None:
 def test_a_base_for_something_else_is_refused(scans: Path, base: Path, settings: dict[str, Any], problem: str) -> None:
     with pytest.raises(RecipeError, match=re.escape(problem)):
         started(scans, base, **settings)
+
+
+def test_a_base_may_start_from_one_of_the_other_encoding(scans: Path, base: Path) -> None:
+    problem = started(scans, base, designer="any-pattern", encoding="points")
+    assert problem.sensing.spec()["encoding"] == "points"
+    assert torch.equal(build_reconstructor(problem).state_dict()["raw_penalty"], weights_of(base)["raw_penalty"])
+
+
+def weights_of(base: Path) -> dict[str, torch.Tensor]:
+    return dict(Plan.load(base).reconstructor.state_dict())
+
+
+def test_noise_is_drawn_from_its_range(scans: Path, base: Path) -> None:
+    plan = Plan.load(base)
+    recipe = plan.recipe.with_settings("training", noise_range=[0.5, 8.0])
+    problem = resolve(replace(recipe, noise=Component("complex_gaussian", {"std": 0.1})))
+    state = TrainingState(problem)
+    batches = Batches(problem, state.device)
+    levels = [batches.draw(state).sensing.noise_level for _ in range(60)]
+    told = np.array([float(level[0]) for level in levels if level is not None])
+    assert 0.05 <= told.min() < 0.07
+    assert 0.6 < told.max() <= 0.8
+    assert np.median(told) == pytest.approx(0.2, rel=0.4)  # even in the logarithm
 
 
 def test_options_that_its_network_does_not_have_are_refused(scans: Path, base: Path) -> None:
