@@ -15,6 +15,7 @@ from acqplan.core.seeding import torch_generator
 from acqplan.images.preparation import Maps, Preparation
 from acqplan.images.stack import ImageStack, Pixels
 from acqplan.modalities.mri.coils import espirit_maps, principal_coils, simulated_maps, virtual
+from acqplan.modalities.mri.contrast import recontrasted
 from acqplan.modalities.mri.phase import constant_phase, smooth_phase, with_phase
 
 if TYPE_CHECKING:
@@ -42,9 +43,12 @@ class MRImages(Preparation):
         Receive coils. Raw data of several coils are compressed to so many virtual ones, with maps by ESPIRiT from
         the centre of their own k-space at the new size, and combined with these maps to a complex image; all other
         images get simulated maps. With 1, raw data are combined in the same way, and then taken as those of one coil.
+    contrasts
+        Half of the training images that are magnitudes are seen in a made-up contrast.
     """
 
     n_coils: int = 1
+    contrasts: bool = False
     is_complex = True
     may_transpose = False
 
@@ -88,6 +92,8 @@ class MRImages(Preparation):
     def augmented(self, images: torch.Tensor, is_magnitude: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Magnitudes get a new random smooth phase; images with a phase of their own a random constant added to it."""
         n, size = images.shape[0], (images.shape[1], images.shape[2])
+        if self.contrasts:
+            images = torch.where(is_magnitude[:, None, None], recontrasted(images.abs(), generator), images)
         smooth, constant = smooth_phase(n, size, generator), constant_phase(n, generator)
         lost = is_magnitude[:, None, None]
         return with_phase(torch.where(lost, images.abs().to(images.dtype), images), torch.where(lost, smooth, constant))

@@ -107,8 +107,8 @@ class MRI(Modality):
     frame_time = Flag("--tr", GOAL, "Repetition time, like 8ms, for budgets in time.", "TIME", typed.seconds)
     flags = (
         *("images.paths", "budget.amount", "sensing.encoding", "images.size", "budget.calibration"),
-        *("budget.frame_time_s", "images.coils", "noise.std", "designer", "reconstructor", "pattern_from"),
-        *("adapt_from", "pattern.scan", "order", "pattern.echo_train", "order.effective_echo"),
+        *("budget.frame_time_s", "images.coils", "images.contrasts", "noise.std", "designer", "reconstructor"),
+        *("pattern_from", "adapt_from", "pattern.scan", "order", "pattern.echo_train", "order.effective_echo"),
         *("pattern.partial_fourier", "pattern.partial_fourier_side", "pattern.shutter", "pattern.one_of_conjugates"),
         *("pattern.forbidden", "pattern.required", "recipe", "images.fit", "images.slices", "images.held_out"),
         *("training.loss", "training.minutes", "training.steps", "training.noise_range", "training.base", "seed"),
@@ -229,7 +229,8 @@ class MRI(Modality):
     def preparation(self, recipe: Recipe, *, one_receiver: bool = False) -> Preparation:
         from acqplan.modalities.mri.images import MRImages
 
-        return MRImages(n_coils=1 if one_receiver else _own(recipe).coils or 1)
+        own = _own(recipe)
+        return MRImages(n_coils=1 if one_receiver else own.coils or 1, contrasts=bool(own.contrasts))
 
     def completed(self, scan: Scan, plan: Plan, **options: Any) -> Scan:
         """With coil maps; ``virtual_coils``: so many, or those with a share of the energy like ``99%``; None: all."""

@@ -24,7 +24,7 @@ class MRISettings(InstrumentSettings):
     corners of ky–kz. ``one_of_conjugates``: at most one of k and −k outside the calibration region. ``scan``: slices or
     a volume. ``coils``: receive coils. Raw data of several coils are compressed to so many virtual ones, other
     images get simulated maps, new ones in every training batch; unless given, 1, or up to 8 where there are raw
-    data of several coils.
+    data of several coils. ``contrasts``: half of the training images get a made-up grey scale, new in every batch.
     """
 
     echo_train: Annotated[
@@ -85,4 +85,9 @@ class MRISettings(InstrumentSettings):
             "Receive coils: virtual ones of raw data, simulated ones of other images (default 1; of raw data 8).",
             "N",
         ),
+    ] = None
+    contrasts: Annotated[
+        bool | None,
+        In("images", last=True),
+        Flag("--contrasts/--own-contrast", IMAGES, "Show half of the training images in made-up contrasts as well."),
     ] = None
