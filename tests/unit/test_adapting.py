@@ -98,8 +98,9 @@ def test_minutes_are_made_again(ready: Path, mine: Path) -> None:
     assert design(plan.recipe).plan_id == plan.plan_id
 
 
-def test_one_that_is_no_better_keeps_the_weights(ready: Path, mine: Path) -> None:
-    plan = design(adapted_recipe(ready, mine, learning_rate=5.0))
+def test_one_that_is_no_better_keeps_the_weights(ready: Path, mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(best, "LEAST_GAIN_DB", 100.0)
+    plan = design(adapted_recipe(ready, mine, learning_rate=3e-3))
     for name, weight in Plan.load(ready).reconstructor.state_dict().items():
         assert torch.equal(plan.reconstructor.state_dict()[name], weight)
     told = plan.evidence["adapted"]
