@@ -100,7 +100,7 @@ class Given:
     @property
     def parameter(self) -> str:
         """Name of the parameter of the command's function."""
-        return self.key.replace(".", "_")
+        return self.key.replace(".", "_").replace("-", "_")
 
     def read(self, typed: Any) -> Any:
         """The value that a person typed, or None."""

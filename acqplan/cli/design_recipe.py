@@ -41,13 +41,14 @@ def recipe_from(modality: type[Modality], typed: dict[str, Any]) -> Recipe:
     if "order" in given:
         recipe = recipe.with_settings("pattern", order=Component(given["order"]))
     recipe = recipe.with_settings("training", **_settings("training", given))
-    for flag in modality.extra_flags:
-        name = flag.name.removeprefix("--")
-        if name in given:
-            given = {**modality().read_flag(name, given[name], recipe), **given}
     for key, value in given.items():
-        if key in flags and flags[key].option is not None:
+        if flags[key].option is not None:
             recipe = _with_option(recipe, flags[key], value)
+    for flag in modality.extra_flags:  # what they stand for may depend on all the rest
+        name = flag.name.removeprefix("--")
+        for key, value in modality().read_flag(name, given[name], recipe).items() if name in given else ():
+            if key not in given:
+                recipe = _with_option(recipe, flags[key], value)
     return replace(recipe, seed=given["seed"]) if "seed" in given else recipe
 
 

@@ -133,7 +133,7 @@ class Modality(InUse, ABC):
         return {}
 
     def read_flag(self, name: str, value: str, recipe: Recipe) -> dict[str, Any]:
-        """Settings and options (``noise.dark_e``) that one of `extra_flags` stands for, unless they are given."""
+        """Options of components (``noise.dark_e``) that one of `extra_flags` stands for, unless they are given."""
         raise LookupError(name)
 
     # What a pattern may be.

@@ -8,6 +8,7 @@ pytest.importorskip("ismrmrd")
 from builders.ismrmrd_files import acquisition, header, oversampled, write
 
 from acqplan.plan.plan import Plan
+from acqplan.plan.recipe_text import from_toml
 
 PLACE = {"read_dir": (1, 0, 0), "phase_dir": (0, 1, 0), "slice_dir": (0, 0, 1)}
 
@@ -111,3 +112,14 @@ def test_undersampled_raw_data_train_nothing(refused, lines, tmp_path):
     slices_of(lines, tmp_path / "scan.h5")
     words = ("--size", "16x16", "--budget", "2x", "--steps", 2, "-o", tmp_path / "a.acqplan")
     assert "undersampled" in refused("design", "mri", "--images", tmp_path / "scan.h5", *words).err
+
+
+@pytest.mark.parametrize("command", ["design", "base"])
+def test_the_noise_of_a_plan_comes_from_an_acquired_file(run, scans, lines, tmp_path, command):
+    path = slices_of(lines, tmp_path / "scan.h5")  # noise of 0.01 √2 of a disc of 1
+    words = (command, "mri", "--images", scans, "--size", "16x16", "--pattern", "lines", "--steps", 2, "--dry-run")
+    budget = ("--budget", "2x") if command == "design" else ()
+    found = from_toml(run(*words, *budget, "--noise-from", path).out).noise.options["std"]
+    assert 0.007 < found < 0.028
+    given = from_toml(run(*words, *budget, "--noise-from", path, "--noise", 0.03).out)
+    assert given.noise.options == {"std": 0.03}

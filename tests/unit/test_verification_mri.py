@@ -9,7 +9,7 @@ from builders import sensing as small
 from builders.plans import make_plan
 
 from acqplan.core.math.transforms import ifft_centred
-from acqplan.modalities.mri.checks.noise import _flat_noise, _shells
+from acqplan.modalities.mri.checks.acquired_noise import _flat_noise, _shells
 from acqplan.modalities.mri.checks.samples import distances, outermost, power_of
 from acqplan.modalities.mri.facts import MriFacts
 from acqplan.modalities.mri.noise import ComplexGaussian

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -105,10 +106,26 @@ class MRI(Modality):
         "2min30s": "--tr 500ms",
     }
     frame_time = Flag("--tr", GOAL, "Repetition time, like 8ms, for budgets in time.", "TIME", typed.seconds)
+    extra_flags = (
+        Flag(
+            "--noise-from",
+            GOAL,
+            "The noise of this acquired file (ISMRMRD, twix, fastMRI, BART, NumPy …), unless --noise is given.",
+            "FILE",
+        ),
+    )
     flags = (
         *("images.paths", "budget.amount", "sensing.encoding", "images.size", "budget.calibration"),
-        *("budget.frame_time_s", "images.coils", "images.contrasts", "noise.std", "designer", "reconstructor"),
-        *("pattern_from", "adapt_from", "pattern.scan", "order", "pattern.echo_train", "order.effective_echo"),
+        *("budget.frame_time_s", "images.coils", "images.contrasts", "noise.std", "noise-from", "designer"),
+        *(
+            "reconstructor",
+            "pattern_from",
+            "adapt_from",
+            "pattern.scan",
+            "order",
+            "pattern.echo_train",
+            "order.effective_echo",
+        ),
         *("pattern.partial_fourier", "pattern.partial_fourier_side", "pattern.shutter", "pattern.one_of_conjugates"),
         *("pattern.forbidden", "pattern.required", "recipe", "images.fit", "images.slices", "images.held_out"),
         *("training.loss", "training.minutes", "training.steps", "training.noise_range", "training.base", "seed"),
@@ -175,6 +192,12 @@ class MRI(Modality):
 
     def order_arguments(self, recipe: Recipe) -> dict[str, Any]:
         return {"echo_train": self.readings_per_shot(recipe)}
+
+    def read_flag(self, name: str, value: str, recipe: Recipe) -> dict[str, Any]:
+        """The noise of an acquired file."""
+        from acqplan.modalities.mri.noise_from import noise_std_from
+
+        return {"noise.std": noise_std_from(Path(value), recipe)}
 
     def network_arguments(self, images: TrainingImages) -> dict[str, Any]:
         # Several coils leave so little wrong that noise is of the same size as what a network leaves.

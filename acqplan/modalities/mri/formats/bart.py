@@ -33,10 +33,9 @@ from acqplan.formats.acquired import FRESH_COPY, MAX_BYTES, acquisition_from
 from acqplan.formats.contracts import AcquiredReader, AcquiredWriter, Exported, PatternFormat
 from acqplan.formats.export import EXPORT_AGAIN, exported, read_manifest
 from acqplan.formats.table import read_table, write_table
-from acqplan.images.reading import ImageReader, RawImages
 from acqplan.modalities.mri.raw.acquisitions import scan_of
 from acqplan.modalities.mri.raw.data import Lines, RawData
-from acqplan.modalities.mri.raw.images import images_of
+from acqplan.modalities.mri.raw.reader import RawReader
 from acqplan.modalities.mri.raw.readouts import MAX_BYTES as MAX_SCAN_BYTES
 from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.plan.plan import Plan
@@ -55,7 +54,7 @@ Complex = npt.NDArray[np.complex64]
 
 @register("image_readers", "bart")
 @register("instruments", "bart")
-class Bart(PatternFormat, AcquiredReader, AcquiredWriter, ImageReader):
+class Bart(PatternFormat, RawReader, AcquiredWriter):
     """``pattern.cfl``/``.hdr`` of 0 and 1 in the size of the k-space, and the order, which a mask can't hold.
 
     Acquired: k-space on the full grid, ``name.cfl`` and ``name.hdr``, zero where nothing was measured
@@ -68,7 +67,6 @@ class Bart(PatternFormat, AcquiredReader, AcquiredWriter, ImageReader):
     """
 
     summary = "BART .cfl/.hdr: pattern for pics -p, order as CSV; acquired Cartesian k-space and coil maps."
-    modalities = ("cartesian_mri",)
     acquired_suffixes = (".cfl",)
     title, asked = "BART .cfl", 12
 
@@ -145,9 +143,9 @@ class Bart(PatternFormat, AcquiredReader, AcquiredWriter, ImageReader):
         try:
             sizes = _header_sizes(path.with_suffix(".hdr"))
         except (OSError, ValueError):
-            return super().read_scan(path, plan)  # says what is wrong
+            return AcquiredReader.read_scan(self, path, plan)  # says what is wrong
         if sizes[_SLICE if sensing.encoding == "lines" else 0] == 1:
-            return super().read_scan(path, plan)
+            return AcquiredReader.read_scan(self, path, plan)
         return scan_of(read(path), plan)
 
     def matches(self, path: Path, head: bytes) -> bool:
@@ -159,9 +157,9 @@ class Bart(PatternFormat, AcquiredReader, AcquiredWriter, ImageReader):
         except (OSError, ValueError):
             return False
 
-    def read_images(self, path: Path) -> RawImages:
-        """See `images_of`; a line that is zero in every coil and sample counts as not measured."""
-        return images_of(path, lambda file: read(file, may_be_image=False))
+    def read_raw(self, path: Path) -> RawData:
+        """A line that is zero in every coil and sample counts as not measured; images aren't taken for k-space."""
+        return read(path, may_be_image=False)
 
 
 def _cartesian(plan: Plan, error: type[AcqplanError]) -> CartesianMRI:

@@ -24,14 +24,11 @@ from acqplan.core.hdf5 import MAGIC, dataset_of, names
 from acqplan.core.math.transforms import ifft_centred
 from acqplan.core.registry import register
 from acqplan.formats.acquired import FRESH_COPY
-from acqplan.formats.contracts import AcquiredReader
-from acqplan.images.reading import ImageReader, RawImages, root_sum_of_squares, unreadable
+from acqplan.images.reading import RawImages, root_sum_of_squares, unreadable
 from acqplan.modalities.mri.raw import readouts
-from acqplan.modalities.mri.raw.acquisitions import cartesian, scan_of, single
 from acqplan.modalities.mri.raw.data import RawData
 from acqplan.modalities.mri.raw.hdf5_input import is_hdf5, opened
-from acqplan.plan.plan import Plan
-from acqplan.sensing.acquisition import Acquisition, Scan
+from acqplan.modalities.mri.raw.reader import RawReader
 
 _RECONSTRUCTIONS = ("reconstruction_rss", "reconstruction_esc")
 _LISTED = 8  # datasets of a file that is none
@@ -39,11 +36,10 @@ _LISTED = 8  # datasets of a file that is none
 
 @register("image_readers", "fastmri")
 @register("instruments", "fastmri")
-class FastMRI(AcquiredReader, ImageReader):
+class FastMRI(RawReader):
     """Only read: slices of ``kspace``, columns in ``mask`` as lines of a plan; the file states no order."""
 
     summary = "fastMRI HDF5: acquired k-space, single- or multi-coil, and its mask; only read."
-    modalities = ("cartesian_mri",)
     acquired_suffixes = (".h5",)
     title, asked = "fastMRI HDF5", 11
 
@@ -51,12 +47,8 @@ class FastMRI(AcquiredReader, ImageReader):
     def recognises(cls, path: Path) -> bool:
         return recognises(path)
 
-    def read_acquired(self, path: Path, plan: Plan) -> Acquisition:
-        return single(self.read_scan(path, plan))
-
-    def read_scan(self, path: Path, plan: Plan) -> Scan:
-        cartesian(plan, AcquisitionError)
-        return scan_of(read(path), plan)
+    def read_raw(self, path: Path) -> RawData:
+        return read(path)
 
     def matches(self, path: Path, head: bytes) -> bool:
         """HDF5's magic number, at the start or behind a user block."""

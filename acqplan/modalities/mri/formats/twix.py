@@ -25,16 +25,11 @@ from acqplan.core.errors import AcquisitionError
 from acqplan.core.optional import optional_import
 from acqplan.core.registry import register
 from acqplan.formats.acquired import FRESH_COPY
-from acqplan.formats.contracts import AcquiredReader
-from acqplan.images.reading import ImageReader, RawImages
 from acqplan.modalities.mri.raw import readouts
-from acqplan.modalities.mri.raw.acquisitions import cartesian, single
-from acqplan.modalities.mri.raw.acquisitions import scan_of as acquisitions_of
 from acqplan.modalities.mri.raw.data import Lines, RawData
-from acqplan.modalities.mri.raw.images import images_of
 from acqplan.modalities.mri.raw.placement import slices_in_space
-from acqplan.plan.plan import Plan
-from acqplan.sensing.acquisition import Acquisition, Geometry, Scan
+from acqplan.modalities.mri.raw.reader import RawReader
+from acqplan.sensing.acquisition import Geometry
 
 _ENTRY, _FIRST_ENTRY, _MAX_MEASUREMENTS = 152, 8, 64
 _NAME = re.compile(rb"^\w{4,}\x00")  # of the first part of a measurement's header
@@ -49,11 +44,10 @@ _CARTESIAN = 1
 
 @register("image_readers", "twix")
 @register("instruments", "twix")
-class Twix(AcquiredReader, ImageReader):
+class Twix(RawReader):
     """Only read: the last measurement of the file. The module says what that was tested with."""
 
     summary = "Siemens twix (meas.dat): acquired raw data with noise scan, through twixtools; only read."
-    modalities = ("cartesian_mri",)
     acquired_suffixes = (".dat",)
     title, asked = "twix", 13
 
@@ -61,20 +55,12 @@ class Twix(AcquiredReader, ImageReader):
     def recognises(cls, path: Path) -> bool:
         return recognises(path)
 
-    def read_acquired(self, path: Path, plan: Plan) -> Acquisition:
-        return single(self.read_scan(path, plan))
-
-    def read_scan(self, path: Path, plan: Plan) -> Scan:
-        cartesian(plan, AcquisitionError)
-        return acquisitions_of(read(path), plan)
+    def read_raw(self, path: Path) -> RawData:
+        return read(path)
 
     def matches(self, path: Path, head: bytes) -> bool:
         """A table of measurements, or one measurement's header, at the start."""
         return recognises(path)
-
-    def read_images(self, path: Path) -> RawImages:
-        """See `images_of`."""
-        return images_of(path, read)
 
 
 def recognises(path: Path) -> bool:

@@ -18,21 +18,18 @@ from acqplan.core.errors import AcquisitionError, InstrumentError, OutputError
 from acqplan.core.files import readable
 from acqplan.core.optional import optional_import
 from acqplan.core.registry import register
-from acqplan.formats.contracts import AcquiredReader, Exported, ImageWriter, PatternFormat, Result, ScanWriter
+from acqplan.formats.contracts import Exported, ImageWriter, PatternFormat, Result, ScanWriter
 from acqplan.formats.export import EXPORT_AGAIN, exported, pattern_of, read_manifest
-from acqplan.images.reading import ImageReader, RawImages
 from acqplan.modalities.mri.formats.ismrmrd import images, reader, writer
 from acqplan.modalities.mri.raw.acquisitions import (
     cartesian,
     matrix_of,
     positions_of,
     raw_of,
-    scan_of,
-    single,
     units_of,
 )
 from acqplan.modalities.mri.raw.data import RawData
-from acqplan.modalities.mri.raw.images import images_of
+from acqplan.modalities.mri.raw.reader import RawReader
 from acqplan.modalities.mri.sensing import NO_POINTS_IN_2D
 from acqplan.plan.plan import Plan
 from acqplan.sensing.acquisition import Acquisition, Scan
@@ -45,7 +42,7 @@ MAX_TABLE_BYTES = 4 << 30
 @register("image_readers", "ismrmrd")
 @register("image_writers", "ismrmrd")
 @register("instruments", "ismrmrd")
-class Ismrmrd(PatternFormat, AcquiredReader, ScanWriter, ImageReader, ImageWriter):
+class Ismrmrd(PatternFormat, RawReader, ScanWriter, ImageWriter):
     """Header and table of acquisitions for a console or simulator; raw data back in.
 
     Parameters
@@ -64,7 +61,6 @@ class Ismrmrd(PatternFormat, AcquiredReader, ScanWriter, ImageReader, ImageWrite
     """
 
     summary = "ISMRMRD: header and acquisition table that a console or simulator fills; raw data with noise scan."
-    modalities = ("cartesian_mri",)
     acquired_suffixes = (".mrd", ".h5")
     title, asked = "ISMRMRD", 10
     image_suffixes, offered = (".mrd", ".h5"), 6
@@ -181,20 +177,12 @@ class Ismrmrd(PatternFormat, AcquiredReader, ScanWriter, ImageReader, ImageWrite
         """Slices of lines, or the positions along a 3D scan's readout, which is transformed back to k-space."""
         writer.write(raw_of(scan, plan), path)
 
-    def read_acquired(self, path: Path, plan: Plan) -> Acquisition:
-        return single(self.read_scan(path, plan))
-
-    def read_scan(self, path: Path, plan: Plan) -> Scan:
-        cartesian(plan, AcquisitionError)
-        return scan_of(reader.read(path), plan)
+    def read_raw(self, path: Path) -> RawData:
+        return reader.read(path)
 
     def matches(self, path: Path, head: bytes) -> bool:
         """HDF5 whose data set holds a header and acquisitions."""
         return reader.recognises(path)
-
-    def read_images(self, path: Path) -> RawImages:
-        """See `images_of`; noise scan, oversampling and order as `reader` has them."""
-        return images_of(path, reader.read)
 
     def check_installed(self) -> None:
         optional_import("ismrmrd", "mri", images.NEEDS, error=OutputError)
