@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from builders.plans import make_plan
 
 from acqplan.modalities.dmd.noise import PoissonGaussian
 from acqplan.modalities.dmd.sensing import HadamardDMD
@@ -14,9 +15,10 @@ from acqplan.modalities.mri.facts import MriFacts
 from acqplan.modalities.mri.noise import ComplexGaussian
 from acqplan.modalities.mri.noise_level import noise_level as of_mri
 from acqplan.modalities.mri.sensing import CartesianMRI
+from acqplan.plan.plan import Plan
 from acqplan.reconstructors.unrolled import Unrolled, quietened
 from acqplan.sensing.acquisition import Acquisition
-from acqplan.sensing.measurement import acquired_noise_level, measure
+from acqplan.sensing.measurement import acquired_noise_level, coefficients_of, measure
 from acqplan.sensing.pattern import Pattern
 
 
@@ -60,16 +62,25 @@ def test_acquired_readings_tell_their_noise_by_the_noise_model() -> None:
     assert float(acquired_noise_level(acquisition, pattern, sensing, noise)) == pytest.approx(expected, rel=0.05)
 
 
-def test_an_mri_scan_tells_its_noise_by_its_file_else_by_the_plan() -> None:
-    image = torch.zeros(32, 32, dtype=torch.complex64)
-    image[8:24, 8:24] = 40
-    acquisition = Acquisition(np.zeros((4, 1, 32), np.complex64), None, "scan.h5")
-    nominal = of_mri(ComplexGaussian(0.01), acquisition, image)
-    assert nominal is not None
-    assert float(nominal) == pytest.approx(0.4)
-    stated = of_mri(ComplexGaussian(0.01), replace(acquisition, facts=MriFacts(noise_std=2.5)), image)
-    assert stated is not None
-    assert float(stated) == 2.5
+def level_of(plan: Plan, acquisition: Acquisition) -> float:
+    coefficients, _ = coefficients_of(acquisition, plan.pattern, plan.sensing)
+    level = of_mri(plan, acquisition, plan.sensing.adjoint(coefficients)[0])
+    assert level is not None
+    return float(level)
+
+
+def test_an_mri_scan_tells_its_noise_by_its_file_else_by_its_readings_else_by_the_plan() -> None:
+    sensing = CartesianMRI((32, 32), "lines")
+    plan = make_plan(sensing, np.arange(32), noise={"std": 0.1})
+    image = np.zeros((32, 32), np.complex64)
+    image[8:24, 8:24] = 1
+    sharp = plan.simulate(image, noise=ComplexGaussian(0.001))
+    assert level_of(plan, sharp) < 0.05  # the weakest readings allow no more
+    noisy = plan.simulate(image, noise=ComplexGaussian(0.4))
+    assert level_of(plan, noisy) == pytest.approx(0.4, rel=0.2)
+    assert level_of(plan, replace(noisy, facts=MriFacts(noise_std=2.5))) == 2.5
+    few = make_plan(sensing, np.arange(14, 18), noise={"std": 0.1})
+    assert level_of(few, few.simulate(40 * image)) == pytest.approx(4, rel=0.5)  # of the peak, which blur lowers
 
 
 def test_more_noise_moves_the_image_farther_from_the_readings() -> None:

@@ -14,6 +14,7 @@ from acqplan.modalities.mri.checks.samples import distances, outermost, power_of
 from acqplan.modalities.mri.facts import MriFacts
 from acqplan.modalities.mri.noise import ComplexGaussian
 from acqplan.plan.verification import checks_of, verify
+from acqplan.reconstructors.unrolled import Unrolled
 from acqplan.sensing.acquisition import Acquisition, Geometry, Scan
 
 SIDE, STD = 48, 0.01
@@ -36,12 +37,12 @@ def smooth_maps(n_coils):
     return (maps / np.sqrt((np.abs(maps) ** 2).sum(0))).astype(np.complex64)
 
 
-def scan_plan(encoding="lines", calibration=8, std=STD):
+def scan_plan(encoding="lines", calibration=8, std=STD, **parts):
     """The calibration region first, then every second line or every third point outside it."""
     sensing = small.mri(encoding, SIDE, SIDE)
     units = sensing.calibration_units(calibration)
     others = np.setdiff1d(np.arange(sensing.n_units), units)[:: 2 if encoding == "lines" else 3]
-    return make_plan(sensing, np.concatenate([units, others]), units, noise={"std": std})
+    return make_plan(sensing, np.concatenate([units, others]), units, noise={"std": std}, **parts)
 
 
 def acquired(plan, n_coils=1, std=STD, seed=0):
@@ -143,6 +144,23 @@ def test_more_noise_than_planned_is_a_warning_at_any_scale(encoding, scale, fact
     expected = {("warning", "noise")} if is_too_much else set()
     assert subjects(plan, scaled) == expected
     assert subjects(plan, scaled, noise_std=factor * STD * scale) == expected
+
+
+@pytest.mark.parametrize(("span", "factor", "is_told"), [([0.3, 4.0], 4.0, False), ([0.3, 2.0], 8.0, True)])
+def test_a_network_that_was_trained_for_more_noise_is_not_warned_of_it(span, factor, is_told):
+    told = Unrolled(is_complex=True, stages=1, channels=2, knows_noise=True)
+    for network, expected in ((told, is_told), ("unrolled", True)):
+        plan = scan_plan(reconstructor=network)
+        plan = replace(plan, recipe=plan.recipe.with_settings("training", noise_range=span))
+        assert (("warning", "noise") in subjects(plan, acquired(plan, std=factor * STD))) == expected
+
+
+def test_a_network_that_knows_less_noise_is_not_warned_of_it():
+    told = Unrolled(is_complex=True, stages=1, channels=2, knows_noise=True)
+    plan = scan_plan(std=0.1, reconstructor=told)
+    assert ("warning", "less noise") in subjects(plan, acquired(plan, std=0.01))
+    plan = replace(plan, recipe=plan.recipe.with_settings("training", noise_range=[0.1, 1.0]))
+    assert subjects(plan, acquired(plan, std=0.01)) == set()
 
 
 def test_the_images_detail_isnt_taken_for_noise():

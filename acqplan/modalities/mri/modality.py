@@ -206,7 +206,7 @@ class MRI(Modality):
     def noise_level(self, plan: Plan, acquisition: Acquisition, zero_filled: torch.Tensor) -> torch.Tensor | None:
         from acqplan.modalities.mri.noise_level import noise_level
 
-        return noise_level(plan.noise, acquisition, zero_filled)
+        return noise_level(plan, acquisition, zero_filled)
 
     def left_out(self, recipe: Recipe, sensing: SensingModel) -> dict[str, npt.NDArray[np.bool_]]:
         from acqplan.modalities.mri.constraints import left_out

@@ -65,13 +65,25 @@ def acquired_noise(scan: Scan, plan: Plan) -> AcquiredNoise | None:
             return None
         peak = max(peak, _peak(plan, acquisition))
         if stated is None:
-            shells = _shells(power_of(acquisition), distance)
-            most = min(most, _most_noise(shells))
-            if _is_white(acquisition.readings):
-                lowest = min(lowest, _flat_noise(shells))
+            estimated, at_most = _noise_of(acquisition, distance)
+            lowest, most = min(lowest, estimated), min(most, at_most)
     if stated is not None:
         lowest = most = stated
     return AcquiredNoise(lowest / peak, most / peak, stated is not None) if peak > 0 else None
+
+
+def noise_of_readings(acquisition: Acquisition, plan: Plan) -> tuple[float, float]:
+    """(√E|n|², what it can't exceed much) of one acquisition, in the units of its readings, by its outermost ones.
+
+    Infinite where that can't be known.
+    """
+    distance = distances(plan, acquisition)
+    return (math.inf, math.inf) if distance is None else _noise_of(acquisition, distance)
+
+
+def _noise_of(acquisition: Acquisition, distance: Array) -> tuple[float, float]:
+    shells = _shells(power_of(acquisition), distance)
+    return _flat_noise(shells) if _is_white(acquisition.readings) else math.inf, _most_noise(shells)
 
 
 def _shells(power: Array, distance: Array) -> list[Array]:

@@ -22,8 +22,8 @@ def noise(plan: Plan, scan: Scan) -> Iterator[Finding]:
     if level is None or not isinstance(plan.noise, ComplexGaussian):
         return
     how = "it states" if level.is_stated else "by its outermost readings"
-    planned = max(plan.noise.std, _LEAST_NOISE)
-    if math.isfinite(level.std) and level.std > _NOISE_FACTOR * planned:
+    least, most = _prepared_for(plan)
+    if math.isfinite(level.std) and level.std > _NOISE_FACTOR * max(most, _LEAST_NOISE):
         yield Finding(
             "warning",
             "noise",
@@ -31,12 +31,21 @@ def noise(plan: Plan, scan: Scan) -> Iterator[Finding]:
             f"{plan.noise.std:.2g}.",
             f"Expect more noise than the plan's evidence shows, or design one with --noise {level.std:.2g}.",
         )
-    elif level.at_most < plan.noise.std / _FAR_LESS and plan.noise.std > _FAR_LESS * _LEAST_NOISE:
-        least = max(level.at_most, _LEAST_NOISE)
+    elif level.at_most < least / _FAR_LESS and least > _FAR_LESS * _LEAST_NOISE:
+        wanted = max(level.at_most, _LEAST_NOISE)
         yield Finding(
             "warning",
             "less noise",
             f"{scan.source} has noise of at most {level.at_most:.2g} of the image's peak ({how}), the plan was made "
             f"for {plan.noise.std:.2g}: its network smooths detail away that these data hold.",
-            f"Expect no better an image than the plan's evidence shows, or design one with --noise {least:.2g}.",
+            f"Expect no better an image than the plan's evidence shows, or design one with --noise {wanted:.2g}.",
         )
+
+
+def _prepared_for(plan: Plan) -> tuple[float, float]:
+    """Least and most noise of the plan's training, where its network knows which it is; else the plan's own."""
+    assert isinstance(plan.noise, ComplexGaussian)
+    span = plan.recipe.training.noise_range
+    if span is None or not plan.reconstructor.knows_noise:
+        return plan.noise.std, plan.noise.std
+    return plan.noise.std * min(1, *span), plan.noise.std * max(1, *span)
