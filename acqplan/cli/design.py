@@ -60,9 +60,10 @@ def design_plan(
         how = "--resume goes on from it, --keep takes it as it is"
         console.note(f"{checkpoint} of an interrupted training will be overwritten ({how}).")
     from acqplan.cli.training_display import TrainingDisplay
+    from acqplan.learning.resolve import designer_for
     from acqplan.learning.training import design
 
-    designer = registry.find("designers", recipe.designer.kind)
+    designer = registry.find("designers", designer_for(recipe).kind)
     learns = designer.is_learned or designer.searches
     stopping = StopBetweenSteps(checkpoint, given_command(ctx.obj))
     with stopping as stop, TrainingDisplay(learns_pattern=learns) as display:

@@ -15,14 +15,14 @@ from typing import Annotated, Any, get_args, get_origin
 import typer
 
 from acqplan.plan.modality import Modality, OptionFlag
-from acqplan.plan.recipe import BudgetSettings, ImageSettings, PatternSettings, TrainingSettings
+from acqplan.plan.recipe import BudgetSettings, ImageSettings, PatternSettings, Recipe, TrainingSettings
 from acqplan.plan.settings import GOAL, PATTERN, RUN, TRAINING, Flag, Setting, settings_of
 
 SECTIONS = {"images": ImageSettings, "budget": BudgetSettings, "pattern": PatternSettings, "training": TrainingSettings}
 
 # What isn't a setting of a section: components, where the recipe comes from, and the seed.
 OTHERS: dict[str, tuple[type, Flag]] = {
-    "designer": (str, Flag("--designer", GOAL, "What chooses the pattern; see acqplan list designers.", "KIND")),
+    "designer": (str, Flag("--designer", GOAL, "What chooses the pattern; see acqplan list designers", "KIND")),
     "reconstructor": (
         str,
         Flag(
@@ -120,7 +120,11 @@ def flags_of(modality: type[Modality]) -> list[Given]:
         if key in options:
             found.append(Given(key, options[key].hint, options[key].flag, options[key]))
         elif key in OTHERS:
-            found.append(Given(key, *OTHERS[key]))
+            hint, other = OTHERS[key]
+            if key == "designer":
+                usual = modality().usual_designer(Recipe(modality.kind))
+                other = replace(other, help=f"{other.help} (default {usual}).")
+            found.append(Given(key, hint, other))
         elif key in extra:
             found.append(Given(key, str, extra[key]))
         else:

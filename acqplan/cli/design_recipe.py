@@ -110,7 +110,8 @@ def _with_kind(recipe: Recipe, part: str, text: str | None) -> Recipe:
     if text is None:
         return recipe
     kind, _, preset = text.partition(":")
-    if getattr(recipe, part).kind != kind:
+    present: Component | None = getattr(recipe, part)
+    if present is None or present.kind != kind:
         chosen: dict[str, Any] = {part: Component(kind)}
         recipe = replace(recipe, **chosen)
     return with_preset(recipe, part, preset) if preset else recipe

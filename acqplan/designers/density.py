@@ -61,7 +61,8 @@ class DensitySearch(SearchingDesigner):
                 found = critic.quality(counts, _FEW_IMAGES if is_quick else None)
                 self.scores[places.start : places.stop] = torch.from_numpy(found)
                 self.tries += len(places)
-                if stage > 0 and float(found.max()) > float(self.best_db):
+                is_first_on_all = stage == 1 and done == 0  # what few images told doesn't compare
+                if is_first_on_all or float(found.max()) > float(self.best_db):
                     self._keep_place(places[int(found.argmax())])
                 return True
             start, done = start + n, done - n_rounds

@@ -1,4 +1,4 @@
-"""The default designer: exact-k Gumbel top-k, so that every training step is binary and on budget."""
+"""Exact-k Gumbel top-k, so that every training step is binary and on budget."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Learned(Designer):
         patterns that are drawn all the same.
     """
 
-    summary = "exact-k Gumbel top-k: binary and on budget in every training step (the default)"
+    summary = "exact-k Gumbel top-k: binary and on budget in every training step"
     reference = "Gumbel top-k, arXiv 1903.06059; straight-through LOUPE, arXiv 2007.14450"
     is_learned = True
 

@@ -89,6 +89,11 @@ class SearchingDesigner(Designer):
         return int(self.done)
 
     @property
+    def n_tries(self) -> int:
+        """How many patterns were tried."""
+        return int(self.tries)
+
+    @property
     def quality_db(self) -> float | None:
         """Of the best pattern, on the images that the search chooses by; None before there is one."""
         return float(self.best_db) if int(self.best.sum()) else None
@@ -104,7 +109,7 @@ class SearchingDesigner(Designer):
 
     def found(self) -> dict[str, Any]:
         """JSON-ready: what the search came to, for a plan's evidence."""
-        return {"rounds": self.rounds_taken, "tries": int(self.tries), "quality_db": self.quality_db}
+        return {"rounds": self.rounds_taken, "tries": self.n_tries, "quality_db": self.quality_db}
 
     def counts_of(self, free: npt.ArrayLike) -> IntArray:
         """int64[K]: the fixed readings and these free units."""

@@ -14,7 +14,7 @@ from acqplan.reconstructors.reconstructor import Reconstructor
 
 
 def with_base(recipe: Recipe) -> Recipe:
-    """The recipe with what its base decides: the network, the noise unless it is named, and no joint training.
+    """The recipe with what its base decides: the network, and the noise unless it is named.
 
     Raises
     ------
@@ -39,10 +39,7 @@ def with_base(recipe: Recipe) -> Recipe:
                 f"The network of {settings.base} has {name} = {own.options[name]!r}, the recipe's {value!r}.",
                 f"Leave out {name}, or take another base.",
             )
-    is_learned = registry.find("designers", recipe.designer.kind).is_learned
-    recipe = recipe.with_settings(
-        "training", base_id=plan.plan_id, joint_share=settings.joint_share if is_learned else 0.0
-    )
+    recipe = recipe.with_settings("training", base_id=plan.plan_id)
     noise = recipe.noise or plan.recipe.noise
     return replace(recipe, reconstructor=own, noise=noise, sensing=recipe.sensing or _kind_of(plan))
 
@@ -76,7 +73,8 @@ def base_of(recipe: Recipe) -> Plan | None:
             "Pass the base that it was made with.",
         )
     asked, has = recipe.sensing, _kind_of(plan)
-    if asked is not None and not registry.find("designers", recipe.designer.kind).keeps_drawing:
+    serves_many = recipe.designer is not None and registry.find("designers", recipe.designer.kind).keeps_drawing
+    if asked is not None and not serves_many:
         differing = [name for name, value in asked.options.items() if has.options.get(name, value) != value]
         if asked.kind != has.kind or differing:
             wanted = ", ".join(f"{name} = {asked.options[name]}" for name in differing) or asked.kind

@@ -37,12 +37,13 @@ class Extent:
 
 
 def extent_of(recipe: Recipe, sensing: SensingModel, electrons: float | None) -> Extent:
-    """The calibration, the exact count and the constraints.
+    """The calibration, the exact count and the constraints, of a recipe whose designer is decided.
 
     ``electrons``: of a typical image during one frame, None where the images aren't known yet.
     """
     modality, settings = modality_named(recipe.modality), recipe.budget
-    pattern = recipe.pattern
+    pattern, designer = recipe.pattern, recipe.designer
+    assert designer is not None
     constraints = constraints_of(pattern.forbidden, pattern.required, modality.left_out(recipe, sensing), sensing)
     per_shot = modality.readings_per_shot(recipe)
 
@@ -57,7 +58,7 @@ def extent_of(recipe: Recipe, sensing: SensingModel, electrons: float | None) ->
             frame_time_s=None
             if settings.frame_time_s is None
             else settings.frame_time_s * readings_per_shot / per_shot,
-            allows_repeats=n_reference > 1 or bool(registry.find("designers", recipe.designer.kind).repeats),
+            allows_repeats=n_reference > 1 or bool(registry.find("designers", designer.kind).repeats),
             light=None if lit is None else Light(lit, n_reference, electrons, modality.power_w(recipe)),
             readings_per_shot=readings_per_shot,
             time_remedy=f"Give it: {modality.frame_time.name} {modality.frame_time.metavar}.",
@@ -74,7 +75,7 @@ def extent_of(recipe: Recipe, sensing: SensingModel, electrons: float | None) ->
         reference = np.full(repeats, sensing.reference_unit)
         calibration = np.sort(np.concatenate([np.setdiff1d(calibration, reference), reference])).astype(np.int32)
     constraints.check(calibration, f"The calibration region of width {width}", "Give a smaller --calibration.")
-    if recipe.designer.kind != "from-plan":
+    if designer.kind != "from-plan":
         seed = stream_seed(recipe.seed, "design")
         constraints = modality.narrowed(constraints, recipe, calibration, sensing, seed)
     budget = parse(calibration.size, repeats or 0)

@@ -57,6 +57,7 @@ def build_reconstructor(problem: Problem) -> Reconstructor:
 def designer_of(recipe: Recipe, design: DesignProblem) -> Designer:
     """As `build_designer`, of a recipe that isn't resolved yet."""
     component = recipe.designer
+    assert component is not None
     designer: Designer = registry.find("designers", component.kind)(design, **component.options)
     return designer
 

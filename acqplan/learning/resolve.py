@@ -30,6 +30,7 @@ from acqplan.sensing.noise import NoiseModel
 from acqplan.sensing.unit_list import parse_units, units_text
 
 DEFAULT_MINUTES = 10.0
+_WITHOUT_A_JUDGE = "variable-density"
 
 
 def resolve(asked: Recipe, preparing: Follower = unfollowed) -> Problem:
@@ -42,6 +43,7 @@ def resolve(asked: Recipe, preparing: Follower = unfollowed) -> Problem:
     modality = modality_named(asked.modality)
     recipe = _with_defaults(with_base(asked), modality)
     sensing_part, noise_part = recipe.sensing or modality.sensing, recipe.noise or modality.noise
+    assert recipe.designer is not None
     check_options("designers", recipe.designer)
     check_options("reconstructors", recipe.reconstructor)
     check_options("sensing", sensing_part)
@@ -88,14 +90,14 @@ def _with_defaults(recipe: Recipe, modality: Modality) -> Recipe:
     minutes = DEFAULT_MINUTES if training.minutes is None and training.steps is None else training.minutes
     batch_size = training.batch_size or modality.batch_size
     recipe = recipe.with_settings("training", minutes=minutes, batch_size=batch_size)
-    recipe = _with_order(modality.decide(_with_loss(recipe)), modality)
+    recipe = _with_order(_with_designer(modality.decide(_with_loss(recipe))), modality)
     if not recipe.budget.amount:
         raise RecipeError("No budget is given.", f"Pass --budget: {modality.budget_words()}.")
     return recipe
 
 
 def _with_loss(recipe: Recipe) -> Recipe:
-    """The loss decided and checked: which there are, and which designers it allows."""
+    """The loss decided and checked."""
     component = recipe.reconstructor
     weights = recipe.training.loss
     if weights is None:
@@ -109,23 +111,55 @@ def _with_loss(recipe: Recipe) -> Recipe:
                 f"The {component.kind} trades {component.options['losses']}, the recipe's losses are {list(weights)}.",
                 "Name the same losses in both, in the same order.",
             )
-    losses = {kind: registry.find("losses", kind) for kind in weights}
+    for kind in weights:
+        registry.find("losses", kind)
     if not any(weights.values()):
         raise RecipeError("No loss has a weight above 0.", "Name one, for example --loss mse.")
-    sees_truth = any(losses[kind].needs_truth for kind, weight in weights.items() if weight)
-    designer = registry.find("designers", recipe.designer.kind)
-    if not sees_truth and (designer.is_learned or (designer.searches and not designer.has_usual)):
+    return recipe
+
+
+def designer_for(recipe: Recipe) -> Component:
+    """The recipe's designer; the instrument's usual one where none is named.
+
+    Without a network that learns from fully sampled images there is none whose judgement a search could use: then it
+    is `variable-density`.
+    """
+    if recipe.designer is not None:
+        return recipe.designer
+    if not _is_trained(recipe) or not _sees_truth(recipe):
+        return Component(_WITHOUT_A_JUDGE)
+    return Component(modality_named(recipe.modality).usual_designer(recipe))
+
+
+def _is_trained(recipe: Recipe) -> bool:
+    return bool(registry.find("reconstructors", recipe.reconstructor.kind).is_trained)
+
+
+def _sees_truth(recipe: Recipe) -> bool:
+    component, weights = recipe.reconstructor, recipe.training.loss
+    if weights is None:
+        weights = registry.find("reconstructors", component.kind).loss_for(component.options)
+    return any(registry.find("losses", kind).needs_truth for kind, weight in weights.items() if weight)
+
+
+def _with_designer(recipe: Recipe) -> Recipe:
+    """The designer decided, and whether the loss allows it; from a base on only a learned one has joint training."""
+    component = designer_for(recipe)
+    designer = registry.find("designers", component.kind)
+    if not _sees_truth(recipe) and (designer.is_learned or (designer.searches and not designer.has_usual)):
         raise RecipeError(
-            f"The designer {recipe.designer.kind} learns from fully sampled images, the losses "
-            f"({', '.join(weights)}) don't see them.",
+            f"The designer {component.kind} learns from fully sampled images, the losses "
+            f"({', '.join(recipe.training.loss or {})}) don't see them.",
             "Choose a fixed designer such as variable-density, or --pattern-from with a plan.",
         )
-    return recipe
+    if recipe.training.base is not None and not designer.is_learned:
+        recipe = recipe.with_settings("training", joint_share=0.0)
+    return replace(recipe, designer=component)
 
 
 def _with_order(recipe: Recipe, modality: Modality) -> Recipe:
     """The order of acquisition decided, with its options."""
-    is_given = recipe.designer.kind == "from-plan"
+    is_given = recipe.designer is not None and recipe.designer.kind == "from-plan"
     asked = recipe.pattern.order or Component("")
     kind = asked.kind or ("given" if is_given else modality.usual_order(recipe))
     if is_given and kind != "given":
@@ -167,12 +201,12 @@ def _mixed_sizes(stacks: list[ImageStack], settings: ResolvedImages) -> list[str
 def _spelled_out(recipe: Recipe, sensing: SensingModel, noise: NoiseModel, design: Any, images: Any) -> Recipe:
     """The recipe with every option of its components as they have decided it, and lists of units as units."""
     pattern = recipe.pattern
-    network = network_of(recipe, sensing, images)
+    network, designer = network_of(recipe, sensing, images), designer_of(recipe, design)
     return replace(
         recipe,
         sensing=with_options("sensing", recipe.sensing or Component(""), {**vars(sensing), **sensing.spec()}),
         noise=with_options("noise", recipe.noise or Component(""), noise.spec()),
-        designer=with_options("designers", recipe.designer, vars(designer_of(recipe, design))),
+        designer=with_options("designers", recipe.designer or Component(""), vars(designer)),
         reconstructor=with_options("reconstructors", recipe.reconstructor, network.spec()),
         pattern=replace(
             pattern,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 
 from acqplan.designers.searching import SearchingDesigner
@@ -13,6 +14,8 @@ from acqplan.learning.problem import Problem
 from acqplan.learning.progress import Listener, Progress
 from acqplan.learning.state import TrainingState
 
+_LEAST_TRIES = 16  # in however few steps
+
 
 def search(
     state: TrainingState,
@@ -22,6 +25,8 @@ def search(
     save: Callable[[], None],
 ) -> None:
     """Let a designer that searches come to its pattern; nothing of any other, or where no image may be seen.
+
+    In a training of so many steps it tries about as many patterns at most, unless the recipe says how many rounds.
 
     Parameters
     ----------
@@ -38,10 +43,23 @@ def search(
         return
     network = state.network if state.device.type == "cpu" else copy.deepcopy(state.network).cpu()
     critic, watch, first = NetworkCritic(problem, network), Stopwatch(), designer.rounds_taken
-    while (seconds is None or watch.seconds() < seconds) and designer.search_round(critic):
-        done, most = designer.rounds_taken, designer.most_rounds
+    tries_allowed = _tries_allowed(problem, designer)
+    while (
+        (seconds is None or watch.seconds() < seconds)
+        and designer.n_tries < tries_allowed
+        and designer.search_round(critic)
+    ):
+        done, n_tries = designer.rounds_taken, designer.n_tries
+        most = designer.most_rounds
+        if n_tries and math.isfinite(tries_allowed):
+            most = min(most, max(done, math.ceil(done * tries_allowed / n_tries)))
         if listener is not None:
             left = (most - done) * watch.seconds() / (done - first)
             remaining = left if seconds is None else min(left, max(0.0, seconds - watch.seconds()))
             listener(Progress("search", done, most, None, designer.quality_db, remaining))
         save()
+
+
+def _tries_allowed(problem: Problem, designer: SearchingDesigner) -> float:
+    steps = problem.recipe.training.steps
+    return math.inf if steps is None or designer.rounds is not None else max(steps, _LEAST_TRIES)

@@ -116,6 +116,10 @@ class Modality(InUse, ABC):
         """Rows and columns of the plan for images of these shapes: by default the smallest of each."""
         return min(rows for rows, _ in shapes), min(columns for _, columns in shapes)
 
+    def usual_designer(self, recipe: Recipe) -> str:
+        """Kind of the designer, unless a recipe names one, where a network is trained that sees the truth."""
+        return "swaps"
+
     def usual_order(self, recipe: Recipe) -> str:
         """Kind of the order of acquisition, unless a recipe names one."""
         return "linear"

@@ -208,7 +208,7 @@ class Recipe:
     sensing: Component | None = None
     budget: BudgetSettings = field(default_factory=BudgetSettings)
     noise: Component | None = None
-    designer: Component = field(default_factory=lambda: Component("learned"))
+    designer: Component | None = None
     reconstructor: Component = field(default_factory=lambda: Component("unrolled"))
     training: TrainingSettings = field(default_factory=TrainingSettings)
     pattern: PatternSettings = field(default_factory=PatternSettings)
@@ -317,6 +317,7 @@ class ResolvedRecipe(Recipe):
     images: ResolvedImages = field(default_factory=ResolvedImages)
     sensing: Component = field(default_factory=lambda: Component(""))
     noise: Component = field(default_factory=lambda: Component(""))
+    designer: Component = field(default_factory=lambda: Component(""))
     training: ResolvedTraining = field(default_factory=ResolvedTraining)
     pattern: ResolvedPattern = field(default_factory=ResolvedPattern)
 
@@ -345,7 +346,7 @@ def as_resolved(recipe: Recipe) -> ResolvedRecipe:
         "pattern": {"order": Component("linear"), "forbidden": "", "required": ""},
         "training": {"loss": registry.find("reconstructors", recipe.reconstructor.kind).loss_for({})},
     }
-    still_open = [name for name in ("sensing", "noise") if parts[name] is None]
+    still_open = [name for name in ("sensing", "noise", "designer") if parts[name] is None]
     for section, resolved in _RESOLVED.items():
         given = {each.name: getattr(parts[section], each.name) for each in fields(parts[section])}
         values = unsaid.get(section, {}) | {name: value for name, value in given.items() if value is not None}

@@ -63,11 +63,6 @@ class Contestant:
     image_measures: dict[str, float]
 
     @property
-    def is_learned(self) -> bool:
-        """Whether the pattern was learned."""
-        return bool(registry.find("designers", self.designer).is_learned)
-
-    @property
     def is_trained(self) -> bool:
         """Whether the reconstructor was trained."""
         return bool(registry.find("reconstructors", self.reconstructor).is_trained)

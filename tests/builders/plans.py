@@ -91,6 +91,7 @@ def recipe_of(
         sensing=with_options("sensing", Component(sensing.kind), {**vars(sensing), **sensing.spec()}),
         budget=BudgetSettings(str(pattern.n_readings), 2),
         noise=Component(noise.kind, noise.spec()),
+        designer=Component("learned"),
         reconstructor=Component(kind, SMALL.get(kind, {})),
         training=TrainingSettings(steps=1, batch_size=modality.batch_size),
     )

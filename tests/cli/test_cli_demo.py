@@ -46,7 +46,7 @@ def test_with_a_number_of_steps_every_network_takes_them(tiny, tmp_path):
     shown = demonstration.demonstrate("dmd", tmp_path, 0.01, steps=3, threads=1)
     trained = [each for each in shown.contestants if each.is_trained]
     assert shown.learned is trained[0]
-    assert shown.learned.designer == "learned"
+    assert shown.learned.designer == "swaps"
     assert len(trained) == 1 + len(shown.setup.trained)
     assert {each.plan.recipe.training.steps for each in trained} == {3}
     assert len({each.plan.budget.n_readings for each in shown.contestants}) == 1

@@ -52,7 +52,8 @@ def test_wrong_wishes_are_refused(run, plans, tmp_path, words, message):
 
 def test_the_truth_can_t_train_a_learned_pattern_unseen(run, scans, tmp_path):
     words = ("design", "mri", "--images", scans, "--size", "16x16", "--budget", "4x", "--reconstructor", "hqsnet")
-    result = run(*words, "-o", tmp_path / "no.acqplan")
+    assert "variable-density" in run(*words, "--dry-run").out
+    result = run(*words, "--designer", "swaps", "-o", tmp_path / "no.acqplan")
     assert result.code == 2
     assert "Choose a fixed designer such as variable-density, or --pattern-from" in " ".join(result.err.split())
 

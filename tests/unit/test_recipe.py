@@ -55,7 +55,7 @@ def test_settings_left_open_are_left_out() -> None:
     table = tomllib.loads(to_toml(Recipe("mri")))
     assert "sensing" not in table
     assert "size" not in table["images"]
-    assert table["designer"] == {"kind": "learned"}
+    assert "designer" not in table
     assert table["reconstructor"] == {"kind": "unrolled"}
 
 

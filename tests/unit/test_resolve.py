@@ -42,9 +42,24 @@ def test_everything_is_decided_and_written(scans: Path, modality: str) -> None:
     assert set(table) == {each.name for each in fields(Recipe)} - {"instrument"}
     roles = {"sensing": "sensing", "noise": "noise", "designer": "designers", "reconstructor": "reconstructors"}
     for name, role in roles.items():
-        assert set(table[name]) == {"kind", *option_names(role, table[name]["kind"])}
+        # What a search comes to is the trained network's.
+        assert set(table[name]) == {"kind", *option_names(role, table[name]["kind"])} - {"rounds"}
     assert table["budget"]["calibration"] > 0
     assert table["training"]["batch_size"] > 0
+
+
+@pytest.mark.parametrize("modality", ["mri", "dmd"])
+def test_the_usual_designer_is_one_that_can_judge_patterns(scans: Path, modality: str) -> None:
+    recipe = open_recipe(scans, modality).with_settings("images", size=[SIDE, SIDE])
+    blind = recipe.with_settings("training", loss={"data-consistency": 1.0, "tv": 0.005})
+    for each, designer in (
+        (recipe, "swaps"),
+        (replace(recipe, reconstructor=Component("hqsnet")), "variable-density"),  # never sees the truth
+        (blind, "variable-density"),
+        (replace(recipe, reconstructor=Component("wavelet")), "variable-density"),
+        (replace(blind, designer=Component("low-pass")), "low-pass"),
+    ):
+        assert resolve(each).recipe.designer.kind == designer
 
 
 @pytest.mark.parametrize("modality", ["mri", "dmd"])

@@ -88,6 +88,16 @@ def test_a_plan_tells_of_its_search_and_makes_it_again(scans: Path) -> None:
     assert design(plan.recipe).plan_id == plan.plan_id
 
 
+def test_a_training_of_few_steps_tries_few_patterns(scans: Path) -> None:
+    few = design(recipe_of(scans)).evidence["search"]
+    assert few["tries"] == 16
+    recipe = recipe_of(scans, steps=42)
+    more = design(recipe).evidence["search"]
+    assert 42 <= more["tries"] < 42 + 8
+    asked = design(replace(recipe, designer=Component("swaps", {"rounds": 7}))).evidence["search"]
+    assert asked["rounds"] == 7
+
+
 def test_minutes_end_a_search_and_its_rounds_replay(scans: Path) -> None:
     plan = design(recipe_of(scans, minutes=0.01, steps=None))
     assert plan.evidence.get("search", {"rounds": 0})["rounds"] == plan.recipe.designer.options["rounds"]

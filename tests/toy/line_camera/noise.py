@@ -22,5 +22,8 @@ class LineNoise(NoiseModel):
     def variance(self, readings):
         return torch.full(readings.shape, self.std**2, device=readings.device)
 
+    def times(self, factor):
+        return LineNoise(self.std * factor)
+
     def spec(self):
         return asdict(self)
