@@ -24,10 +24,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,6 +34,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from bart_pics import is_installed, pics
 
 from acqplan.core import registry
 from acqplan.core.seeding import torch_generator
@@ -56,8 +54,6 @@ from acqplan.sensing.pattern import Pattern
 Complex = npt.NDArray[np.complex64]
 SETTINGS = (("lines", "4x"), ("points", "4x"), ("points", "8x"))
 WEIGHTS = {"wavelet": (0.0005, 0.001, 0.002, 0.004, 0.008), "tv": (0.0005, 0.001, 0.002, 0.004, 0.008)}
-ITERATIONS = 100
-NARROW = 14  # calibration regions up to here get a kernel of 4 samples, wider ones of 5
 
 
 @dataclass(frozen=True)
@@ -94,43 +90,10 @@ def acqplan_image(plan: Plan, data: Measured, maps: Complex | None) -> Complex:
 # --- BART --------------------------------------------------------------------------------------------
 
 
-def write_cfl(path: Path, values: npt.NDArray[Any]) -> None:
-    path.with_suffix(".hdr").write_text("# Dimensions\n" + " ".join(map(str, values.shape)) + "\n")
-    np.asarray(values, "<c8").ravel(order="F").tofile(path.with_suffix(".cfl"))
-
-
-def to_bart(grid: npt.NDArray[Any], encoding: str) -> npt.NDArray[Any]:
-    """[coils, rows, columns] -> (readout, ky, kz, coil)."""
-    return grid.transpose(2, 1, 0)[:, :, None] if encoding == "lines" else grid.transpose(1, 2, 0)[None]
-
-
 def bart_image(plan: Plan, data: Measured, maps: Complex | None, regulariser: str, weight: float) -> Complex:
     """``pics`` with the given maps, or with those of ``ecalib``."""
-    sensing = plan.sensing
-    assert isinstance(sensing, CartesianMRI)
-    encoding, (rows, columns) = sensing.encoding, sensing.image_shape
-    mask = data.pattern.mask.reshape(rows, -1) * np.ones((1, rows, columns))  # a line is repeated along its readout
-    width = plan.recipe.budget.calibration or 0
-    axes = 3 if encoding == "lines" else 6  # bits of the axes of the image
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_cfl(folder / "kspace", to_bart(data.grid, encoding))
-        write_cfl(folder / "pattern", to_bart(mask, encoding))
-        if maps is None:
-            kernel = "4" if width <= NARROW else "5"
-            run(folder, "ecalib", "-m1", "-c0", f"-k{kernel}", f"-r{width}", "kspace", "maps")
-        else:
-            write_cfl(folder / "maps", to_bart(maps, encoding))
-        term = f"{'W' if regulariser == 'wavelet' else 'T'}:{axes}:0:{weight:.6g}"
-        run(folder, "pics", "-w1", f"-i{ITERATIONS}", "-R", term, "-p", "pattern", "kspace", "maps", "image")
-        image = np.fromfile(folder / "image.cfl", "<c8")
-    shape = (columns, rows) if encoding == "lines" else (rows, columns)
-    image = image.reshape(shape, order="F")
-    return image.T if encoding == "lines" else image
-
-
-def run(folder: Path, *command: str) -> None:
-    subprocess.run(["bart", *command], cwd=folder, check=True, capture_output=True)
+    assert isinstance(plan.sensing, CartesianMRI)
+    return pics(data.grid, data.pattern.mask, plan.sensing, maps, regulariser, weight)
 
 
 # --- the comparison ----------------------------------------------------------------------------------
@@ -265,7 +228,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    if shutil.which("bart") is None:
+    if not is_installed():
         sys.exit("BART isn't on the path.")
     if arguments.size % 4:
         sys.exit("Choose a size that is a multiple of 4.")

@@ -58,9 +58,10 @@ class Evaluation:
         subjects = sorted({row["subject"] for row in self.rows})
         return {s: Evaluation([row for row in self.rows if row["subject"] == s]).means for s in subjects}
 
-    def summary(self) -> dict[str, Any]:
-        """JSON-ready: per image, per subject, and means."""
-        return {"images": self.rows, "subjects": self.per_subject, "mean": self.means}
+    def summary(self, most_rows: int | None = None) -> dict[str, Any]:
+        """JSON-ready: per image (unless these are more than ``most_rows``), per subject, and means."""
+        images = {} if most_rows is not None and len(self.rows) > most_rows else {"images": self.rows}
+        return {**images, "subjects": self.per_subject, "mean": self.means}
 
 
 def sensing_of(records: Sequence[ImageRecord], sensing: SensingModel) -> SensingModel:

@@ -14,6 +14,7 @@ from acqplan.reconstructors.reconstructor import Reconstructor
 from acqplan.sensing.pattern import Pattern
 
 HARDLY_TRAINED = 100  # steps
+MOST_ROWS = 500  # of single images: thousands of tiles would make the evidence larger than the network
 
 
 def evidence(problem: Problem, pattern: Pattern, network: Reconstructor, best: Best | None = None) -> dict[str, Any]:
@@ -26,18 +27,19 @@ def evidence(problem: Problem, pattern: Pattern, network: Reconstructor, best: B
     told = problem.modality.evidence(
         problem.recipe, problem.sensing, problem.design.budget, pattern, problem.noise, images
     )
-    base = base_of(problem.recipe) if best is not None else None
-    networks = {"plan": network} | ({"base": base.reconstructor} if base is not None else {})
+    base = base_of(problem.recipe)
+    networks = {"plan": network} | ({"base": base.reconstructor} if base is not None and best is not None else {})
     held_out = evaluate(scene, networks, images.test)
     adapted = adaptation(held_out, best, base) if best is not None and base is not None else {}
     found: dict[str, Any] = {
-        "held_out": held_out.summary(),
+        "held_out": held_out.summary(MOST_ROWS),
         "training_images": images.fingerprint,
         "n_train": len(images.train),
         "n_test": len(images.test),
         "warnings": [
             *training_warnings(problem, network),
-            *adaptation_warnings(problem, adapted, base),
+            *adaptation_warnings(adapted),
+            *base_warnings(problem, base),
             *images.warnings,
             *told.pop("warnings", []),
         ],
@@ -61,11 +63,11 @@ def adaptation(held_out: Evaluation, best: Best, base: Plan) -> dict[str, Any]:
     }
 
 
-def adaptation_warnings(problem: Problem, adapted: Mapping[str, Any], base: Plan | None) -> list[str]:
-    """Where it gained nothing, and where the other plan has seen the images already."""
-    if base is None:
+def adaptation_warnings(adapted: Mapping[str, Any]) -> list[str]:
+    """Where it gained nothing."""
+    if not adapted:
         return []
-    found, name, before, after = [], f"plan {base.plan_id[:12]}", adapted["before"], adapted["after"]
+    found, name, before, after = [], f"plan {adapted['plan_id'][:12]}", adapted["before"], adapted["after"]
     if not adapted["steps"]:
         found.append(
             f"Training on these images made the network no better on the validation images, in PSNR and without loss "
@@ -73,13 +75,22 @@ def adaptation_warnings(problem: Problem, adapted: Mapping[str, Any], base: Plan
         )
     elif lost := [words for metric, words in (("psnr_db", "PSNR"), ("ssim", "SSIM")) if after[metric] < before[metric]]:
         found.append(f"On the held-out images the adapted network is below that of {name} in {' and '.join(lost)}.")
-    seen = set(problem.recipe.images.paths) & set(base.recipe.images.paths)
-    if seen:
-        found.append(
-            f"The network of {name} was trained on images of {', '.join(sorted(seen))}: the figures of these are no "
-            "evidence for others."
-        )
     return found
+
+
+def base_warnings(problem: Problem, base: Plan | None) -> list[str]:
+    """Where the network that training started from may have been trained on images that are held out here."""
+    if base is None:
+        return []
+    here, there = problem.recipe, base.recipe
+    shared = sorted(set(here.images.paths) & set(there.images.paths))
+    split_here, split_there = ((each.seed, each.images.held_out, each.images.validation) for each in (here, there))
+    if not shared or split_here == split_there:
+        return []
+    return [
+        f"Training started from the network of plan {base.plan_id[:12]}, which was trained on images of "
+        f"{', '.join(shared)}, split otherwise: it may have seen the held-out ones. Use the same seed."
+    ]
 
 
 def training_warnings(problem: Problem, network: Reconstructor) -> list[str]:

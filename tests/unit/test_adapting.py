@@ -140,9 +140,13 @@ def test_without_the_setting_nothing_is_judged(scans: Path, monkeypatch: pytest.
         design(make_recipe(scans, keep_best=True))
 
 
-def test_images_that_the_plan_was_trained_on_are_named(ready: Path, scans: Path) -> None:
-    plan = design(adapted_recipe(ready, scans, steps=1))
-    assert any("are no evidence for others" in warning for warning in plan.evidence["warnings"])
+@pytest.mark.parametrize(("seed", "warns"), [(0, False), (1, True)])
+def test_a_base_that_may_have_seen_the_held_out_images_is_named(
+    ready: Path, scans: Path, seed: int, warns: bool
+) -> None:
+    recipe = make_recipe(scans, designer="low-pass", base=str(ready), seed=seed, steps=1)
+    warnings = design(recipe).evidence["warnings"]
+    assert any("it may have seen the held-out ones" in each for each in warnings) == warns
 
 
 def test_a_plan_without_a_network_is_refused(scans: Path, tmp_path: Path) -> None:

@@ -175,6 +175,12 @@ def test_the_network_is_fine_tuned_on_the_frozen_pattern(scans: Path, tmp_path: 
     assert any(not torch.equal(value, late["reconstructor"][name]) for name, value in early["reconstructor"].items())
 
 
+def test_thousands_of_images_are_not_listed_one_by_one(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("acqplan.learning.evidence.MOST_ROWS", 1)
+    held_out = design(make_recipe(scans)).evidence["held_out"]
+    assert set(held_out) == {"subjects", "mean"}
+
+
 def test_the_evidence_is_complete(scans: Path, plan: Plan) -> None:
     evidence = plan.evidence
     assert json.loads(json.dumps(evidence, allow_nan=False)) == evidence
