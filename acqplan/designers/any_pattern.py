@@ -9,7 +9,7 @@ from acqplan.core.errors import RecipeError
 from acqplan.core.registry import register
 from acqplan.core.seeding import numpy_from
 from acqplan.designers.designer import Designer, DesignProblem
-from acqplan.designers.family import USUAL, Family
+from acqplan.designers.family import Family
 from acqplan.designers.options import number_option
 from acqplan.sensing.pattern import Pattern
 
@@ -31,6 +31,7 @@ class AnyPattern(Designer):
     reference = "none needed"
     is_learned = False
     keeps_drawing = True
+    repeats_by_instrument = True
 
     def __init__(self, problem: DesignProblem, least: float = 2.0, most: float = 16.0) -> None:
         super().__init__(problem)
@@ -53,4 +54,4 @@ class AnyPattern(Designer):
         return torch.from_numpy(fixed + np.bincount(drawn, minlength=n_units)).float()
 
     def freeze(self, generator: torch.Generator) -> Pattern:
-        return self.pattern_of(self.family.draw(USUAL, self.family.own_random()))
+        return self.pattern_of(self.family.draw(self.family.usual, self.family.own_random()))

@@ -109,6 +109,8 @@ class Designer(nn.Module, ABC):
     is_learned: ClassVar[bool]
     repeats: ClassVar[bool] = False
     """It measures units several times where that pays, so that the count may exceed the catalogue."""
+    repeats_by_instrument: ClassVar[bool] = False
+    """It does so for sensing models whose ``repeats_pay``."""
     searches: ClassVar[bool] = False
     """It searches with the trained network before it freezes (`acqplan.designers.searching`)."""
     keeps_drawing: ClassVar[bool] = False
@@ -118,7 +120,7 @@ class Designer(nn.Module, ABC):
 
     def __init__(self, problem: DesignProblem) -> None:
         super().__init__()
-        if not self.repeats and problem.n_free > problem.free_units.size:
+        if not self.may_repeat(problem.sensing) and problem.n_free > problem.free_units.size:
             raise BudgetError(
                 f"The designer {self.kind} measures a unit once, and {problem.n_free} readings are left for "
                 f"{problem.free_units.size} units.",
@@ -126,6 +128,11 @@ class Designer(nn.Module, ABC):
                 "such as water-filling.",
             )
         self.problem = problem
+
+    @classmethod
+    def may_repeat(cls, sensing: SensingModel) -> bool:
+        """Whether it may measure units of this catalogue several times."""
+        return cls.repeats or (cls.repeats_by_instrument and sensing.repeats_pay)
 
     @abstractmethod
     def relaxed(self, generator: torch.Generator) -> torch.Tensor:

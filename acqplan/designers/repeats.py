@@ -75,9 +75,12 @@ def allot(
         middle = (low + high) / 2
         low, high = (middle, high) if above(middle).sum() > n else (low, middle)
     extra = above(high + 1e-9)
-    heap = [(-_gain(v[i], a[i] + extra[i]), i) for i in range(units.size)]
+    n_left = n - int(extra.sum())
+    next_gains = v / (a + extra) / (a + extra + 1)
+    first = np.argsort(-next_gains, kind="stable")[:n_left]  # no other can be among the largest
+    heap = [(-float(next_gains[i]), int(i)) for i in first]
     heapq.heapify(heap)
-    for _ in range(n - int(extra.sum())):
+    for _ in range(n_left):
         _, i = heap[0]
         extra[i] += 1
         heapq.heapreplace(heap, (-_gain(v[i], a[i] + extra[i]), i))

@@ -11,7 +11,7 @@ import torch
 
 from acqplan.core.seeding import numpy_from, numpy_generator
 from acqplan.designers.designer import Designer, DesignProblem
-from acqplan.designers.family import USUAL, Family
+from acqplan.designers.family import Family
 from acqplan.designers.options import count_option
 from acqplan.sensing.pattern import Pattern
 
@@ -129,5 +129,5 @@ class SearchingDesigner(Designer):
 
     def freeze(self, generator: torch.Generator) -> Pattern:
         if not int(self.best.sum()):
-            return self.pattern_of(self.family.draw(USUAL, self.family.own_random()))
+            return self.pattern_of(self.family.draw(self.family.usual, self.family.own_random()))
         return self.pattern_counted(self.best.numpy())

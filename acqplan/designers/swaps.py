@@ -29,7 +29,8 @@ class Swaps(DensitySearch):
     Starts from `density`. In each round measured units are taken out and eight proposals tried to put in others: near
     ones, random ones, and those of largest worth by the gradient of the error in the counts. The best is kept if
     the quality rises on the search's images and doesn't fall on a second set. Few units are exchanged one
-    by one, all of them in turn; of many, groups are, which get smaller where nothing is gained.
+    by one, all of them in turn; of many, groups are, which get smaller where nothing is gained. Where repeats
+    pay, single readings are exchanged, and some proposals are steps towards another pattern of the family.
 
     Parameters
     ----------
@@ -67,16 +68,22 @@ class Swaps(DensitySearch):
         drawing = super().n_rounds
         if int(self.done) < drawing:
             super().take_round(critic, random)
-            return self.problem.n_free not in (0, self.problem.free_units.size)
+            return self._can_exchange
         if self._one_by_one:
             return self._exchange_one(critic, random, int(self.done) - drawing)
         return self._exchange_some(critic, random)
+
+    @property
+    def _can_exchange(self) -> bool:
+        n_free, n_units = self.problem.n_free, self.family.candidates.sum()
+        return bool(n_free > 0 and (n_units > 1 if self.family.repeats else n_free < self.problem.free_units.size))
 
     def _exchange_one(self, critic: Critic, random: np.random.Generator, turn: int) -> bool:
         measured, others = self._sides()
         sweep, place = divmod(turn, measured.size)
         sequence = numpy_generator(self.problem.seed, f"search sweep {sweep}").permutation(measured.size)
         out = measured[sequence[place]]
+        others = others[others != out]
         coordinates = self.problem.sensing.coordinates()
         distance = ((coordinates[others] - coordinates[out]) ** 2).sum(-1)
         near = others[np.argsort(distance, kind="stable")[: _PROPOSALS // 2]]
@@ -84,10 +91,7 @@ class Swaps(DensitySearch):
         far = random.choice(rest, min(_PROPOSALS // 2, rest.size), replace=False)
         proposals = []
         for unit in (*near, *far):
-            counts = self.best.numpy().copy()
-            counts[out] -= 1
-            counts[unit] += 1
-            proposals.append(counts)
+            proposals.append(self._exchanged(np.array([out]), np.array([unit])))
         self._count_fails(self._take_best(critic, proposals))
         return int(self.fails) < measured.size  # a whole sweep without a gain
 
@@ -98,12 +102,12 @@ class Swaps(DensitySearch):
         worth = worth / worth.sum() if worth.sum() > 0 else np.full(others.size, 1 / others.size)
         proposals = []
         for i in range(_PROPOSALS):
+            if self.family.repeats and i % 4 >= 2:
+                proposals.append(self._step_to_another(n, random))
+                continue
             out = random.choice(measured, n, replace=False)
             into = self._near(out, others, random) if i % 2 else _weighted(others, worth, n, random)
-            counts = self.best.numpy().copy()
-            counts[out[: into.size]] -= 1
-            counts[into] += 1
-            proposals.append(counts)
+            proposals.append(self._exchanged(out[: into.size], into))
         self._count_fails(self._take_best(critic, proposals))
         if int(self.fails) < _PATIENCE:
             return True
@@ -129,10 +133,25 @@ class Swaps(DensitySearch):
         return True
 
     def _sides(self) -> tuple[IntArray, IntArray]:
-        """Free units that are measured, and those that aren't."""
-        free = self.problem.free_units
-        is_measured = self.best.numpy()[free] > 0
-        return free[is_measured], free[~is_measured]
+        """The readings that may be given up, by unit, and the units that they may be given to."""
+        free, counts = self.problem.free_units, self.best.numpy()
+        if self.family.repeats:
+            spare = np.repeat(np.arange(counts.size), counts - self.problem.fixed_counts)
+            return spare, np.flatnonzero(self.family.candidates)
+        return free[counts[free] > 0], free[counts[free] == 0]
+
+    def _exchanged(self, out: IntArray, into: IntArray) -> IntArray:
+        """int64[K]: the best pattern with some readings, by unit, given to others."""
+        n_units = self.best.numel()
+        return self.best.numpy() + np.bincount(into, minlength=n_units) - np.bincount(out, minlength=n_units)
+
+    def _step_to_another(self, n: int, random: np.random.Generator) -> IntArray:
+        """Up to ``n`` readings exchanged as another pattern of the family has them."""
+        other = self.counts_of(self.family.draw(self.family.any_density(random), random))
+        more = other - self.best.numpy()
+        out, into = (np.repeat(np.arange(more.size), np.maximum(sign * more, 0)) for sign in (-1, 1))
+        n = min(n, out.size)
+        return self._exchanged(random.choice(out, n, replace=False), random.choice(into, n, replace=False))
 
     def _near(self, out: IntArray, others: IntArray, random: np.random.Generator) -> IntArray:
         """For each unit another one within two steps along each axis, where there is one that isn't measured."""

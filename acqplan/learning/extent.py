@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from acqplan.core import registry
 from acqplan.core.seeding import stream_seed
-from acqplan.designers.designer import DesignProblem
+from acqplan.designers.designer import Designer, DesignProblem
 from acqplan.plan.modality import modality_named
 from acqplan.plan.recipe import Recipe
 from acqplan.sensing.budget import Budget, Light, parse_budget
@@ -44,6 +44,7 @@ def extent_of(recipe: Recipe, sensing: SensingModel, electrons: float | None) ->
     modality, settings = modality_named(recipe.modality), recipe.budget
     pattern, designer = recipe.pattern, recipe.designer
     assert designer is not None
+    chooser: type[Designer] = registry.find("designers", designer.kind)
     constraints = constraints_of(pattern.forbidden, pattern.required, modality.left_out(recipe, sensing), sensing)
     per_shot = modality.readings_per_shot(recipe)
 
@@ -58,7 +59,7 @@ def extent_of(recipe: Recipe, sensing: SensingModel, electrons: float | None) ->
             frame_time_s=None
             if settings.frame_time_s is None
             else settings.frame_time_s * readings_per_shot / per_shot,
-            allows_repeats=n_reference > 1 or bool(registry.find("designers", designer.kind).repeats),
+            allows_repeats=n_reference > 1 or bool(chooser.may_repeat(sensing)),
             light=None if lit is None else Light(lit, n_reference, electrons, modality.power_w(recipe)),
             readings_per_shot=readings_per_shot,
             time_remedy=f"Give it: {modality.frame_time.name} {modality.frame_time.metavar}.",

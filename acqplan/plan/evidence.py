@@ -55,6 +55,10 @@ class SearchedDensity(TypedDict):
     core: float
     stretch: float
     is_blue: bool
+    norm: NotRequired[int]
+    times: NotRequired[int]
+    light: NotRequired[float]
+    jitter: NotRequired[float]
 
 
 class Search(TypedDict):

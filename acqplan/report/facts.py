@@ -91,12 +91,21 @@ def search_text(found: dict[str, Any]) -> str:
         return f"{text}; closeness^{found['power']:.3g}"
     if "density" not in found:
         return text
-    density = found["density"]
-    words = [f"{'energy' if density['by_energy'] else 'closeness'}^{density['power']:.3g}"]
+    return f"{text}; {', '.join(_density_words({'norm': 0, 'times': 1, 'light': 0.0, **found['density']}))}"
+
+
+def _density_words(density: dict[str, Any]) -> list[str]:
+    by = "energy" if density["by_energy"] else "closeness"
+    if density["light"]:
+        return [f"water-filling on energy^{density['power']:.3g}", f"for {density['light']:.2g} times the light"]
+    shape = {0: [], 1: ["in a triangle"], 2: ["in a disc"]}[density["norm"]]
+    times = [f"each {density['times']} times"] if density["times"] > 1 else []
+    if density["core"] == 1:
+        return [f"largest {by}", *shape, *times]
+    words = [f"{by}^{density['power']:.3g}"]
     words += [f"core {density['core']:.0%}"] if density["core"] else []
     words += [f"stretched by 2^{density['stretch']:.2g}"] if density["stretch"] else []
-    words.append("blue noise" if density["is_blue"] else "independent draws")
-    return f"{text}; {', '.join(words)}"
+    return [*words, *shape, *times, "blue noise" if density["is_blue"] else "independent draws"]
 
 
 def adapted_text(found: dict[str, Any]) -> str:

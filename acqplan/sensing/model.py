@@ -44,6 +44,8 @@ class SensingModel(nn.Module, ABC):
         Exposures that one unit costs (2 for a ± frame pair).
     reference_unit
         The unit whose reading decodes all the others, so that every pattern has to contain it; or None.
+    repeats_pay
+        Noise may be so large beside what a unit holds that some are worth measuring several times.
     one_may_dominate
         A single reading may be larger than all the others by orders of magnitude.
     light_frames
@@ -67,6 +69,7 @@ class SensingModel(nn.Module, ABC):
     frames_per_unit: int = 1
     reference_unit: int | None = None
     one_may_dominate: bool = True
+    repeats_pay: bool = False
     light_frames: float | None = None
     noise_level: torch.Tensor | None = None
 

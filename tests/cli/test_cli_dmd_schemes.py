@@ -66,7 +66,7 @@ def test_dose_is_shown(run, cells, tmp_path):
     ("words", "message"),
     [
         (("--budget", "25%", "--scheme", "raster"), "no display scheme 'raster'"),
-        (("--budget", "200%"), "more than the 256"),
+        (("--budget", "200%", "--designer", "low-sequency"), "more than the 256"),
         (("--budget", "5uJ", "--picture-time", "1ms"), "power on the sample isn't known"),
         (("--budget", "5ms light"), "time of a frame isn't known"),
         (("--budget", "25%", "--power", "bright"), "expected a power"),

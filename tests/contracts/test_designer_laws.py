@@ -111,7 +111,8 @@ def configurations(kind: str) -> Iterator[Configuration]:
         width = int(draw.choice([0, draw.integers(0, widest // 3 + 1), draw.integers(0, widest + 1), widest]))
         energy = str(draw.choice(["distinct", "tied", "zero"]))
         constraint = str(draw.choice(CONSTRAINTS[model]))
-        repeats = registry.find("designers", kind).repeats
+        catalogue = Configuration(model, (rows, columns), 0, 0, "", 0).sensing
+        repeats = registry.find("designers", kind).may_repeat(catalogue)
         whole = Configuration(model, (rows, columns), width, 0, energy, seed, repeats, constraint)
         least, most = whole.counts()
         n_readings = int(draw.choice([least, min(least + 1, most), draw.integers(least, most + 1), most]))
@@ -296,7 +297,7 @@ def test_more_readings_than_units_are_refused_unless_they_repeat(kind: str) -> N
     budget = Budget(20, 16, 4, allows_repeats=True)
     problem = DesignProblem(sensing, budget, sensing.calibration_units(2), np.ones(16))
     cls = registry.find("designers", kind)
-    if cls.repeats:
+    if cls.may_repeat(sensing):
         assert cls(problem).freeze(generator(0)).n_readings == 20
         return
     with pytest.raises(BudgetError, match=rf"{kind} measures a unit once.*16 readings are left for 12"):

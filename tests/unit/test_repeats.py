@@ -9,15 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from builders.designs import dim_problem
 
 from acqplan.core import registry
 from acqplan.core.errors import RecipeError
-from acqplan.designers.designer import DesignProblem
 from acqplan.designers.learned_repeats import LearnedRepeats
 from acqplan.designers.repeats import allot
 from acqplan.designers.water_filling import UniformRepeats, WaterFilling
-from acqplan.modalities.dmd.sensing import HadamardDMD
-from acqplan.sensing.budget import Budget
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -65,20 +63,10 @@ def test_only_candidates_get_more() -> None:
     assert counts.tolist() == [3, 3, 0, 3]
 
 
-def problem_of(n_readings: int, noise: float, scheme: str = "pairs", width: int = 2) -> DesignProblem:
-    sensing = HadamardDMD((16, 16), scheme)
-    energy = 1 / (1 + sensing.distance() * 16) ** 3
-    calibration = sensing.calibration_units(width)
-    if sensing.reference_unit is not None:
-        calibration = np.sort(np.append(calibration, [0, 0, 0])).astype(np.int32)
-    budget = Budget(n_readings, 256, calibration.size, allows_repeats=True)
-    return DesignProblem(sensing, budget, calibration, energy, variance=np.full(256, noise))
-
-
 def test_noise_asks_for_repeats_and_light_for_coefficients() -> None:
-    bright = WaterFilling(problem_of(64, 1e-9)).pattern.counts
+    bright = WaterFilling(dim_problem(64, 1e-9)).pattern.counts
     assert bright.max() == 1
-    dark = WaterFilling(problem_of(64, 1.0)).pattern.counts
+    dark = WaterFilling(dim_problem(64, 1.0)).pattern.counts
     assert dark.max() >= 3
     assert (dark > 0).sum() < 64
     assert dark.sum() == bright.sum() == 64
@@ -86,30 +74,30 @@ def test_noise_asks_for_repeats_and_light_for_coefficients() -> None:
 
 def test_the_reference_keeps_its_repeats() -> None:
     for cls in (WaterFilling, UniformRepeats, LearnedRepeats):
-        counts = cls(problem_of(64, 1.0, "dc")).freeze(torch.Generator()).counts
+        counts = cls(dim_problem(64, 1.0, "dc")).freeze(torch.Generator()).counts
         assert counts[0] == 4
         assert counts.sum() == 64
 
 
 def test_uniform_repeats_are_uniform() -> None:
-    counts = UniformRepeats(problem_of(65, 0.1), times=3).pattern.counts
+    counts = UniformRepeats(dim_problem(65, 0.1), times=3).pattern.counts
     assert sorted(np.unique(counts[counts > 0]).tolist()) == [2, 3]
     assert (counts == 3).sum() == 21
-    strongest = np.argsort(-problem_of(65, 0.1).energy, kind="stable")[:22]
+    strongest = np.argsort(-dim_problem(65, 0.1).energy, kind="stable")[:22]
     assert set(np.flatnonzero(counts)) == set(strongest.tolist())
-    everything = UniformRepeats(problem_of(600, 0.1)).pattern.counts
+    everything = UniformRepeats(dim_problem(600, 0.1)).pattern.counts
     assert set(everything.tolist()) == {2, 3}
 
 
 def test_learned_repeats_start_at_water_filling() -> None:
     for noise in (1e-6, 1e-2, 1.0):
-        problem = problem_of(80, noise)
+        problem = dim_problem(80, noise)
         assert LearnedRepeats(problem).freeze(torch.Generator()) == WaterFilling(problem).pattern
 
 
 def test_what_the_network_predicts_is_measured_less() -> None:
     """A world in which patterns with more changes along rows than along columns are told by the others."""
-    problem = problem_of(80, 1e-3)
+    problem = dim_problem(80, 1e-3)
     designer = LearnedRepeats(problem)
     u, v = np.divmod(np.arange(256), 16)
     told = v > u + 1
@@ -128,7 +116,7 @@ def test_what_the_network_predicts_is_measured_less() -> None:
 
 
 def test_nothing_is_hidden_at_the_end() -> None:
-    designer = LearnedRepeats(problem_of(80, 1e-2))
+    designer = LearnedRepeats(dim_problem(80, 1e-2))
     designer.set_progress(0.9)
     counts = designer.relaxed(torch.Generator().manual_seed(0))
     assert not designer.wants_errors()
@@ -138,4 +126,4 @@ def test_nothing_is_hidden_at_the_end() -> None:
 def test_options_that_make_no_sense_are_refused() -> None:
     for kind, options in (("learned-repeats", {"hide": 0.7}), ("uniform-repeats", {"times": 0})):
         with pytest.raises(RecipeError, match=kind):
-            registry.find("designers", kind)(problem_of(64, 1.0), **options)
+            registry.find("designers", kind)(dim_problem(64, 1.0), **options)

@@ -70,6 +70,7 @@ class HadamardDMD(SensingModel):
         self.coefficient_shape = ()
         self.is_complex = False
         self.one_may_dominate = False  # every pattern sees about half of the light
+        self.repeats_pay = True
         self.is_isometry = self.display.keeps_corner
         self.is_unitary = self.display.keeps_corner
         self.frames_per_unit = len(self.display.frame_signs)
