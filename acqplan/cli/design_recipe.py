@@ -47,8 +47,13 @@ def recipe_from(modality: type[Modality], typed: dict[str, Any]) -> Recipe:
     for flag in modality.extra_flags:  # what they stand for may depend on all the rest
         name = flag.name.removeprefix("--")
         for key, value in modality().read_flag(name, given[name], recipe).items() if name in given else ():
-            if key not in given:
+            if key in given:
+                continue
+            if key in flags and flags[key].option is not None:
                 recipe = _with_option(recipe, flags[key], value)
+            else:
+                section, _, setting = key.partition(".")
+                recipe = recipe.with_settings(section, **{setting: value})
     return replace(recipe, seed=given["seed"]) if "seed" in given else recipe
 
 

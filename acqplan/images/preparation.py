@@ -28,7 +28,7 @@ class Preparation:
     may_transpose
         Square images may be transposed in training: rows and columns are worth the same.
     n_coils
-        Receivers that see the image, each with a sensitivity of its own; 1 is a single uniform one.
+        Receivers that see the image at most, each with a sensitivity of its own; 1 is a single uniform one.
     """
 
     is_complex = False
@@ -64,15 +64,18 @@ class Preparation:
 
     def batch_maps(
         self,
+        images: torch.Tensor,
         records: Sequence[ImageRecord | None],
         turned: Sequence[Callable[[torch.Tensor], torch.Tensor]],
-        size: tuple[int, int],
         generator: torch.Generator,
     ) -> torch.Tensor | None:
-        """complex64[B, C, H, W] for a batch, or None of one receiver; ``turned`` turns a record's maps as its image."""
+        """complex64[B, C, H, W] for a batch of images[B, H, W], or None of one receiver.
+
+        ``turned`` turns a record's maps as its image was.
+        """
         return None
 
-    def fixed_maps(self, record: ImageRecord, size: tuple[int, int], seed: int) -> torch.Tensor | None:
+    def fixed_maps(self, record: ImageRecord, seed: int) -> torch.Tensor | None:
         """The maps complex64[C, H, W] of one image, always the same; None: one receiver."""
         return None
 

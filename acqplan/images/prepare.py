@@ -142,9 +142,10 @@ class TrainingImages:
     def coil_batch(
         self, batch_size: int, generator: torch.Generator, *, augment: bool = True
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """As `batch`, and the coil maps complex64[B, C, H, W] of each image, None of a single uniform coil.
+        """As `batch`, and the true coil maps complex64[B, C, H, W] of each image, None of a single uniform coil.
 
-        Maps of raw data are turned with their image; others are simulated anew. Their random numbers follow those of
+        Maps of raw data are turned with their image; others are simulated anew. How many they are may differ from batch
+        to batch. Their random numbers follow those of
         the images.
         """
         if augment and self.regions:
@@ -160,7 +161,7 @@ class TrainingImages:
         draws = torch.randint(2, (batch_size, 3), generator=generator).tolist() if augment else [(0, 0, 0)] * batch_size
         images = torch.stack([self._turned(image, draw) for image, draw in zip(images, draws, strict=True)])
         turned = [partial(self._turned, draw=draw) for draw in draws]
-        return images, self.preparation.batch_maps(records, turned, self.size, generator)
+        return images, self.preparation.batch_maps(images, records, turned, generator)
 
     @property
     def maps_source(self) -> str:
@@ -172,7 +173,7 @@ class TrainingImages:
 
     def maps_of(self, record: ImageRecord) -> torch.Tensor | None:
         """The coil maps complex64[C, H, W] of one image, None of a single coil; simulated ones are always the same."""
-        return self.preparation.fixed_maps(record, self.size, self.seed)
+        return self.preparation.fixed_maps(record, self.seed)
 
     def _random_crop(self, generator: torch.Generator) -> torch.Tensor:
         for _ in range(_TRIES):

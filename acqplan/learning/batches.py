@@ -48,9 +48,9 @@ class Batches:
         counts = state.counts()[None].to(self._device)
         images, maps = self._problem.images.coil_batch(self._size, chosen)
         model = self._noise_model(chosen)
-        images, sensing = images.to(self._device) * model.image_scale, self._sensing_with(maps)
-        coefficients, sensing = measure(images, counts, sensing, model, noise or state.generators["noise"])
-        return Target(coefficients, counts, sensing, images)
+        images, true = images.to(self._device) * model.image_scale, self._sensing_with(maps)
+        coefficients, sensing = measure(images, counts, true, model, noise or state.generators["noise"])
+        return Target(coefficients, counts, sensing, sensing.seen_through(images, true))
 
     def _noise_model(self, generator: torch.Generator) -> NoiseModel:
         """The recipe's, or one that is so many times as noisy as its range says."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from acqplan.images import ImageRecord
 from acqplan.learning.problem import Problem
 from acqplan.reconstructors.reconstructor import Reconstructor
 from acqplan.sensing.measurement import measure
+from acqplan.sensing.model import SensingModel
 
 N_IMAGES = 12
 FloatArray = npt.NDArray[np.float64]
@@ -22,16 +23,20 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class _Scene:
-    """Images[n, H, W] in the detector's units, their coil maps, largest magnitudes and seed of the noise."""
+    """Images[n, H, W] in the detector's units, their largest magnitudes and seed of the noise.
+
+    ``maps``: their true coil maps, and those that a reconstruction knows, from the calibration region that all patterns
+    measure.
+    """
 
     images: torch.Tensor
-    maps: torch.Tensor | None
     data_range: torch.Tensor
     seed: int
+    maps: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def first(self, n: int | None) -> _Scene:
-        maps = None if self.maps is None else self.maps[:n]
-        return _Scene(self.images[:n], maps, self.data_range[:n], self.seed)
+        maps = None if self.maps is None else (self.maps[0][:n], self.maps[1][:n])
+        return _Scene(self.images[:n], self.data_range[:n], self.seed, maps)
 
 
 class NetworkCritic:
@@ -65,23 +70,34 @@ class NetworkCritic:
         problem = self._problem
         scale = problem.noise.image_scale
         maps = [each for each in map(problem.images.maps_of, records) if each is not None]
-        return _Scene(
+        scene = _Scene(
             torch.from_numpy(np.stack([record.array for record in records])) * scale,
-            torch.stack(maps) if maps else None,
             torch.tensor([record.data_range * scale for record in records]),
             seed,
         )
+        if not maps:
+            return scene
+        true, counts = torch.stack(maps), torch.zeros(1, problem.sensing.n_units)
+        counts[0, torch.from_numpy(problem.design.calibration.astype(np.int64))] = 1
+        _, known = self._measured(counts, scene, problem.sensing.with_coil_maps(true))
+        assert known.coil_maps is not None
+        return replace(scene, maps=(true, known.coil_maps))
 
     def _errors(self, counts: torch.Tensor, scene: _Scene) -> torch.Tensor:
         """float32[n]: mean squared error of magnitudes of each image, over its largest magnitude squared."""
-        sensing = self._problem.sensing
+        true = known = self._problem.sensing
         if scene.maps is not None:
-            sensing = sensing.with_coil_maps(scene.maps)
-        noise = torch_generator(scene.seed, "judged noise")
-        coefficients, sensing = measure(scene.images, counts[None], sensing, self._problem.noise, noise)
+            true, known = (true.with_coil_maps(maps) for maps in scene.maps)
+        coefficients, sensing = self._measured(counts[None], scene, true, known)
         found = self._network(coefficients, counts[None], sensing)
         errors: torch.Tensor = (found.abs() - scene.images.abs()).square().mean((-2, -1)) / scene.data_range**2
         return errors
+
+    def _measured(
+        self, counts: torch.Tensor, scene: _Scene, true: SensingModel, known: SensingModel | None = None
+    ) -> tuple[torch.Tensor, SensingModel]:
+        noise = torch_generator(scene.seed, "judged noise")
+        return measure(scene.images, counts, true, self._problem.noise, noise, known)
 
     def _psnr_db(self, counts: IntArray, scene: _Scene) -> FloatArray:
         with torch.inference_mode():

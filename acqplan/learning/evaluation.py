@@ -65,7 +65,7 @@ class Evaluation:
 
 
 def sensing_of(records: Sequence[ImageRecord], sensing: SensingModel) -> SensingModel:
-    """The model with each image's own coil maps, where they have some."""
+    """The model with each image's own, true coil maps, where they have some."""
     maps = [record.coil_maps for record in records if record.coil_maps is not None]
     return sensing.with_coil_maps(torch.from_numpy(np.stack(maps))) if maps else sensing
 
@@ -73,11 +73,17 @@ def sensing_of(records: Sequence[ImageRecord], sensing: SensingModel) -> Sensing
 def simulated(
     records: Sequence[ImageRecord], scene: Scene, *, seed: int = 0
 ) -> tuple[torch.Tensor, torch.Tensor, SensingModel]:
-    """(images[n, H, W] in detector units, measured coefficients[n, K, …], their sensing model) of prepared images."""
+    """(images[n, H, W] in detector units, measured coefficients[n, K, …], their sensing model) of prepared images.
+
+    Measured with the true coil maps of each image; the sensing model, and the images' phase, are as `measure` says that
+    a reconstruction knows them.
+    """
     images = torch.from_numpy(np.stack([record.array for record in records])) * scene.noise.image_scale
     counts = torch.from_numpy(scene.pattern.counts.astype(np.float32))[None]
     generator = torch_generator(seed, "evaluate")
-    return images, *measure(images, counts, sensing_of(records, scene.sensing), scene.noise, generator)
+    true = sensing_of(records, scene.sensing)
+    coefficients, sensing = measure(images, counts, true, scene.noise, generator)
+    return sensing.seen_through(images, true), coefficients, sensing
 
 
 def evaluate(

@@ -40,8 +40,7 @@ class UndersampledScans:
         for record in records:
             coil_maps = maps_of(record)
             if coil_maps is not None:
-                maps.append(coil_maps)
-                sensing = sensing.with_coil_maps(coil_maps)
+                sensing = sensing.with_coil_maps(coil_maps[None])
             # In double precision, so that not even the rounding of what is measured depends on the rest.
             image = torch.from_numpy(record.array)[None] * noise.image_scale
             expected = sensing(image.to(torch.complex128 if sensing.is_complex else torch.float64))
@@ -50,6 +49,10 @@ class UndersampledScans:
             readings = torch.zeros_like(expected)
             readings[:, units] = noise.sample(expected[:, units], generator=generator, counts=repeats)
             scans.append(measured(sensing.decode(readings), self._counts, sensing))
+            if coil_maps is not None:
+                known = sensing.self_calibrated(scans[-1], self._counts).coil_maps
+                assert known is not None
+                maps.append(known[0])
         self._coefficients, self._maps, self._levels = torch.cat(scans), maps, torch.cat(levels)
 
     def batch(

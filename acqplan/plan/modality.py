@@ -137,7 +137,10 @@ class Modality(InUse, ABC):
         return {}
 
     def read_flag(self, name: str, value: str, recipe: Recipe) -> dict[str, Any]:
-        """Options of components (``noise.dark_e``) that one of `extra_flags` stands for, unless they are given."""
+        """Settings (``images.size``) and options (``noise.dark_e``) that one of `extra_flags` stands for.
+
+        Each is taken unless it is given by a flag of its own.
+        """
         raise LookupError(name)
 
     # What a pattern may be.

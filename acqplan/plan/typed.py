@@ -56,6 +56,18 @@ def slices(text: str, flag: str) -> list[int]:
     return [int(match[1]), int(match[2])]
 
 
+def whole_span(text: str, flag: str) -> list[int]:
+    """``8`` -> [8, 8]; ``1-16`` (or ``1:16``) -> [1, 16], the least and the most."""
+    match = re.fullmatch(r"\s*(\d+)\s*(?:[-:]\s*(\d+)\s*)?", text)
+    least, most = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+    if least > most:
+        raise RecipeError(
+            f"{flag} is {text!r}, expected a whole number, or two, ascending.",
+            f"Write it like {flag} 8 or {flag} 1-16.",
+        )
+    return [least, most]
+
+
 def span(text: str, flag: str) -> list[float]:
     """``0.25-4`` (or ``0.25:4``) -> [0.25, 4.0], the least and the most."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*[-:]\s*(\d+(?:\.\d*)?|\.\d+)\s*", text)

@@ -37,10 +37,13 @@ def measure(
     sensing: SensingModel,
     noise: NoiseModel,
     generator: torch.Generator,
+    known: SensingModel | None = None,
 ) -> tuple[torch.Tensor, SensingModel]:
     """Simulate: images[B, *image_shape], counts[B or 1, K] -> measured coefficients[B, K, …], and the sensing model.
 
-    The model that is given back knows how noisy they are (`SensingModel.noise_level`). Noise acts on the detector's
+    The model that is given back is what a reconstruction knows: it learned from the coefficients what differs from
+    scan to scan (`SensingModel.self_calibrated`), unless that is ``known``, and is told how noisy they are
+    (`SensingModel.noise_level`). Noise acts on the detector's
     readings; repeats are averaged. Differentiable in ``counts`` through what is kept, not through the noise level. Of a
     sensing model with a reference unit, ``counts`` measure it.
     """
@@ -48,7 +51,10 @@ def measure(
     repeats = counts.detach().reshape(*counts.shape, *(1,) * len(sensing.reading_shape))
     noisy = noise.sample(readings, generator=generator, counts=repeats)
     level = noise_level(readings.detach(), sensing, noise)
-    return measured(sensing.decode(noisy), counts, sensing), sensing.with_noise_level(level)
+    coefficients = measured(sensing.decode(noisy), counts, sensing)
+    if known is None:
+        known = sensing.self_calibrated(coefficients.detach(), counts.detach())
+    return coefficients, known.with_noise_level(level)
 
 
 def noise_level(readings: torch.Tensor, sensing: SensingModel, noise: NoiseModel) -> torch.Tensor:

@@ -72,6 +72,7 @@ class SensingModel(nn.Module, ABC):
     repeats_pay: bool = False
     light_frames: float | None = None
     noise_level: torch.Tensor | None = None
+    coil_maps: torch.Tensor | None
 
     @property
     def n_units(self) -> int:
@@ -168,6 +169,18 @@ class SensingModel(nn.Module, ABC):
         if coil_maps is not None:
             raise ValueError(f"{self.kind} has no coils")
         return self
+
+    def self_calibrated(self, coefficients: torch.Tensor, counts: torch.Tensor) -> Self:
+        """The model as a reconstruction knows it, which has to learn what differs from scan to scan (coil maps) from
+        what was measured: coefficients[B, K, …] with counts[B or 1, K]. By default self: nothing does."""
+        return self
+
+    def seen_through(self, images: torch.Tensor, true: Self) -> torch.Tensor:
+        """Images[B, *image_shape] that were measured with ``true``, as a perfect reconstruction with self shows them.
+
+        They differ where a phase belongs to the image or to the receivers by convention only. By default themselves.
+        """
+        return images
 
     def with_noise_level(self, noise_level: torch.Tensor | None) -> Self:
         """A copy that knows how noisy this scan is, float32[B or 1] (see `noise_level`)."""

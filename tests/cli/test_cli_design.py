@@ -181,3 +181,16 @@ def test_a_plain_line_is_told_once_a_tenth_however_the_length_changes(capsys):
         *(f"pattern and network: step {step} of 100" for step in (1, 10, 20)),
         "search for the pattern: round 1 of 4",
     ]
+
+
+def test_a_range_of_coils_is_two_settings_and_one_flag(run, scans, tmp_path):
+    words = ("design", "mri", "--images", scans, *MRI, "--steps", 2, "--dry-run")
+    ranged = from_toml(run(*words, "--coils", "1-4").out).instrument
+    assert (ranged.coils, ranged.fewest_coils) == (4, 1)
+    (tmp_path / "r.toml").write_text(run(*words, "--coils", "1-4").out)
+    single = from_toml(
+        run("design", "mri", "--recipe", tmp_path / "r.toml", "--coils", "3", "--dry-run").out
+    ).instrument
+    assert (single.coils, single.fewest_coils) == (3, None)
+    for wrong in ("4-1", "many", "0"):
+        assert run(*words, "--coils", wrong).code == 2

@@ -299,7 +299,6 @@ def test_warnings_are_printed_and_dont_stop(run, full, oblique, tmp_path):
 
 def test_a_3d_raw_scan_of_several_coils_becomes_a_volume_in_its_place(run, full, tmp_path):
     pytest.importorskip("ismrmrd")
-    pytest.importorskip("sigpy")
     random = np.random.default_rng(0)
     phantom = np.stack([blobs(10 + x, (16, 16)) for x in range(6)]).astype(np.complex64)  # [readout, ky, kz]
     maps = simulated_maps(3, (16, 16), torch.Generator().manual_seed(0))

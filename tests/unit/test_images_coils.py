@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from acqplan.modalities.mri.raw.images import MAX_COILS, few_coils
 
 N_COILS, SIDE, SIZE = 5, 48, (32, 32)
 Complex = npt.NDArray[np.complex64]
-with_sigpy = pytest.mark.skipif(importlib.util.find_spec("sigpy") is None, reason="needs sigpy")
 
 
 def heads(seed: int, n: int = 3) -> npt.NDArray[np.float64]:
@@ -119,7 +117,6 @@ def test_a_training_image_measured_once_has_one_set_of_maps() -> None:
 # --- raw data ----------------------------------------------------------------------------------------
 
 
-@with_sigpy
 def test_raw_data_become_a_complex_image_and_maps(of_raw: TrainingImages) -> None:
     assert of_raw.maps_source == "estimated from raw data"
     assert COMBINED in of_raw.warnings
@@ -141,7 +138,6 @@ def test_raw_data_become_a_complex_image_and_maps(of_raw: TrainingImages) -> Non
     assert np.abs(np.diff(np.unwrap(phase, axis=1), axis=1)).max() < 0.3
 
 
-@with_sigpy
 def test_maps_and_image_explain_what_the_coils_received(of_raw: TrainingImages) -> None:
     """Per coil, in the virtual coils' own order, against a projection that knows nothing of maps."""
     sized = fit(raw("x", 2), SIZE)
@@ -156,7 +152,6 @@ def test_maps_and_image_explain_what_the_coils_received(of_raw: TrainingImages) 
     assert np.linalg.norm(rest) < 0.03 * np.linalg.norm(predicted)
 
 
-@with_sigpy
 def test_turned_images_take_their_maps_along(of_raw: TrainingImages) -> None:
     images, maps = of_raw.coil_batch(24, torch_generator(0, "b"))
     assert maps is not None
@@ -177,7 +172,6 @@ def test_turned_images_take_their_maps_along(of_raw: TrainingImages) -> None:
     assert len(seen) > 6
 
 
-@with_sigpy
 def test_missing_coils_are_silent_and_one_coil_is_the_combined_image() -> None:
     few = prepare(split_of(lambda subject, seed: raw(subject, seed, 2)), SIZE, preparation=MRImages(4))
     assert few.test[0].coil_maps is not None

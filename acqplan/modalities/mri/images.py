@@ -14,7 +14,7 @@ from acqplan.core.math.transforms import fft_centred
 from acqplan.core.seeding import torch_generator
 from acqplan.images.preparation import Maps, Preparation
 from acqplan.images.stack import ImageStack, Pixels
-from acqplan.modalities.mri.coils import espirit_maps, principal_coils, simulated_maps, virtual
+from acqplan.modalities.mri.coils import drawn_maps, espirit_maps, normalised, principal_coils, virtual
 from acqplan.modalities.mri.contrast import recontrasted
 from acqplan.modalities.mri.phase import constant_phase, smooth_phase, with_phase
 
@@ -42,12 +42,16 @@ class MRImages(Preparation):
     n_coils
         Receive coils. Raw data of several coils are compressed to so many virtual ones, with maps by ESPIRiT from
         the centre of their own k-space at the new size, and combined with these maps to a complex image; all other
-        images get simulated maps. With 1, raw data are combined in the same way, and then taken as those of one coil.
+        images get maps that are drawn (`drawn_maps`). With 1, raw data are combined in the same way, and then taken as
+        those of one coil. All are the true maps: a reconstruction gets those that it estimates.
+    fewest_coils
+        Of a range: every training batch is received by another number of coils, and every held-out image by its own.
     contrasts
         Half of the training images that are magnitudes are seen in a made-up contrast.
     """
 
     n_coils: int = 1
+    fewest_coils: int | None = None
     contrasts: bool = False
     is_complex = True
     may_transpose = False
@@ -71,7 +75,7 @@ class MRImages(Preparation):
         rows, columns = image.shape
         maps = None
         if self.n_coils > 1 and fixes_maps:
-            maps = _named_maps(self.n_coils, (rows, columns), seed, stack.subject, stack.source, index)
+            maps = self._named_maps(image, seed, stack.subject, stack.source, index)
         if stack.is_magnitude:
             stream = f"phase:{stack.subject}:{Path(stack.source).name}:{index}"
             phase = smooth_phase(1, (rows, columns), torch_generator(seed, stream))
@@ -100,28 +104,42 @@ class MRImages(Preparation):
 
     def batch_maps(
         self,
+        images: torch.Tensor,
         records: Sequence[ImageRecord | None],
         turned: Sequence[Callable[[torch.Tensor], torch.Tensor]],
-        size: tuple[int, int],
         generator: torch.Generator,
     ) -> torch.Tensor | None:
-        """Maps of raw data are turned with their image; others are simulated anew."""
-        if self.n_coils == 1:
+        """Maps of raw data, of which the first are taken, are turned with their image; others are drawn anew."""
+        n_coils = self._number(generator)
+        if n_coils == 1:
             return None
         maps = []
-        for record, turn in zip(records, turned, strict=True):
+        for image, record, turn in zip(images, records, turned, strict=True):
             if record is None or record.coil_maps is None:
-                maps.append(simulated_maps(self.n_coils, size, generator))
+                maps.append(drawn_maps(n_coils, image, generator))
             else:
-                maps.append(turn(torch.from_numpy(record.coil_maps)))
+                maps.append(normalised(turn(torch.from_numpy(record.coil_maps[:n_coils]))))
         return torch.stack(maps)
 
-    def fixed_maps(self, record: ImageRecord, size: tuple[int, int], seed: int) -> torch.Tensor | None:
+    def fixed_maps(self, record: ImageRecord, seed: int) -> torch.Tensor | None:
         if self.n_coils == 1:
             return None
         if record.coil_maps is not None:
             return torch.from_numpy(record.coil_maps)
-        return torch.from_numpy(_named_maps(self.n_coils, size, seed, record.subject, record.source, record.index))
+        return torch.from_numpy(self._named_maps(record.array, seed, record.subject, record.source, record.index))
+
+    def _number(self, generator: torch.Generator) -> int:
+        """How many coils receive a batch, or an image."""
+        fewest = self.n_coils if self.fewest_coils is None else self.fewest_coils
+        if fewest == self.n_coils:
+            return fewest
+        return int(torch.randint(fewest, self.n_coils + 1, (1,), generator=generator))
+
+    def _named_maps(self, image: Pixels, seed: int, subject: str, source: str, index: int) -> Maps:
+        """Maps that depend on these names and numbers, and the image, only: zero of coils that aren't there."""
+        generator = torch_generator(seed, f"coils:{subject}:{Path(source).name}:{index}")
+        maps = drawn_maps(self._number(generator), torch.from_numpy(image), generator).numpy()
+        return np.concatenate([maps, np.zeros((self.n_coils - len(maps), *maps.shape[1:]), np.complex64)])
 
     def warnings(self, stacks: Sequence[ImageStack]) -> list[str]:
         told = []
@@ -154,10 +172,3 @@ def _centre_of_kspace(coil_images: Maps) -> Maps:
     width = min(_CALIBRATION, rows, columns)
     top, left = rows // 2 - width // 2, columns // 2 - width // 2
     return np.ascontiguousarray(kspace[:, top : top + width, left : left + width])
-
-
-def _named_maps(n_coils: int, size: tuple[int, int], seed: int, subject: str, source: str, index: int) -> Maps:
-    """Simulated maps that depend on these names and numbers only."""
-    generator = torch_generator(seed, f"coils:{subject}:{Path(source).name}:{index}")
-    maps: Maps = simulated_maps(n_coils, size, generator).numpy()
-    return maps

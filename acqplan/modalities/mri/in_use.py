@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from acqplan.plan.components import Component
 from acqplan.plan.in_use import Setup, UseFlag, Words
@@ -96,7 +96,8 @@ WORDS = Words(
 
 
 class CoilsUsed(TypedDict):
-    """How many coils a plan was trained for, and where their maps came from."""
+    """How many coils a plan was trained for (of a range: at most and at least), and where their maps came from."""
 
     n: int
     maps: str
+    fewest: NotRequired[int]

@@ -16,7 +16,7 @@ from acqplan.plan import typed
 from acqplan.plan.components import Component
 from acqplan.plan.modality import Modality, OptionFlag
 from acqplan.plan.recipe import Recipe
-from acqplan.plan.settings import GOAL, PATTERN, Flag
+from acqplan.plan.settings import GOAL, IMAGES, PATTERN, Flag
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,6 +108,13 @@ class MRI(Modality):
     frame_time = Flag("--tr", GOAL, "Repetition time, like 8ms, for budgets in time.", "TIME", typed.seconds)
     extra_flags = (
         Flag(
+            "--coils",
+            IMAGES,
+            "Receive coils: virtual ones of raw data, simulated ones of other images (default 1; of raw data 8). A "
+            "range like 1-16: another number in each training batch.",
+            "N|LOW-HIGH",
+        ),
+        Flag(
             "--noise-from",
             GOAL,
             "The noise of this acquired file (ISMRMRD, twix, fastMRI, BART, NumPy …), unless --noise is given.",
@@ -116,7 +123,7 @@ class MRI(Modality):
     )
     flags = (
         *("images.paths", "budget.amount", "sensing.encoding", "images.size", "budget.calibration"),
-        *("budget.frame_time_s", "images.coils", "images.contrasts", "noise.std", "noise-from", "designer"),
+        *("budget.frame_time_s", "coils", "images.contrasts", "noise.std", "noise-from", "designer"),
         *(
             "reconstructor",
             "pattern_from",
@@ -143,6 +150,11 @@ class MRI(Modality):
             raise RecipeError(
                 "A pattern of lines is asked of a 3D scan; lines are planned, exported and read as 2D slices.",
                 "Use --pattern points, or acquire in 2D (--scan 2d).",
+            )
+        if own.fewest_coils is not None and own.fewest_coils > (own.coils or 0):
+            raise RecipeError(
+                f"The range of coils is from {own.fewest_coils} to {own.coils or 'no number'}.",
+                "Write it ascending, like --coils 1-16, or coils = 16 and fewest_coils = 1 in a recipe.",
             )
         usual = MRISettings(1, 1.0, "low", "none", False, "3d" if points else "2d")
         names = ("echo_train", "partial_fourier", "partial_fourier_side", "shutter", "one_of_conjugates", "scan")
@@ -194,7 +206,10 @@ class MRI(Modality):
         return {"echo_train": self.readings_per_shot(recipe)}
 
     def read_flag(self, name: str, value: str, recipe: Recipe) -> dict[str, Any]:
-        """The noise of an acquired file."""
+        """A number or range of coils; the noise of an acquired file."""
+        if name == "coils":
+            fewest, most = typed.whole_span(value, "--coils")
+            return {"images.coils": most, "images.fewest_coils": fewest if fewest < most else None}
         from acqplan.modalities.mri.noise_from import noise_std_from
 
         return {"noise.std": noise_std_from(Path(value), recipe)}
@@ -253,7 +268,9 @@ class MRI(Modality):
         from acqplan.modalities.mri.images import MRImages
 
         own = _own(recipe)
-        return MRImages(n_coils=1 if one_receiver else own.coils or 1, contrasts=bool(own.contrasts))
+        if one_receiver:
+            return MRImages(contrasts=bool(own.contrasts))
+        return MRImages(own.coils or 1, own.fewest_coils, bool(own.contrasts))
 
     def completed(self, scan: Scan, plan: Plan, **options: Any) -> Scan:
         """With coil maps; ``virtual_coils``: so many, or those with a share of the energy like ``99%``; None: all."""
@@ -294,8 +311,11 @@ class MRI(Modality):
         told: dict[str, Any] = {} if voxel is None else {voxels.KEY: voxel}
         if images.n_coils == 1:
             return told
-        told["coils"] = {"n": images.n_coils, "maps": images.maps_source}
-        width = recipe.budget.calibration or 0
+        width, fewest = recipe.budget.calibration or 0, _own(recipe).fewest_coils
+        known = "known exactly" if width < MIN_WIDTH else "estimated from the calibration region"
+        told["coils"] = {"n": images.n_coils, "maps": f"{images.maps_source}, {known}"}
+        if fewest is not None:
+            told["coils"]["fewest"] = fewest
         if width < MIN_WIDTH:
             told["warnings"] = [
                 f"The calibration region is {width} wide: coil maps can't be estimated from it, which needs "
@@ -308,7 +328,10 @@ class MRI(Modality):
 
         coils, extent = plan.evidence.get("coils"), voxels.as_text(plan)
         listed = [] if extent is None else [("Field of view", extent)]
-        return listed if coils is None else [*listed, ("Coils", f"{coils['n']}, maps {coils['maps']}")]
+        if coils is None:
+            return listed
+        fewest = f"{coils['fewest']} to " if "fewest" in coils else ""
+        return [*listed, ("Coils", f"{fewest}{coils['n']}, maps {coils['maps']}")]
 
     def image_facts(self, plan: Plan, scan: Scan) -> dict[str, str]:
         from acqplan.modalities.mri import voxels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from acqplan.core.errors import AcquisitionError, RecipeError
 from acqplan.core.math.hermitian import apply_hermitian
 from acqplan.core.math.transforms import fft_centred, ifft_centred
 from acqplan.core.registry import register
+from acqplan.modalities.mri.settings import MIN_WIDTH
 from acqplan.sensing.acquisition import Acquisition
 from acqplan.sensing.model import SensingModel
 from acqplan.sensing.table_terms import TableTerms
@@ -23,6 +25,7 @@ NO_POINTS_IN_2D = (
     "lines; points need two phase-encoded axes (ky and kz), which only a 3D scan has."
 )
 """Why a pattern of points isn't one for slices, for messages."""
+_WHOLE = 0.999  # count of a unit that was measured; a designer that learns may keep a share of others in training
 
 
 @register("sensing", "cartesian_mri")
@@ -156,19 +159,44 @@ class CartesianMRI(SensingModel):
     def distance(self) -> npt.NDArray[np.float64]:
         return np.asarray(np.linalg.norm(self.coordinates(), axis=-1))
 
+    def self_calibrated(self, coefficients: torch.Tensor, counts: torch.Tensor) -> Self:
+        """With coil maps from the widest centre of k-space that was measured completely, as `scan_with_maps` gives a
+        scan; with the true ones where that is too narrow (`MIN_WIDTH`), and where there is a single coil.
+
+        A coil whose map is zero isn't there: what is measured of it isn't looked at.
+        """
+        from acqplan.modalities.mri.coils.espirit import estimated_maps  # its package knows this model
+
+        maps = self.coil_maps
+        width = self.measured_width(np.flatnonzero((counts > _WHOLE).all(0).cpu().numpy()))
+        if maps is None or maps.shape[-3] == 1 or width < MIN_WIDTH:
+            return self
+        units = torch.from_numpy(self.calibration_units(width).astype(np.int64)).to(coefficients.device)
+        centre = coefficients[:, units].movedim(2, 1)
+        if self.encoding == "points":
+            centre = centre.unflatten(2, (width, width))
+        is_there = (maps != 0).flatten(-2).any(-1)[..., None, None]
+        return self.with_coil_maps(estimated_maps(centre * is_there, self.image_shape) * is_there)
+
+    def seen_through(self, images: torch.Tensor, true: Self) -> torch.Tensor:
+        if self.coil_maps is None or true.coil_maps is None or self.coil_maps is true.coil_maps:
+            return images
+        phase = (self.coil_maps.conj() * true.coil_maps).sum(-3).angle()
+        return images * torch.polar(torch.ones_like(phase), phase)
+
     def calibration_units(self, width: int) -> npt.NDArray[np.int32]:
         if width < 0 or width > min(self.grid_shape):
             raise RecipeError(
                 f"A calibration width of {width} doesn't fit a catalogue of {'x'.join(map(str, self.grid_shape))}.",
                 f"Give a width from 0 to {min(self.grid_shape)}.",
             )
-        inside = np.ones(self.grid_shape, dtype=bool)
-        for axis, n in enumerate(self.grid_shape):
-            index = np.arange(n) - (n // 2 - width // 2)
-            shape = [1] * len(self.grid_shape)
-            shape[axis] = n
-            inside &= ((index >= 0) & (index < width)).reshape(shape)
-        return np.flatnonzero(inside).astype(np.int32)
+        return np.flatnonzero(_narrowest(self.grid_shape) <= width).astype(np.int32)
+
+    def measured_width(self, units: npt.NDArray[np.integer]) -> int:
+        is_missing = np.ones(self.n_units, dtype=bool)
+        is_missing[units[(units >= 0) & (units < self.n_units)]] = False
+        widest = min(self.grid_shape)
+        return min(widest, int(_narrowest(self.grid_shape)[is_missing].min(initial=widest + 1)) - 1)
 
     def for_scan(self, acquisition: Acquisition) -> Self:
         if acquisition.coil_maps is None:
@@ -195,6 +223,14 @@ class CartesianMRI(SensingModel):
 
     def spec(self) -> dict[str, Any]:
         return {"image_shape": list(self.image_shape), "encoding": self.encoding}
+
+
+@lru_cache(maxsize=16)
+def _narrowest(grid_shape: tuple[int, ...]) -> npt.NDArray[np.int32]:
+    """int32[K]: width of the narrowest central region that each unit belongs to."""
+    offsets = [np.arange(n) - n // 2 for n in grid_shape]
+    widths = [np.where(offset < 0, -2 * offset, 2 * offset + 1) for offset in offsets]
+    return np.asarray(np.stack(np.meshgrid(*widths, indexing="ij")).max(0).ravel().astype(np.int32))
 
 
 def combine(coil_images: torch.Tensor, conjugates: torch.Tensor) -> torch.Tensor:

@@ -24,7 +24,8 @@ class MRISettings(InstrumentSettings):
     corners of ky–kz. ``one_of_conjugates``: at most one of k and −k outside the calibration region. ``scan``: slices or
     a volume. ``coils``: receive coils. Raw data of several coils are compressed to so many virtual ones, other
     images get simulated maps, new ones in every training batch; unless given, 1, or up to 8 where there are raw
-    data of several coils. ``contrasts``: half of the training images get a made-up grey scale, new in every batch.
+    data of several coils. ``fewest_coils``: the least of a range that ends at ``coils``; each batch has another number.
+    ``contrasts``: half of the training images get a made-up grey scale, new in every batch.
     """
 
     echo_train: Annotated[
@@ -79,12 +80,10 @@ class MRISettings(InstrumentSettings):
     coils: Annotated[
         Annotated[int, Meta(ge=1, le=64)] | None,
         In("images", last=True),
-        Flag(
-            "--coils",
-            IMAGES,
-            "Receive coils: virtual ones of raw data, simulated ones of other images (default 1; of raw data 8).",
-            "N",
-        ),
+    ] = None
+    fewest_coils: Annotated[
+        Annotated[int, Meta(ge=1, le=64)] | None,
+        In("images", last=True),
     ] = None
     contrasts: Annotated[
         bool | None,

@@ -9,6 +9,7 @@ the first principal coil, the combination that receives most of the calibration 
 """
 
 from acqplan.modalities.mri.coils.compression import PrincipalCoils, principal_coils, typed_coils, virtual
+from acqplan.modalities.mri.coils.drawn import drawn_maps, normalised
 from acqplan.modalities.mri.coils.espirit import espirit_maps
 from acqplan.modalities.mri.coils.estimated import scan_with_maps, with_maps
 from acqplan.modalities.mri.coils.simulated import simulated_maps
@@ -17,7 +18,9 @@ from acqplan.modalities.mri.settings import MIN_WIDTH
 __all__ = [
     "MIN_WIDTH",
     "PrincipalCoils",
+    "drawn_maps",
     "espirit_maps",
+    "normalised",
     "principal_coils",
     "scan_with_maps",
     "simulated_maps",

@@ -1,25 +1,31 @@
-"""Coil sensitivities from a fully measured centre of k-space: ESPIRiT, by sigpy."""
+"""Coil sensitivities from a fully measured centre of k-space: ESPIRiT, of many images at once.
+
+A patch of k-space around any position is a sum over the object's positions r of S(r) e^(−2πi k·r), S the sensitivities
+of all coils. So S(r) e^(−2πi k·r) lies in the space of all patches, and S(r) is the eigenvector with the largest
+eigenvalue of the matrix M(r) that the projector on that space becomes between waves e^(−2πi k·r): its Fourier
+coefficients are sums of the projector's entries at one distance, (2 × kernel − 1)² of them.
+"""
 
 from __future__ import annotations
 
-import warnings
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy import ndimage
 
 from acqplan.core.errors import AcquisitionError
-from acqplan.core.optional import optional_import
-from acqplan.modalities.mri.coils.compression import principal_coils
 from acqplan.modalities.mri.settings import MIN_WIDTH
 
 _NARROW = 14  # up to here a smaller kernel gives the better maps
 _KERNEL_WIDTHS = (4, 5)
 _WIDEST = 24
-_THRESHOLD = 0.02  # of the largest singular value: kernels below it are noise
-_ITERATIONS = 50
-_GRID = 64  # positions along an axis at which maps are computed: they are smooth, what lies between is interpolated
+_THRESHOLD = 0.02  # of the largest singular value: patches below it are noise
+_SQUARINGS = 4  # of M: 2^4 steps of the power method
+_GRID = 32  # positions along an axis at which maps are computed: they are smooth, what lies between is interpolated
+_TINY = 1e-30
 
 
 def espirit_maps(
@@ -27,11 +33,7 @@ def espirit_maps(
     image_shape: tuple[int, int],
     reference: npt.NDArray[np.complex64] | None = None,
 ) -> npt.NDArray[np.complex64]:
-    """Sensitivities complex64[C, *image_shape] from calibration[C, h, w], the centre of k-space with zero at n // 2.
-
-    The square centre is used, of at most 24. Eigenvectors aren't cut off where their eigenvalue is small: outside the
-    object they continue the maps there, and Σ|S|² = 1 everywhere. Where nothing was received at all, they are the
-    reference.
+    """`estimated_maps` of one image: complex64[C, *image_shape] from calibration[C, h, w].
 
     Parameters
     ----------
@@ -42,26 +44,13 @@ def espirit_maps(
     Raises
     ------
     AcquisitionError
-        The centre is narrower than `MIN_WIDTH`, or sigpy isn't installed.
-
-    Source: Uecker et al. 2014, doi 10.1002/mrm.24751.
+        The centre is narrower than `MIN_WIDTH`.
     """
-    width = min(calibration.shape[1:])
-    check_width(width, "The calibration region")
-    calibration = np.asarray(calibration, dtype=np.complex64)
-    if reference is None:
-        reference = principal_coils(calibration).basis[:, 0]
-    level = float(np.abs(calibration).max())
-    if level == 0:
-        return np.ascontiguousarray(np.broadcast_to(reference[:, None, None], (len(reference), *image_shape)))
-    coarse = (min(image_shape[0], _GRID), min(image_shape[1], _GRID))
-    maps = _eigenvectors(calibration / level, min(width, _WIDEST, *coarse), coarse)
-    maps = np.where(np.isfinite(maps).all(0), maps, reference[:, None, None])
-    seen = np.einsum("c,chw->hw", reference.conj(), maps)
-    maps = maps * np.exp(-1j * np.angle(seen))
-    maps = _interpolated(maps, image_shape)
-    norm = np.sqrt(np.square(np.abs(maps)).sum(0))
-    return np.ascontiguousarray(maps / np.maximum(norm, 1e-12), dtype=np.complex64)
+    check_width(min(calibration.shape[1:]), "The calibration region")
+    data = torch.from_numpy(np.ascontiguousarray(calibration, dtype=np.complex64))[None]
+    given = None if reference is None else torch.from_numpy(np.asarray(reference, np.complex64))[None]
+    maps: npt.NDArray[np.complex64] = estimated_maps(data, image_shape, given)[0].numpy()
+    return maps
 
 
 def check_width(width: int, where: str) -> None:
@@ -73,49 +62,105 @@ def check_width(width: int, where: str) -> None:
         )
 
 
-def _eigenvectors(
-    calibration: npt.NDArray[np.complex64], width: int, image_shape: tuple[int, int]
-) -> npt.NDArray[np.complex64]:
-    """Of norm 1, with some phase; NaN where the first coil receives exactly nothing."""
-    top, left = (n // 2 - width // 2 for n in calibration.shape[1:])
-    square = calibration[:, top : top + width, left : left + width]
-    grid = np.zeros((len(square), *image_shape), np.complex64)
-    top, left = (n // 2 - width // 2 for n in image_shape)
-    grid[:, top : top + width, left : left + width] = square
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # of numba and of what sigpy divides
-        sigpy_app = optional_import(
-            "sigpy.mri.app",
-            "mri",
-            "Coil maps have to be estimated with the package",
-            error=AcquisitionError,
-            otherwise=", or give the coil maps with the data",
-        )
-        app = sigpy_app.EspiritCalib(
-            grid,
-            calib_width=width,
-            thresh=_THRESHOLD,
-            kernel_width=_KERNEL_WIDTHS[width > _NARROW],
-            crop=0,
-            max_iter=_ITERATIONS,
-            show_pbar=False,
-        )
-        maps: npt.NDArray[np.complex64] = app.run()
-    return maps
+@torch.no_grad()
+def estimated_maps(
+    calibration: torch.Tensor, image_shape: tuple[int, int], reference: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Sensitivities complex64[B, C, *image_shape] from calibration[B, C, h, w], k-space with zero at n // 2.
+
+    The square centre is used, of at most 24. Eigenvectors aren't cut off where their eigenvalue is small: outside the
+    object they continue the maps there, and Σ|S|² = 1 everywhere. Where nothing was received at all, they are the
+    reference, complex64[B, C] or the first principal coil of each image. On the device of ``calibration``.
+
+    Source: Uecker et al. 2014, doi 10.1002/mrm.24751.
+    """
+    grid = (min(image_shape[0], _GRID), min(image_shape[1], _GRID))
+    width = min(*calibration.shape[2:], _WIDEST, *image_shape)
+    top, left = (n // 2 - width // 2 for n in calibration.shape[2:])
+    data = calibration.to(torch.complex64)[..., top : top + width, left : left + width]
+    data = data / _energy(data).amax((1, 2, 3), keepdim=True).sqrt().clamp(min=_TINY)
+    if reference is None:
+        reference = _principal(data)
+    maps = _eigenvectors(_projected(_patches(data, _KERNEL_WIDTHS[width > _NARROW])), grid)
+    nothing = _energy(data).amax((1, 2, 3)) == 0
+    maps = torch.where(nothing[:, None, None, None] | ~maps.isfinite(), reference[:, :, None, None], maps)
+    seen = (reference.conj()[:, :, None, None] * maps).sum(1, keepdim=True)
+    maps = maps * torch.polar(torch.ones_like(seen.real), -seen.angle())  # sgn() would lose maps where it is zero
+    rows, columns = (_interpolation(n, m).to(maps.device) for n, m in zip(image_shape, grid, strict=True))
+    maps = rows @ maps @ columns.mT
+    unit: torch.Tensor = maps / _energy(maps).sum(1, keepdim=True).sqrt().clamp(min=1e-12)
+    return unit
 
 
-def _interpolated(maps: npt.NDArray[Any], image_shape: tuple[int, int]) -> npt.NDArray[Any]:
-    """Maps of the same field of view on a finer grid, by cubic splines; index n // 2 is position zero of both."""
-    shape = maps.shape[1:]
-    if shape == image_shape:
-        return maps
-    axes = [
-        (np.arange(fine) - fine // 2) * (coarse / fine) + coarse // 2
-        for fine, coarse in zip(image_shape, shape, strict=True)
-    ]
-    at = np.stack(np.meshgrid(*axes, indexing="ij"))
-    result = np.empty((len(maps), *image_shape), np.complex64)
-    for each, fine in zip(maps, result, strict=True):
-        fine.real = ndimage.map_coordinates(each.real, at, order=3, mode="grid-wrap")
-        fine.imag = ndimage.map_coordinates(each.imag, at, order=3, mode="grid-wrap")
-    return result
+def _principal(data: torch.Tensor) -> torch.Tensor:
+    """complex64[B, C]: the first principal coil of data[B, C, h, w], its largest entry real and positive."""
+    flat = data.flatten(2)
+    vectors = torch.linalg.eigh(flat @ flat.mH)[1][..., -1]
+    largest = vectors.gather(1, vectors.abs().argmax(1, keepdim=True))
+    turned: torch.Tensor = vectors * (largest.abs() / largest)
+    return turned
+
+
+def _patches(data: torch.Tensor, kernel: int) -> torch.Tensor:
+    """data[B, C, w, w] -> its patches[B, n, kernel, kernel, C]."""
+    unfolded = data.unfold(2, kernel, 1).unfold(3, kernel, 1)  # B, C, positions, positions, kernel, kernel
+    return unfolded.permute(0, 2, 3, 4, 5, 1).flatten(1, 2)
+
+
+def _projected(patches: torch.Tensor) -> torch.Tensor:
+    """The Fourier coefficients of M, complex64[B, 2k−1, 2k−1, C, C], distance zero in the middle, of patches."""
+    n_images, n, kernel, _, n_coils = patches.shape
+    matrix = patches.flatten(2)
+    # Of the two Gram matrices with the same eigenvalues the smaller one: projector = Σ v vᴴ over the large ones.
+    gram = matrix.mH @ matrix if matrix.shape[2] <= n else matrix @ matrix.mH
+    values, vectors = torch.linalg.eigh(gram)
+    is_signal = values > _THRESHOLD**2 * values[:, -1:]
+    if matrix.shape[2] > n:
+        vectors = matrix.mH @ vectors / values.clamp(min=_TINY).sqrt()[:, None]
+    vectors = torch.where(is_signal[:, None], vectors, 0)
+    projector = (vectors.conj() @ vectors.mT).reshape(n_images, kernel, kernel, n_coils, kernel, kernel, n_coils)
+    pairs = projector.permute(1, 2, 4, 5, 0, 3, 6).reshape(kernel**4, n_images, n_coils, n_coils)
+    side = 2 * kernel - 1
+    places = torch.arange(kernel, device=patches.device)
+    distance = places[:, None] - places[None, :] + kernel - 1
+    index = (distance[:, None, :, None] * side + distance[None, :, None, :]).flatten()
+    summed = torch.zeros((side * side, n_images, n_coils, n_coils), dtype=pairs.dtype, device=pairs.device)
+    found: torch.Tensor = summed.index_add_(0, index, pairs).unflatten(0, (side, side))
+    return found.movedim(2, 0)
+
+
+def _eigenvectors(coefficients: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
+    """complex64[B, C, *grid] of norm 1, with some phase, from the Fourier coefficients of M."""
+    half = coefficients.shape[1] // 2
+    distance = torch.arange(-half, half + 1, device=coefficients.device)
+
+    def waves(n: int) -> torch.Tensor:
+        turns = (torch.arange(n, device=coefficients.device) - n // 2)[:, None] * distance / n
+        return torch.polar(torch.ones_like(turns), 2 * torch.pi * turns)
+
+    matrices = torch.einsum("ya,xb,iabcd->iyxcd", waves(grid[0]), waves(grid[1]), coefficients)
+    for _ in range(_SQUARINGS):
+        matrices = matrices / _trace(matrices).clamp(min=_TINY)[..., None, None]
+        matrices = matrices @ matrices
+    diagonal = matrices.diagonal(dim1=-2, dim2=-1).real
+    largest = diagonal.argmax(-1)[..., None, None].expand(*matrices.shape[:-1], 1)
+    found = matrices.gather(-1, largest)[..., 0]
+    unit: torch.Tensor = found / _energy(found).sum(-1, keepdim=True).sqrt()
+    return unit.movedim(-1, 1)
+
+
+def _energy(values: torch.Tensor) -> torch.Tensor:
+    """|values|², several times as quick as by the magnitude."""
+    return torch.view_as_real(values).square().sum(-1)
+
+
+def _trace(matrices: torch.Tensor) -> torch.Tensor:
+    return matrices.diagonal(dim1=-2, dim2=-1).real.sum(-1)
+
+
+@lru_cache(maxsize=16)
+def _interpolation(fine: int, coarse: int) -> torch.Tensor:
+    """complex64[fine, coarse]: cubic splines through positions of the same field of view; n // 2 is zero of both."""
+    at = (np.arange(fine) - fine // 2) * (coarse / fine) + coarse // 2
+    weights = [ndimage.map_coordinates(each, [at], order=3, mode="grid-wrap") for each in np.eye(coarse)]
+    return torch.from_numpy(np.stack(weights, axis=1)).to(torch.complex64)
