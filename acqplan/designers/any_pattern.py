@@ -13,13 +13,17 @@ from acqplan.designers.family import Family
 from acqplan.designers.options import number_option
 from acqplan.sensing.pattern import Pattern
 
+_LOSSY = 0.25  # share of the patterns that lack readings, as an acquisition may
+_MOST_LOST = 0.1  # of the readings that are drawn
+
 
 @register("designers", "any-pattern")
 class AnyPattern(Designer):
     """A new pattern of a family in every step, before the freeze and after: for networks that serve many patterns.
 
-    Budgets are drawn evenly in the logarithm, densities as `Family.any_density` draws them. The plan's own pattern is a
-    usual one, of the problem's budget: an example.
+    Budgets are drawn evenly in the logarithm, densities as `Family.any_density` draws them; a quarter of the patterns
+    lack up to a tenth of their readings, at random, as where some got lost. The plan's own pattern is a usual one, of the
+    problem's budget: an example.
 
     Parameters
     ----------
@@ -51,6 +55,8 @@ class AnyPattern(Designer):
         fixed, n_free = self.problem.fixed_counts, self.problem.free_units.size
         n_drawn = min(max(n - int(fixed.sum()), min(1, n_free)), n_free)
         drawn = self.family.draw(self.family.any_density(random), random, n_drawn)
+        if random.random() < _LOSSY:
+            drawn = drawn[random.random(drawn.size) >= random.uniform(0, _MOST_LOST)]
         return torch.from_numpy(fixed + np.bincount(drawn, minlength=n_units)).float()
 
     def freeze(self, generator: torch.Generator) -> Pattern:
