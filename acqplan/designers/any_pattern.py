@@ -22,8 +22,8 @@ class AnyPattern(Designer):
     """A new pattern of a family in every step, before the freeze and after: for networks that serve many patterns.
 
     Budgets are drawn evenly in the logarithm, densities as `Family.any_density` draws them; a quarter of the patterns
-    lack up to a tenth of their readings, at random, as where some got lost. The plan's own pattern is a usual one, of the
-    problem's budget: an example.
+    lack up to a tenth of their readings, at random, as where some got lost. The plan's own pattern is a usual one, of
+    the problem's budget: an example.
 
     Parameters
     ----------
