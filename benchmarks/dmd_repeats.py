@@ -29,7 +29,10 @@ DESIGNERS = {
     "learned-repeats": {},
     "water-filling": {},
     "uniform-repeats": {"times": 2},
+    "swaps": {},
     "variance-ordered": {},
+    "zigzag": {},
+    "low-pass": {},
     "low-sequency": {},
     "half-half": {},
 }

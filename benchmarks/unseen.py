@@ -44,7 +44,13 @@ from acqplan.plan.plan import Plan
 from acqplan.plan.recipe import BudgetSettings, ImageSettings, Recipe, TrainingSettings
 from acqplan.workflow.compare import bootstrap_interval
 
-DESIGNERS = ("variable-density", "poisson-disc", "low-pass", "density", "swaps", "learned")
+DESIGNERS = {
+    "mri": ("variable-density", "poisson-disc", "low-pass", "zigzag", "density", "swaps", "learned"),
+    "dmd": (
+        *("low-pass", "low-sequency", "zigzag", "half-half", "variance-ordered", "variable-density", "water-filling"),
+        *("uniform-repeats", "density", "swaps", "learned", "learned-repeats"),
+    ),
+}
 Row = dict[str, Any]
 
 
@@ -152,7 +158,7 @@ def tested(arguments: argparse.Namespace, plan: Plan) -> tuple[Images, Images]:
 def designed(arguments: argparse.Namespace, budget: str, table: Table) -> tuple[Plan, Images, Images]:
     """Every designer at a budget; the first plan, and what it was tested on."""
     first: tuple[Plan, Images, Images] | None = None
-    for designer in arguments.designers:
+    for designer in arguments.designers or DESIGNERS[arguments.modality]:
         seeds = []
         for seed in arguments.seeds:
             plan = design(recipe_of(arguments, designer, budget, seed))
@@ -202,7 +208,7 @@ def main() -> None:
     parser.add_argument("--photons", type=float)
     parser.add_argument("--coils", type=int)
     parser.add_argument("--estimated-maps", action="store_true")
-    parser.add_argument("--designers", nargs="+", default=list(DESIGNERS))
+    parser.add_argument("--designers", nargs="+", help="default: the usual ones of the instrument, all tuned alike")
     parser.add_argument("--rivals", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--rival-budgets", nargs="+", help="default: that of the first plan")
     parser.add_argument("--tuning-images", type=int, default=6)

@@ -7,9 +7,13 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from acqplan.core.errors import RecipeError
 from acqplan.core.registry import register
 from acqplan.designers.designer import DesignProblem, FixedDesigner
 from acqplan.designers.options import number_option
+from acqplan.designers.tuned import TunedDesigner
+
+SHAPES = ("square", "disc", "triangle")
 
 
 @register("designers", "uniform")
@@ -30,40 +34,92 @@ def lowest_first(problem: DesignProblem) -> npt.NDArray[np.int64]:
 
 
 @register("designers", "low-pass")
-class LowPass(FixedDesigner):
-    """The units nearest the centre of the catalogue: full resolution is given up, nothing is aliased."""
+class LowPass(TunedDesigner):
+    """The units nearest the centre of the catalogue: full resolution is given up, nothing is aliased.
 
-    summary = "the units nearest the centre (or DC)"
+    Parameters
+    ----------
+    shape
+        ``square``, ``disc`` or ``triangle`` (a diamond around a centre): the largest of the coordinates, their
+        distance, or their sum grows. None: tuned for the network; of lines there is only one.
+    """
+
+    summary = "the units nearest the centre (or DC): square, disc or triangle, tuned"
     reference = "conventional low-resolution acquisition"
+    parameter = "shape"
+    draws = 1
+
+    def __init__(self, problem: DesignProblem, shape: str | None = None, rounds: int | None = None) -> None:
+        super().__init__(problem, rounds)
+        if shape is not None and shape not in SHAPES:
+            raise RecipeError(
+                f"The {self.kind} option shape is {shape!r}.", f"Give one of: {', '.join(SHAPES)}, or leave it out."
+            )
+        self.shape = shape
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        return SHAPES if len(self.problem.sensing.grid_shape) > 1 else (self.usual,)
+
+    @property
+    def usual(self) -> str:
+        """As the catalogue itself measures distance."""
+        return "disc" if self.problem.sensing.coordinates().min() < 0 else "square"
+
+    def choose(self, value: str, random: np.random.Generator) -> npt.NDArray[np.int64]:
+        distances = np.abs(self.problem.sensing.coordinates())
+        total, largest = distances.sum(-1), distances.max(-1)
+        distance = {
+            "square": largest + 1e-3 * total / max(self.problem.sensing.grid_shape),
+            "disc": np.linalg.norm(distances, axis=-1),
+            "triangle": total.round(9),
+        }[value]
+        free = self.problem.free_units
+        return free[np.argsort(distance[free], kind="stable")][: self.problem.n_free]
+
+
+@register("designers", "low-sequency")
+class LowSequency(FixedDesigner):
+    """A growing square of the lowest sequencies; of other catalogues, the units nearest the centre."""
+
+    summary = "the lowest sequencies: a growing square"
+    reference = "square sequency ordering in single-pixel imaging"
 
     def choose(self, random: np.random.Generator) -> npt.NDArray[np.int64]:
         return lowest_first(self.problem)[: self.problem.n_free]
 
 
-@register("designers", "low-sequency")
-class LowSequency(LowPass):
-    """`LowPass` by the name it has in Hadamard imaging: a growing square of the lowest sequencies."""
-
-    summary = "the lowest sequencies: low-pass, as it is called in Hadamard imaging"
-    reference = "zigzag or square sequency ordering in single-pixel imaging"
-
-
 @register("designers", "half-half")
-class HalfHalf(FixedDesigner):
-    """Half of the budget on the units nearest the centre (or DC), the other half uniform among the rest.
+class HalfHalf(TunedDesigner):
+    """A part of the budget on the units nearest the centre (or DC), the rest uniform among the others.
 
-    The calibration region and required units count towards the first half, which is rounded up; where
-    they alone are more than half, all the rest is random.
+    The calibration region and required units count towards the first part, which is rounded up; where
+    they alone are more, all the rest is random.
+
+    Parameters
+    ----------
+    share
+        Of the budget, 0 to 1, that is lowest: one half in the paper. None: tuned for the network.
     """
 
-    summary = "half of the budget lowest, the other half uniform random"
+    summary = "a part of the budget lowest, the rest uniform random, the split tuned"
     reference = "half-half baseline of Wang et al., MICCAI 2021, arXiv 2105.07961"
+    parameter = "share"
+    values = (0.25, 0.4, 0.5, 0.6, 0.75, 0.9)
+    usual = 0.5
 
-    def choose(self, random: np.random.Generator) -> npt.NDArray[np.int64]:
-        budget = self.problem.budget
-        n_low = max(0, (budget.n_readings + 1) // 2 - int(self.problem.fixed_counts.sum()))
-        ordered = lowest_first(self.problem)
-        rest = random.choice(ordered[n_low:], self.problem.n_free - n_low, replace=False)
+    def __init__(self, problem: DesignProblem, share: float | None = None, rounds: int | None = None) -> None:
+        super().__init__(problem, rounds)
+        self.share = None if share is None else number_option(self.kind, "share", share)
+        if self.share is not None and self.share > 1:
+            raise RecipeError(f"The {self.kind} option share is {self.share:g}.", "Give a number from 0 to 1.")
+
+    def choose(self, value: float, random: np.random.Generator) -> npt.NDArray[np.int64]:
+        problem = self.problem
+        n_lowest = math.ceil(value * problem.budget.n_readings - 1e-9)
+        n_low = min(max(0, n_lowest - int(problem.fixed_counts.sum())), problem.n_free)
+        ordered = lowest_first(problem)
+        rest = random.choice(ordered[n_low:], problem.n_free - n_low, replace=False)
         return np.concatenate([ordered[:n_low], rest])
 
 

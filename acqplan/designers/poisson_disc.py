@@ -38,13 +38,13 @@ class PoissonDisc(PowerDesigner):
     summary = "random with a minimum spacing, denser in the centre, tuned (Poisson disc)"
     reference = "McCool and Fiume, Graphics Interface 1992; Vasanawala et al., ISBI 2011 (in MRI)"
 
-    def choose(self, power: float, random: np.random.Generator) -> npt.NDArray[np.int64]:
+    def choose(self, value: float, random: np.random.Generator) -> npt.NDArray[np.int64]:
         problem = self.problem
         if problem.n_free == 0:
             return problem.free_units[:0]
         shape = (1, *problem.sensing.grid_shape)[-2:]
         fixed = problem.fixed_counts > 0
-        free, density = problem.free_units, self.density(power)
+        free, density = problem.free_units, self.density(value)
         order = free[np.argsort(random.exponential(size=free.size) / density[free])]  # likelier where dense
         taken = poisson_disc(fixed.reshape(shape), density.reshape(shape), order, problem.n_free)
         return np.flatnonzero(taken.ravel() & ~fixed)

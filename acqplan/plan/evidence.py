@@ -68,6 +68,9 @@ class Search(TypedDict):
     tries: int
     quality_db: NotRequired[float | None]
     power: NotRequired[float]
+    share: NotRequired[float]
+    shape: NotRequired[str]
+    times: NotRequired[int]
     density: NotRequired[SearchedDensity]
 
 

@@ -89,6 +89,9 @@ def search_text(found: dict[str, Any]) -> str:
     text = f"{found['tries']} patterns tried in {found['rounds']} rounds"
     if "power" in found:
         return f"{text}; closeness^{found['power']:.3g}"
+    for name in ("share", "shape", "times"):
+        if name in found:
+            return f"{text}; {name} {found[name]}"
     if "density" not in found:
         return text
     return f"{text}; {', '.join(_density_words({'norm': 0, 'times': 1, 'light': 0.0, **found['density']}))}"

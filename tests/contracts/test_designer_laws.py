@@ -284,7 +284,7 @@ def test_a_search_of_so_many_rounds_is_the_start_of_a_longer_one(kind: str) -> N
     problem = DesignProblem(sensing, Budget(20, 64, 8), sensing.calibration_units(8), sensing.distance() + 0.1)
     cls = registry.find("designers", kind)
     short, long = cls(problem, rounds=6), cls(problem)
-    assert searched(short) == 6
+    assert searched(short) == min(6, long.n_rounds)
     searched(long, 6)
     assert short.freeze(generator(0)) == long.freeze(generator(0))
     with pytest.raises(RecipeError, match="rounds"):

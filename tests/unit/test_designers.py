@@ -20,7 +20,8 @@ from acqplan.designers.fixed import best_shear
 from acqplan.designers.loupe import Loupe
 from acqplan.designers.poisson_disc import PoissonDisc, discs, stretches, throw_darts
 from acqplan.designers.probability import apportion, draw_exactly, inclusion_probabilities, initial_logits, rescale
-from acqplan.designers.variable_density import POWERS, PowerDesigner, VariableDensity
+from acqplan.designers.tuned import TunedDesigner
+from acqplan.designers.variable_density import POWERS, VariableDensity
 from acqplan.modalities.dmd.sensing import HadamardDMD
 from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.sensing.budget import Budget
@@ -255,14 +256,64 @@ def test_the_power_is_tuned(sensing: SensingModel, kind: str) -> None:
     problem = problem_of(sensing, sensing.n_units // 3)
     for power in (0.7, 2.0, 5.0):
         designer = registry.find("designers", kind)(problem)
-        assert isinstance(designer, PowerDesigner)
-        assert designer.present_power == 2.5
+        assert isinstance(designer, TunedDesigner)
+        assert designer.present == 2.5
         while designer.search_round(LikesPower(problem, power)):
             pass
         near = POWERS.index(power)
         if kind == "variable-density":
-            assert designer.present_power in POWERS[max(0, near - 1) : near + 2]
-        assert designer.pattern == registry.find("designers", kind)(problem, power=designer.present_power).pattern
+            assert designer.present in POWERS[max(0, near - 1) : near + 2]
+        assert designer.pattern == registry.find("designers", kind)(problem, power=designer.present).pattern
+
+
+class Likes:
+    """A critic that likes patterns that are like one."""
+
+    def __init__(self, wanted: npt.NDArray[np.integer]) -> None:
+        self.wanted = wanted
+
+    def quality(self, counts: npt.NDArray[np.int64], n_images: int | None = None) -> npt.NDArray[np.float64]:
+        return -np.abs(counts - self.wanted).sum(1).astype(np.float64)
+
+    guard = quality
+
+    def worth(self, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        return np.asarray(self.wanted - counts, dtype=np.float64)
+
+
+@MODELS
+@pytest.mark.parametrize(
+    ("kind", "option", "values"),
+    [
+        ("half-half", "share", (0.25, 0.6, 0.9)),
+        ("low-pass", "shape", ("square", "disc", "triangle")),
+        ("uniform-repeats", "times", (1, 3, 4)),
+    ],
+)
+def test_the_only_option_of_a_fixed_pattern_is_tuned(
+    sensing: SensingModel, kind: str, option: str, values: tuple[float | str, ...]
+) -> None:
+    problem, cls = problem_of(sensing, sensing.n_units // 3), registry.find("designers", kind)
+    for value in values:
+        if kind == "low-pass" and len(sensing.grid_shape) == 1:
+            assert cls(problem).n_rounds == 0
+            continue
+        designer, given = cls(problem), cls(problem, **{option: value})
+        while designer.search_round(Likes(given.pattern.counts)):
+            pass
+        assert designer.found()[option] == value
+        assert designer.pattern == given.pattern
+        assert given.n_rounds == 0
+
+
+def test_low_pass_has_three_shapes() -> None:
+    sensing = HadamardDMD((16, 16))
+    problem = problem_of(sensing, 48)
+    u, v = np.divmod(np.arange(256), 16)
+    for shape, size in (("square", np.maximum(u, v)), ("disc", np.hypot(u, v)), ("triangle", u + v)):
+        taken = np.zeros(256, dtype=bool)
+        taken[units_of("low-pass", problem, shape=shape)] = True
+        assert size[taken].max() <= size[~taken].min()
 
 
 def nearest_neighbours(units: npt.NDArray[np.int64], sensing: SensingModel) -> npt.NDArray[np.float64]:
@@ -486,6 +537,8 @@ def test_apportion(expected: list[float], n: int, most: int, whole: list[int]) -
         ("variable-density", {"power": True}),
         ("poisson-disc", {"power": float("inf")}),
         ("loupe", {"slope": 0}),
+        ("half-half", {"share": 1.5}),
+        ("low-pass", {"shape": "hexagon"}),
         ("csfm", {"captures": 0}),
         ("csfm", {"captures": 2.5}),
         ("csfm", {"captures": True}),
