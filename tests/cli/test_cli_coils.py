@@ -55,6 +55,21 @@ def test_coils_of_a_virtual_scanner_are_a_flag(run, plans, scans, folder):
     assert not (folder / "no.npy").exists()
 
 
+def test_far_more_channels_than_planned_are_told_until_they_are_compressed(run, scans, folder):
+    plan, acquired = folder / "two.acqplan", folder / "eight.npz"
+    words = ("--budget", "2x", "--size", "16x16", "--coils", "1-2", "--calibration", 8, "--steps", 2)
+    made = run("design", "mri", "--images", scans, *words, "--designer", "variable-density", "-o", plan)
+    assert made.code == 0, made.err
+    assert "1 to 2, maps simulated" in run("show", plan).out
+    assert run("simulate", plan, sorted(scans.iterdir())[0], "--coils", 8, "-o", acquired).code == 0
+    told = run("reconstruct", plan, acquired, "-o", folder / "all.npy")
+    assert told.code == 0
+    assert "has 8 channels, the plan was made for 1 to 2" in told.err
+    assert "--virtual-coils 2" in told.err
+    compressed = run("reconstruct", plan, acquired, "--virtual-coils", 2, "-o", folder / "few.npy")
+    assert "8 channels" not in compressed.err
+
+
 @pytest.mark.parametrize("coils", ["0", "-2", "65"])
 def test_impossible_numbers_of_coils_are_refused(run, scans, folder, coils):
     outcome = run("design", "mri", "--images", scans, "--budget", "4x", "--coils", coils, "-o", folder / "no.acqplan")

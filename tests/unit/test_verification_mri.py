@@ -37,12 +37,13 @@ def smooth_maps(n_coils):
     return (maps / np.sqrt((np.abs(maps) ** 2).sum(0))).astype(np.complex64)
 
 
-def scan_plan(encoding="lines", calibration=8, std=STD, **parts):
+def scan_plan(encoding="lines", calibration=8, std=STD, coils=1, **parts):
     """The calibration region first, then every second line or every third point outside it."""
     sensing = small.mri(encoding, SIDE, SIDE)
     units = sensing.calibration_units(calibration)
     others = np.setdiff1d(np.arange(sensing.n_units), units)[:: 2 if encoding == "lines" else 3]
-    return make_plan(sensing, np.concatenate([units, others]), units, noise={"std": std}, **parts)
+    plan = make_plan(sensing, np.concatenate([units, others]), units, noise={"std": std}, **parts)
+    return replace(plan, evidence={**plan.evidence, "coils": {"n": coils, "maps": "simulated"}})
 
 
 def acquired(plan, n_coils=1, std=STD, seed=0):
@@ -59,7 +60,7 @@ def subjects(plan, *acquisitions, geometry=None, **facts):
 @pytest.mark.parametrize("encoding", ["lines", "points"])
 @pytest.mark.parametrize("n_coils", [1, 4])
 def test_what_was_planned_has_no_findings(encoding, n_coils):
-    plan = scan_plan(encoding)
+    plan = scan_plan(encoding, coils=n_coils)
     acquisition = acquired(plan, n_coils)
     assert subjects(plan, acquisition) == set()
     assert subjects(plan, replace(acquisition, coil_maps=None)) == set()
@@ -105,7 +106,7 @@ def test_channels_that_change_or_arent_stated_so_are_errors():
 
 @pytest.mark.parametrize("encoding", ["lines", "points"])
 def test_without_calibration_several_coils_are_an_error(encoding):
-    plan = scan_plan(encoding)
+    plan = scan_plan(encoding, coils=4)
     acquisition = acquired(plan, 4)
     centre = acquisition.order == plan.sensing.calibration_units(1)[0]
     bare = replace(acquisition, coil_maps=None)
@@ -120,7 +121,7 @@ def test_without_calibration_several_coils_are_an_error(encoding):
 
 @pytest.mark.parametrize("encoding", ["lines", "points"])
 def test_a_dead_channel_is_found(encoding):
-    plan = scan_plan(encoding)
+    plan = scan_plan(encoding, coils=4)
     acquisition = acquired(plan, 4)
     readings = acquisition.readings.copy()
     readings[:, 2] = 0

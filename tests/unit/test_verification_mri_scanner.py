@@ -122,7 +122,7 @@ def test_an_asymmetric_echo_of_a_volume_is_told():
     assert "14 of 48 samples at the start" in found(plan, *lost)["asymmetric echo"].text
 
 
-@pytest.mark.parametrize(("n_coils", "is_told"), [(1, True), (4, True), (8, False), (12, False)])
+@pytest.mark.parametrize(("n_coils", "is_told"), [(1, True), (4, True), (8, False), (12, False), (16, False)])
 def test_fewer_channels_than_planned_are_told_with_what_they_cost(n_coils, is_told):
     plan = scan_plan("points", coils=8)
     findings = found(plan, acquired(plan, n_coils))
@@ -130,6 +130,23 @@ def test_fewer_channels_than_planned_are_told_with_what_they_cost(n_coils, is_to
     if is_told:
         assert "the plan was made for 8" in findings["fewer channels"].text
         assert "dB" in findings["fewer channels"].text
+
+
+def test_a_range_of_channels_is_respected():
+    plan = scan_plan("points", coils=6)
+    ranged = replace(plan, evidence={**plan.evidence, "coils": {**plan.evidence["coils"], "fewest": 2}})
+    told = {n: set(found(ranged, acquired(ranged, n))) for n in (1, 2, 5, 12, 13)}
+    assert told == {1: {"fewer channels"}, 2: set(), 5: set(), 12: set(), 13: {"more channels"}}
+    assert "the plan was made for 2 to 6" in found(ranged, acquired(ranged, 1))["fewer channels"].text
+
+
+@pytest.mark.parametrize(("planned", "n_coils"), [(1, 3), (4, 9)])
+def test_far_more_channels_are_told_with_what_can_be_done(planned, n_coils):
+    finding = found(plan := scan_plan("points", coils=planned), acquired(plan, n_coils))["more channels"]
+    assert finding.severity == "warning"
+    assert f"has {n_coils} channels, the plan was made for {planned}:" in finding.text
+    assert ("--virtual-coils 4" in finding.remedy) == (planned == 4)
+    assert f"--coils {n_coils}" in finding.remedy
 
 
 @pytest.mark.parametrize("encoding", ["lines", "points"])

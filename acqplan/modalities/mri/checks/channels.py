@@ -16,6 +16,7 @@ from acqplan.plan.plan import Plan
 from acqplan.plan.verification import Finding
 from acqplan.sensing.acquisition import Scan
 
+_MANY = 2  # times as many channels as a plan was made for, beyond which that is told
 _LEAST_SAMPLES = 16  # near the centre and far from it, for their power to be known
 _DROWNS = (
     1000.0  # ratio of the powers of the strongest channel and the next, of signal and of noise; coils stay below 100
@@ -24,7 +25,8 @@ _OUT_OF_NOISE = 2.0  # ratio of the powers of centre and outermost shell that a 
 
 
 def channels(plan: Plan, scan: Scan) -> Iterator[Finding]:
-    """Coils that change from image to image, or aren't those of the maps; no calibration where maps are needed."""
+    """Coils that change from image to image, aren't those of the maps, or fewer or far more than the plan was made for;
+    no calibration where maps are needed."""
     sensing = plan.sensing
     if not isinstance(sensing, CartesianMRI):
         return
@@ -50,16 +52,7 @@ def channels(plan: Plan, scan: Scan) -> Iterator[Finding]:
         if maps is None and n_coils > 1:
             width = sensing.measured_width(acquisition.units(plan.pattern))
             narrowest = width if narrowest is None else min(width, narrowest)
-    planned = plan.evidence.get("coils", {}).get("n", 1)
-    if n_coils < planned:
-        yield Finding(
-            "warning",
-            "fewer channels",
-            f"{scan.source} has {n_coils} channel{'s' * (n_coils > 1)}, the plan was made for {planned}: fewer tell "
-            "less of what was left out (at 4x, 1 uniform channel instead of 8 cost 4 dB, 4 cost 0.2 dB), and if "
-            "some of a coil's channels are missing, the image is bright only near the others.",
-            f"Reconstruct data of all {planned} channels, or design a plan with --coils {n_coils}.",
-        )
+    yield from _otherwise_many(plan, scan, n_coils)
     if narrowest is not None and narrowest < MIN_WIDTH:
         unit = "lines" if sensing.encoding == "lines" else "points along each side"
         yield Finding(
@@ -69,6 +62,31 @@ def channels(plan: Plan, scan: Scan) -> Iterator[Finding]:
             f"{unit}; maps need {MIN_WIDTH}.",
             f"Acquire all of the calibration region, design a plan with --calibration {MIN_WIDTH} or more, "
             "or give coil maps.",
+        )
+
+
+def _otherwise_many(plan: Plan, scan: Scan, n_coils: int) -> Iterator[Finding]:
+    """Fewer channels than the plan was made for, or more than twice as many; a range is respected."""
+    most = plan.evidence.get("coils", {}).get("n", 1)
+    fewest = plan.evidence.get("coils", {}).get("fewest", most)
+    planned = f"{fewest} to {most}" if fewest < most else f"{most}"
+    has = f"{scan.source} has {n_coils} channel{'s' * (n_coils > 1)}, the plan was made for {planned}"
+    if n_coils < fewest:
+        yield Finding(
+            "warning",
+            "fewer channels",
+            f"{has}: fewer tell less of what was left out (at 4x, 1 uniform channel instead of 8 cost 4 dB, 4 cost 0.2 "
+            "dB), and if some of a coil's channels are missing, the image is bright only near the others.",
+            f"Reconstruct data of all {fewest} channels, or design a plan with --coils {n_coils}.",
+        )
+    if n_coils > _MANY * most:
+        compress = f"Compress them with --virtual-coils {most}, or design" if most > 1 else "Design"
+        yield Finding(
+            "warning",
+            "more channels",
+            f"{has}: its pattern and network make little of what so many tell, and its evidence isn't of them.",
+            f"{compress} a plan with --coils {n_coils}.",
+            settled_by="virtual_coils" if most > 1 else "",
         )
 
 
