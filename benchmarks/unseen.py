@@ -232,7 +232,8 @@ def main() -> None:
             add_rivals(arguments, first, table)
         return
     for budget in arguments.budget:
-        title = f"{arguments.modality} {arguments.pattern}, {budget}, {arguments.steps} steps, seeds {arguments.seeds}"
+        kind = f"mri {arguments.pattern}" if arguments.modality == "mri" else arguments.modality
+        title = f"{kind}, {budget}, {arguments.steps} steps, seeds {arguments.seeds}"
         table = Table(title, arguments.json, stored)
         first = designed(arguments, budget, table)
         if arguments.rivals:
