@@ -17,18 +17,20 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from acqplan.core.seeding import torch_generator
 from acqplan.images import ImageRecord
-from acqplan.learning.evaluation import Scene, evaluate, measures
+from acqplan.learning.evaluation import measures, sensing_of
 from acqplan.modalities.mri.coils.estimated import with_maps
 from acqplan.plan.plan import Plan
 from acqplan.reconstructors.reconstructor import Reconstructor
 from acqplan.sensing.acquisition import Acquisition
-from acqplan.sensing.measurement import coefficients_of, measured
+from acqplan.sensing.measurement import coefficients_of, measure, measured
 from acqplan.sensing.model import SensingModel
 from acqplan.sensing.noise import NoiseModel
 from acqplan.sensing.pattern import Pattern
 from acqplan.workflow.inputs import scan_of
 
+BATCH = 8
 WIDTH = 24  # of the calibration region of a raw scan's reference
 Row = dict[str, Any]
 
@@ -53,30 +55,12 @@ class Planned:
     pattern: Pattern
 
 
-class EstimatedMaps(Reconstructor):
-    """A network or solver of acqplan on maps that are estimated from each image's own calibration region."""
-
-    kind, summary, reference, is_trained = "estimated-maps", "", "", False
-
-    def __init__(self, network: Reconstructor) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, coefficients: torch.Tensor, counts: torch.Tensor, sensing: SensingModel) -> torch.Tensor:
-        order = np.flatnonzero(counts[0].numpy()).astype(np.int32)
-        planned = Planned(sensing, Pattern(order, sensing.n_units))
-        images = []
-        for i, each in enumerate(coefficients):
-            acquired = with_maps(Acquisition(each.numpy()[order], None, "benchmark", order), planned)
-            level = None if sensing.noise_level is None else sensing.noise_level[i : i + 1]
-            own = sensing.for_scan(acquired).with_noise_level(level)
-            images.append(self.network(coefficients[i : i + 1], counts, own))
-        return torch.cat(images)
-
-
 @dataclass(frozen=True)
 class Simulated:
-    """Prepared images, of several coils each with its own maps, measured with noise."""
+    """Prepared images, of several coils each with its own maps, measured with noise.
+
+    The networks know the true maps, or with ``estimates_maps`` those that acqplan gets from the calibration region.
+    """
 
     records: Sequence[ImageRecord]
     sensing: SensingModel
@@ -84,14 +68,24 @@ class Simulated:
     estimates_maps: bool = False
 
     def rows(self, network: Reconstructor, pattern: Pattern) -> list[Row]:
-        """See `Images`; the network estimates its maps itself, if at all."""
-        found = evaluate(Scene(self.sensing, pattern, self.noise), {"found": network}, self.records).rows
-        return [{"subject": row["subject"], **row["found"]} for row in found]
+        """See `Images`."""
+        counts, found = torch.from_numpy(pattern.counts.astype(np.float32))[None], []
+        for first in range(0, len(self.records), BATCH):
+            some = self.records[first : first + BATCH]
+            true = sensing_of(some, self.sensing)
+            images = torch.from_numpy(np.stack([record.array for record in some])) * self.noise.image_scale
+            with torch.inference_mode():
+                noise, known = torch_generator(first, "benchmark"), None if self.estimates_maps else true
+                coefficients, seen = measure(images, counts, true, self.noise, noise, known)
+                made = network(coefficients, counts, seen).numpy() / self.noise.image_scale
+            for record, image in zip(some, made, strict=True):
+                quality = measures(image, record.array, float(record.data_range))
+                found.append({"subject": record.subject, **quality})
+        return found
 
     def rows_of_plan(self, plan: Plan) -> list[Row]:
         """See `Images`."""
-        network = plan.reconstructor
-        return self.rows(EstimatedMaps(network) if self.estimates_maps else network, plan.pattern)
+        return self.rows(plan.reconstructor, plan.pattern)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,13 +119,13 @@ class RawScans:
         return (replace(self, images=self.images[::2]), replace(self, images=self.images[1::2] or self.images))
 
     def rows(self, network: Reconstructor, pattern: Pattern) -> list[Row]:
-        """See `Images`; the network estimates its maps itself."""
+        """See `Images`; maps are estimated from the calibration region."""
         counts = torch.from_numpy(pattern.counts.astype(np.float32))[None]
         found = []
         for image in self.images:
             with torch.inference_mode():
                 seen = measured(image.coefficients, counts, self.sensing)
-                made = network(seen, counts, self.sensing)[0].numpy()
+                made = network(seen, counts, self._known(image, pattern))[0].numpy()
             found.append(_row(image, made))
         return found
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from bart_pics import Pics, is_installed
-from measured_images import EstimatedMaps, Images
+from measured_images import Images
 
 from acqplan.core import registry
 from acqplan.core.seeding import torch_generator
@@ -54,13 +54,9 @@ class Rival:
 
 def solvers(modality: str, *, estimates_maps: bool) -> list[Solver]:
     """Those that are there."""
-
-    def own(network: Reconstructor) -> Reconstructor:
-        return EstimatedMaps(network) if estimates_maps else network
-
     if modality != "mri":
         return [Solver("tv", TV, 0.02)]
-    found = [Solver("tv", lambda w: own(TV(w)), 0.01), Solver("wavelet", lambda w: own(Wavelet(w)), 0.005)]
+    found = [Solver("tv", TV, 0.01), Solver("wavelet", Wavelet, 0.005)]
     if not is_installed():
         print("BART isn't on the path: pics is left out.")
         return found

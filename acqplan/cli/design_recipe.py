@@ -46,7 +46,10 @@ def recipe_from(modality: type[Modality], typed: dict[str, Any]) -> Recipe:
             recipe = _with_option(recipe, flags[key], value)
     for flag in modality.extra_flags:  # what they stand for may depend on all the rest
         name = flag.name.removeprefix("--")
-        for key, value in modality().read_flag(name, given[name], recipe).items() if name in given else ():
+        stands_for = modality().read_flag(name, given[name], recipe) if name in given else {}
+        if "adapt_from" in given:
+            _check_adapting([(flag.name, key) for key in stands_for])
+        for key, value in stands_for.items():
             if key in given:
                 continue
             if key in flags and flags[key].option is not None:
@@ -62,7 +65,10 @@ def _starting_recipe(modality: type[Modality], given: dict[str, Any], flags: dic
     if "adapt_from" in given:
         from acqplan.learning.on_pattern import adapting  # torch takes a second that a recipe's file doesn't need
 
-        _check_adapting(modality, given, flags)
+        extra = {flag.name.removeprefix("--") for flag in modality.extra_flags}
+        _check_adapting([(flags[key].flag.name, key) for key in given if key not in extra])
+        if "images.paths" not in given:
+            raise RecipeError("There are no images to adapt the plan to.", "Add --images with images of your own.")
         return adapting(given["adapt_from"], modality.kind)
     if "pattern_from" in given:
         if given.keys() & {"recipe", "designer"}:
@@ -91,18 +97,15 @@ def _starting_recipe(modality: type[Modality], given: dict[str, Any], flags: dic
     return recipe
 
 
-def _check_adapting(modality: type[Modality], given: dict[str, Any], flags: dict[str, Given]) -> None:
-    """Raise `RecipeError` for flags that ask for another measurement or network than those of the plan."""
-    open_keys = {*_OPEN, *(flag.name.removeprefix("--") for flag in modality.extra_flags)}
-    decided = [flags[key].flag.name for key in given if key not in open_keys and not key.startswith("noise.")]
+def _check_adapting(asked: list[tuple[str, str]]) -> None:
+    """Raise `RecipeError` for flags, each with what it stands for, that ask for another measurement or network."""
+    decided = [flag for flag, key in asked if key not in _OPEN and not key.startswith("noise.")]
     if decided:
         raise RecipeError(
-            f"--from is given together with {', '.join(decided)}.",
+            f"--from is given together with {', '.join(dict.fromkeys(decided))}.",
             "Leave that out: pattern, budget and network are those of the plan. A new design takes --base or "
             "--pattern-from.",
         )
-    if "images.paths" not in given:
-        raise RecipeError("There are no images to adapt the plan to.", "Add --images with images of your own.")
 
 
 def _settings(section: str, given: dict[str, Any]) -> dict[str, Any]:
