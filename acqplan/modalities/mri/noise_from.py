@@ -80,6 +80,7 @@ def _of_everything(sensing: CartesianMRI) -> Plan:
         sensing=with_options("sensing", Component(sensing.kind), {**vars(sensing), **sensing.spec()}),
         budget=BudgetSettings(str(n)),
         noise=Component(noise.kind, noise.spec()),
+        designer=Component("uniform"),
         reconstructor=Component(ZeroFilled.kind),
         training=TrainingSettings(steps=1, batch_size=1),
     )
