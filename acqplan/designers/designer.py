@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from acqplan.core.errors import BudgetError
+from acqplan.core.errors import BudgetError, RecipeError
 from acqplan.core.seeding import numpy_generator
 from acqplan.sensing.budget import Budget
 from acqplan.sensing.model import SensingModel
@@ -111,6 +111,8 @@ class Designer(nn.Module, ABC):
     """It measures units several times where that pays, so that the count may exceed the catalogue."""
     repeats_by_instrument: ClassVar[bool] = False
     """It does so for sensing models whose ``repeats_pay``."""
+    most_units: ClassVar[int | None] = None
+    """The largest catalogue that it can search; None: any."""
     searches: ClassVar[bool] = False
     """It searches with the trained network before it freezes (`acqplan.designers.searching`)."""
     keeps_drawing: ClassVar[bool] = False
@@ -120,6 +122,12 @@ class Designer(nn.Module, ABC):
 
     def __init__(self, problem: DesignProblem) -> None:
         super().__init__()
+        n_units = problem.sensing.n_units
+        if self.most_units is not None and n_units > self.most_units:
+            raise RecipeError(
+                f"The designer {self.kind} is for at most {self.most_units} units, and there are {n_units}.",
+                "Choose swaps.",
+            )
         if not self.may_repeat(problem.sensing) and problem.n_free > problem.free_units.size:
             raise BudgetError(
                 f"The designer {self.kind} measures a unit once, and {problem.n_free} readings are left for "

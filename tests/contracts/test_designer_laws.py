@@ -107,6 +107,9 @@ def configurations(kind: str) -> Iterator[Configuration]:
             rows, columns = int(draw.integers(2, 130)), int(draw.integers(2, 6))
         else:
             rows, columns = (int(draw.integers(2, 24)) for _ in range(2))
+        most = registry.find("designers", kind).most_units
+        if most is not None and model != "lines":
+            columns = min(columns, most // rows)
         widest = rows if model == "lines" else min(rows, columns)
         width = int(draw.choice([0, draw.integers(0, widest // 3 + 1), draw.integers(0, widest + 1), widest]))
         energy = str(draw.choice(["distinct", "tied", "zero"]))

@@ -72,7 +72,8 @@ def test_a_resolved_recipe_resolves_to_itself(scans: Path, modality: str) -> Non
 
 @pytest.mark.parametrize("kind", sorted(set(registry.kinds("designers")) - {"from-plan"}))
 def test_every_designer_is_spelled_out(scans: Path, kind: str) -> None:
-    recipe = replace(open_recipe(scans), designer=Component(kind))
+    lines = Component("cartesian_mri", {"encoding": "lines"})
+    recipe = replace(open_recipe(scans), sensing=lines, designer=Component(kind))
     options = resolve(recipe).recipe.designer.options
     # The place where an equispaced pattern starts is the seed's, what a search comes to is the trained network's.
     decided_later = {"offset", "power", "share", "shape", "times", "rounds"}
