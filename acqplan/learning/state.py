@@ -154,7 +154,7 @@ class TrainingState:
         rate = self._problem.recipe.training.learning_rate
         weights = list(self.network.parameters()) or [nn.Parameter(torch.zeros(0))]
         return {
-            "reconstructor": torch.optim.Adam(weights, lr=rate, betas=(0.9, 0.99)),
+            "reconstructor": torch.optim.Adam(weights, lr=rate, betas=(0.9, 0.99), fused=True),
             "designer": self.designer.optimiser(rate),
         }
 

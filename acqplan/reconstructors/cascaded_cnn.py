@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from acqplan.core.errors import RecipeError
-from acqplan.reconstructors.data_consistency import enforce_data, raw_of
+from acqplan.reconstructors.data_consistency import DataConsistency, raw_of
 from acqplan.reconstructors.pixels import gather_pixels, spread_pixels
 from acqplan.reconstructors.reconstructor import Reconstructor, from_channels, image_scale, to_channels
 from acqplan.sensing.model import SensingModel
@@ -108,11 +108,11 @@ class CascadedCNN(Reconstructor):
         self.raw_penalty = nn.Parameter(raw, requires_grad=learn_penalty)
 
     def forward(self, coefficients: torch.Tensor, counts: torch.Tensor, sensing: SensingModel) -> torch.Tensor:
-        image = sensing.adjoint(coefficients)
-        scale = image_scale(image.detach())
-        scaled = coefficients / scale.reshape(-1, *(1,) * (coefficients.ndim - 1))
-        image = image / scale
+        zero_filled = sensing.adjoint(coefficients)
+        scale = image_scale(zero_filled.detach())
+        consistent = DataConsistency(coefficients, counts, sensing, scale, zero_filled)
+        image = zero_filled / scale
         for block, raw_penalty in zip(self.blocks, self.raw_penalty, strict=True):
             image = image + from_channels(block(to_channels(image)), self.is_complex)
-            image = enforce_data(image, scaled, counts, functional.softplus(raw_penalty), sensing)
+            image = consistent(image, functional.softplus(raw_penalty))
         return image * scale

@@ -14,7 +14,7 @@ from torch.nn import functional
 from acqplan.core.errors import RecipeError
 from acqplan.core.registry import register
 from acqplan.reconstructors.cascaded_cnn import ResidualCNN, check_sizes
-from acqplan.reconstructors.data_consistency import START_PENALTY, enforce_data, raw_of
+from acqplan.reconstructors.data_consistency import START_PENALTY, DataConsistency, raw_of
 from acqplan.reconstructors.reconstructor import KnobReconstructor, Preset, from_channels, image_scale, to_channels
 from acqplan.sensing.model import SensingModel
 
@@ -154,10 +154,10 @@ class Hyper(KnobReconstructor):
     def at(
         self, coefficients: torch.Tensor, counts: torch.Tensor, sensing: SensingModel, setting: torch.Tensor
     ) -> torch.Tensor:
-        image = sensing.adjoint(coefficients)
-        scale = image_scale(image.detach())
-        scaled = coefficients / scale.reshape(-1, *(1,) * (coefficients.ndim - 1))
-        image = image / scale
+        zero_filled = sensing.adjoint(coefficients)
+        scale = image_scale(zero_filled.detach())
+        consistent = DataConsistency(coefficients, counts, sensing, scale, zero_filled)
+        image = zero_filled / scale
         setting = setting.expand(image.shape[0], -1)
         features = self.hyper(torch.cat([setting, 1 - setting], dim=1))  # never all zero
         for block, head, raw_penalty in zip(self.blocks, self.heads, self.raw_penalty, strict=True):
@@ -169,7 +169,7 @@ class Hyper(KnobReconstructor):
             penalty = functional.softplus(raw_penalty)
             if self.trades_consistency:
                 penalty = functional.softplus(raw_penalty + 4 * generated[:, -1]) * _looseness(setting[:, 0])
-            image = enforce_data(image, scaled, counts, penalty, sensing)
+            image = consistent(image, penalty)
         return image * scale
 
     def _modulated(self, block: ResidualCNN, pixels: torch.Tensor, changes: torch.Tensor) -> torch.Tensor:

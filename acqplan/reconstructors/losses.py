@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -12,7 +13,7 @@ from torch.nn import functional
 from acqplan.core import registry
 from acqplan.core.math.total_variation import total_variation
 from acqplan.core.registry import register
-from acqplan.reconstructors.reconstructor import image_scale
+from acqplan.reconstructors.reconstructor import image_scale, mean_power
 from acqplan.reconstructors.sparsity import analyse, detail_norm
 from acqplan.sensing.model import SensingModel
 
@@ -40,12 +41,11 @@ class Target:
     sensing: SensingModel
     truth: torch.Tensor | None = None
     held_back: torch.Tensor | None = None
-    scale: torch.Tensor = field(init=False)
-    """float32[B, 1, 1]: root mean square of the zero-filled image, the unit of losses that don't see the truth."""
 
-    def __post_init__(self) -> None:
-        zero_filled = self.sensing.adjoint(self.coefficients.detach())
-        object.__setattr__(self, "scale", image_scale(zero_filled))
+    @cached_property
+    def scale(self) -> torch.Tensor:
+        """float32[B, 1, 1]: root mean square of the zero-filled image, the unit of losses that don't see the truth."""
+        return image_scale(self.sensing.adjoint(self.coefficients.detach()))
 
 
 class Loss(ABC):
@@ -100,7 +100,7 @@ class MeanSquaredError(Loss):
 
     def __call__(self, image: torch.Tensor, target: Target) -> torch.Tensor:
         truth = truth_of(target)
-        return relative((image - truth).abs().square().mean((-2, -1)), truth.abs().square().mean((-2, -1)))
+        return relative(mean_power(image - truth), mean_power(truth))
 
 
 @register("losses", "l1")

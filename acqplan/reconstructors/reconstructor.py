@@ -123,7 +123,8 @@ class KnobReconstructor(Reconstructor):
 def to_channels(image: torch.Tensor) -> torch.Tensor:
     """image[B, H, W] -> float32[B, C, H, W]; real and imaginary part for complex images."""
     if image.is_complex():
-        return torch.view_as_real(image).permute(0, 3, 1, 2).contiguous()
+        channels = torch.view_as_real(image).permute(0, 3, 1, 2)
+        return channels.contiguous() if image.is_cuda else channels
     return image[:, None]
 
 
@@ -139,8 +140,14 @@ def image_scale(image: torch.Tensor) -> torch.Tensor:
 
     Taken from the zero-filled image, which the instrument knows, never from the truth.
     """
-    power = image.abs().square().mean((-2, -1), keepdim=True)
-    return power.clamp(min=torch.finfo(torch.float32).tiny).sqrt()
+    return mean_power(image)[:, None, None].clamp(min=torch.finfo(torch.float32).tiny).sqrt()
+
+
+def mean_power(image: torch.Tensor) -> torch.Tensor:
+    """float32[B]: mean of |image|² of image[B, H, W]."""
+    if image.is_complex():
+        return 2 * torch.view_as_real(image).square().mean((-3, -2, -1))
+    return image.square().mean((-2, -1))
 
 
 def pad(image: torch.Tensor, rows: int, columns: int) -> torch.Tensor:

@@ -10,9 +10,9 @@ from torch.nn import functional
 
 from acqplan.core.errors import RecipeError
 from acqplan.core.registry import register
-from acqplan.reconstructors.data_consistency import START_PENALTY, enforce_data, raw_of
+from acqplan.reconstructors.data_consistency import START_PENALTY, DataConsistency, raw_of
 from acqplan.reconstructors.pixels import gather_pixels, local_mean, spread_pixels
-from acqplan.reconstructors.reconstructor import Preset, Reconstructor, from_channels, image_scale, to_channels
+from acqplan.reconstructors.reconstructor import Preset, Reconstructor, from_channels, image_scale, pad, to_channels
 from acqplan.reconstructors.sparse_start import sparse_start
 from acqplan.sensing.model import SensingModel
 
@@ -55,17 +55,17 @@ class Denoiser(nn.Module):
         height, width = pixels.shape[-2:]
         blurred = local_mean(pixels, _DETAIL_WINDOW)
         detail = (pixels - blurred) / (5 * self.gain)
-        both = functional.pad(torch.cat([pixels, detail], dim=1), (0, width % _BLOCK, 0, height % _BLOCK))
-        features: torch.Tensor = self.enter(gather_pixels(both, _BLOCK))
+        padded = [pad(part, height % _BLOCK, width % _BLOCK) for part in (pixels, detail)]
+        features: torch.Tensor = self.enter(torch.cat([gather_pixels(part, _BLOCK) for part in padded], dim=1))
         if self.told is not None and noise is not None:
-            features = features + self.told(noise.reshape(-1, 1))[..., None, None]
+            features += self.told(noise.reshape(-1, 1))[..., None, None]
         if memory is not None:
-            features = features + memory
-        features = functional.relu(features)
+            features += memory
+        features.relu_()
         if self.coarser is not None:
             features = self.coarser(features)
         for layer in self.layers:
-            features = functional.relu(features + layer(features))
+            features = layer(features).add_(features).relu_()
         correction = spread_pixels(self.leave(features), _BLOCK)
         return self.gain * correction[..., :height, :width], features
 
@@ -83,11 +83,11 @@ class Coarser(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         height, width = features.shape[-2:]
-        coarse = functional.relu(self.down(features))
-        coarse = functional.relu(coarse + self.layer(coarse))
+        coarse = self.down(features).relu_()
+        coarse = self.layer(coarse).add_(coarse).relu_()
         if self.coarser is not None:
             coarse = self.coarser(coarse)
-        coarse = functional.relu(coarse + self.after(coarse))
+        coarse = self.after(coarse).add_(coarse).relu_()
         return features + spread_pixels(self.up(coarse), 2)[..., :height, :width]
 
 
@@ -178,11 +178,12 @@ class Unrolled(Reconstructor):
         self.quiet = nn.Parameter(torch.ones(())) if knows_noise else None
 
     def forward(self, coefficients: torch.Tensor, counts: torch.Tensor, sensing: SensingModel) -> torch.Tensor:
+        zero_filled = sensing.adjoint(coefficients)
         # Where a pattern is being learned, what a unit is worth is also what it is worth to the start.
         with torch.set_grad_enabled(counts.requires_grad and torch.is_grad_enabled()):
-            start = sparse_start(coefficients, counts, sensing, self.start_iterations)
+            start = sparse_start(zero_filled, counts, sensing, self.start_iterations)
         scale = image_scale(start.detach())
-        scaled = coefficients / scale.reshape(-1, *(1,) * (coefficients.ndim - 1))
+        consistent = DataConsistency(coefficients, counts, sensing, scale, zero_filled)
         image = start / scale
         noise = self._noise(sensing, scale)
         memory: torch.Tensor | None = None
@@ -192,7 +193,7 @@ class Unrolled(Reconstructor):
             penalty = functional.softplus(self.raw_penalty[stage])
             if noise is not None and self.noise_power is not None:
                 penalty = penalty * (2 * self.noise_power[stage] * noise).exp()
-            image = enforce_data(image, scaled, counts, penalty, sensing)
+            image = consistent(image, penalty)
         if noise is not None and self.quiet is not None:
             share = counts.detach().clamp(max=1).mean(1)
             variance = (_USUAL_NOISE * noise.exp()).square() * share

@@ -120,17 +120,26 @@ class CartesianMRI(SensingModel):
         grid = torch.fft.ifftshift(grid, dim=axes)
         pairs = None if grid.requires_grad else torch.stack([grid, grid], -1)  # of real and imaginary parts
 
-        def convolved(image: torch.Tensor) -> torch.Tensor:
-            image = image.mT if is_lines else image
-            maps, conjugates = self._encoded_maps, self._encoded_conjugates
-            coil_images = image[:, None] if maps is None else image[:, None] * maps
+        def filtered(coil_images: torch.Tensor) -> torch.Tensor:
             kspace = torch.fft.fftn(coil_images, dim=axes)
             if pairs is None:
                 kspace = kspace * grid
             else:
                 torch.view_as_real(kspace).mul_(pairs)
-            coil_images = torch.fft.ifftn(kspace, dim=axes)
-            combined = coil_images[:, 0] if conjugates is None else combine(coil_images, conjugates)
+            filtered: torch.Tensor = torch.fft.ifftn(kspace, dim=axes)
+            return filtered
+
+        def of_one_coil(coil_image: torch.Tensor) -> torch.Tensor:
+            return filtered(coil_image[:, None])[:, 0]
+
+        def convolved(image: torch.Tensor) -> torch.Tensor:
+            image = image.mT.contiguous() if is_lines else image
+            if self._encoded_maps is None or self._encoded_conjugates is None:
+                combined = filtered(image[:, None])[:, 0]
+            elif pairs is None or image.is_cuda:
+                combined = (filtered(image[:, None] * self._encoded_maps) * self._encoded_conjugates).sum(1)
+            else:
+                combined = coil_by_coil(image, self._encoded_maps, self._encoded_conjugates, of_one_coil)
             return combined.mT.contiguous() if is_lines else combined
 
         return convolved if pairs is None else lambda image: apply_hermitian(convolved, image)
@@ -233,14 +242,21 @@ def _narrowest(grid_shape: tuple[int, ...]) -> npt.NDArray[np.int32]:
     return np.asarray(np.stack(np.meshgrid(*widths, indexing="ij")).max(0).ravel().astype(np.int32))
 
 
-def combine(coil_images: torch.Tensor, conjugates: torch.Tensor) -> torch.Tensor:
-    """Σᵢ conjugatesᵢ · coil_imagesᵢ of [B, C, …] and [B or none, C, …]: [B, …]."""
-    if torch.is_grad_enabled():
-        return (coil_images * conjugates).sum(1)
-    each = conjugates.unbind(-3)
-    combined = coil_images[:, 0] * each[0]
-    for coil in range(1, len(each)):
-        combined.addcmul_(coil_images[:, coil], each[coil])
+def coil_by_coil(
+    image: torch.Tensor,
+    maps: torch.Tensor,
+    conjugates: torch.Tensor,
+    operator: Callable[[torch.Tensor], torch.Tensor],
+) -> torch.Tensor:
+    """Σᵢ conjugatesᵢ · operator(mapsᵢ · image) of image[B, H, W] and maps[B or none, C, H, W]: [B, H, W].
+
+    One coil stays in the processor's cache, where all of them don't.
+    """
+    combined: torch.Tensor | None = None
+    for each, conjugate in zip(maps.unbind(-3), conjugates.unbind(-3), strict=True):
+        coil_image = operator(image * each)
+        combined = coil_image * conjugate if combined is None else combined.addcmul_(coil_image, conjugate)
+    assert combined is not None
     return combined
 
 
