@@ -16,13 +16,13 @@ from acqplan.images.preparation import Maps, Preparation
 from acqplan.images.stack import ImageStack, Pixels
 from acqplan.modalities.mri.coils import drawn_maps, espirit_maps, normalised, principal_coils, virtual
 from acqplan.modalities.mri.contrast import recontrasted
-from acqplan.modalities.mri.phase import constant_phase, smooth_phase, with_phase
+from acqplan.modalities.mri.phase import constant_phase, made_up_phase, with_phase
 
 if TYPE_CHECKING:
     from acqplan.images import ImageRecord
 
 MADE_UP_PHASE = (
-    "Magnitude images: their phase was lost, and a random smooth one is made up; the evidence is milder than "
+    "Magnitude images: their phase was lost, and a random one is made up; the evidence is milder than "
     "measured k-space would be."
 )
 COMBINED = (
@@ -35,7 +35,7 @@ _VIRTUAL_COILS = 8  # of raw data that are combined to an image of a single coil
 
 @dataclass(frozen=True)
 class MRImages(Preparation):
-    """Complex images; a magnitude gets a smooth phase that depends on seed, subject, file and slice only.
+    """Complex images; a magnitude gets a phase that depends on itself, seed, subject, file and slice only.
 
     Parameters
     ----------
@@ -72,14 +72,14 @@ class MRImages(Preparation):
         if stack.coil_images is not None:
             return self._combined(stack.coil_images[i])
         image = array.astype(np.complex64)
-        rows, columns = image.shape
         maps = None
         if self.n_coils > 1 and fixes_maps:
             maps = self._named_maps(image, seed, stack.subject, stack.source, index)
         if stack.is_magnitude:
             stream = f"phase:{stack.subject}:{Path(stack.source).name}:{index}"
-            phase = smooth_phase(1, (rows, columns), torch_generator(seed, stream))
-            image = with_phase(torch.from_numpy(image)[None], phase)[0].numpy()
+            magnitude = torch.from_numpy(image)[None]
+            phase = made_up_phase(magnitude.real, torch_generator(seed, stream))
+            image = with_phase(magnitude, phase)[0].numpy()
         return image, maps
 
     def _combined(self, coil_images: Maps) -> tuple[Maps, Maps | None]:
@@ -94,13 +94,14 @@ class MRImages(Preparation):
         return image, np.concatenate([maps, missing])
 
     def augmented(self, images: torch.Tensor, is_magnitude: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Magnitudes get a new random smooth phase; images with a phase of their own a random constant added to it."""
-        n, size = images.shape[0], (images.shape[1], images.shape[2])
+        """Magnitudes get a new made-up phase; images with a phase of their own keep it, but for a random constant."""
         if self.contrasts:
             images = torch.where(is_magnitude[:, None, None], recontrasted(images.abs(), generator), images)
-        smooth, constant = smooth_phase(n, size, generator), constant_phase(n, generator)
+        made_up, constant = made_up_phase(images.abs(), generator), constant_phase(images.shape[0], generator)
         lost = is_magnitude[:, None, None]
-        return with_phase(torch.where(lost, images.abs().to(images.dtype), images), torch.where(lost, smooth, constant))
+        return with_phase(
+            torch.where(lost, images.abs().to(images.dtype), images), torch.where(lost, made_up, constant)
+        )
 
     def batch_maps(
         self,

@@ -72,9 +72,10 @@ def estimated_maps(
     object they continue the maps there, and Σ|S|² = 1 everywhere. Where nothing was received at all, they are the
     reference, complex64[B, C] or the first principal coil of each image. On the device of ``calibration``.
 
-    Where a brain is, maps of 4 to 16 drawn coils at 128 × 128 are wrong by 4 to 7 % (root mean square of the error over
-    that of the maps) from a centre 8 wide, by 1.3 to 1.7 % from one 12 wide, and by 1 % from one 24 wide, with noise of
-    0.01 of the image's peak; with 0.03, by up to 2.7 % from 12 or 24. They are those of sigpy's `EspiritCalib` there.
+    Where a brain is, maps of 4 to 16 drawn coils at 128 × 128, with noise of 0.01 of the image's peak, are wrong by 5
+    to 8 % (root mean square of the error over that of the maps) from a centre 8 wide, by 1.4 to 1.9 % from one 12 wide,
+    and by 0.9 to 1.3 % from one 24 wide; with noise of 0.03 by up to 3 % from 12 to 24 (``benchmarks/mri_realism.py``).
+    They are those of sigpy's `EspiritCalib` there.
 
     Source: Uecker et al. 2014, doi 10.1002/mrm.24751.
     """
