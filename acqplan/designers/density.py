@@ -91,8 +91,11 @@ class DensitySearch(SearchingDesigner):
         self.place.fill_(place)
 
     def found(self) -> dict[str, Any]:
-        place = int(self.place)
-        return {**super().found(), **({} if place < 0 else {"density": asdict(self.density_at(place))})}
+        found, place = super().found(), int(self.place)
+        of_musts = self.scores.numpy()[self._ends[0] :][: len(self.family.musts)]
+        if of_musts.size and np.isfinite(of_musts).all():
+            found["usual_db"] = float(of_musts.max())
+        return {**found, **({} if place < 0 else {"density": asdict(self.density_at(place))})}
 
     def _candidate(self, place: int) -> IntArray:
         """int64[K]: the pattern that a place of the ladder stands for; draws follow from the seed and the place."""

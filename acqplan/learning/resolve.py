@@ -30,7 +30,6 @@ from acqplan.sensing.noise import NoiseModel
 from acqplan.sensing.unit_list import parse_units, units_text
 
 DEFAULT_MINUTES = 10.0
-_WITHOUT_A_JUDGE = "variable-density"
 
 
 def resolve(asked: Recipe, preparing: Follower = unfollowed) -> Problem:
@@ -121,14 +120,13 @@ def _with_loss(recipe: Recipe) -> Recipe:
 def designer_for(recipe: Recipe) -> Component:
     """The recipe's designer; the instrument's usual one where none is named.
 
-    Without a network that learns from fully sampled images there is none whose judgement a search could use: then it
-    is `variable-density`.
+    Without a network that learns from fully sampled images there is none whose judgement a search could use.
     """
     if recipe.designer is not None:
         return recipe.designer
-    if not _is_trained(recipe) or not _sees_truth(recipe):
-        return Component(_WITHOUT_A_JUDGE)
-    return Component(modality_named(recipe.modality).usual_designer(recipe))
+    modality = modality_named(recipe.modality)
+    is_judged = _is_trained(recipe) and _sees_truth(recipe)
+    return Component(modality.usual_designer(recipe) if is_judged else modality.unjudged_designer)
 
 
 def _is_trained(recipe: Recipe) -> bool:

@@ -67,6 +67,7 @@ class Search(TypedDict):
     rounds: int
     tries: int
     quality_db: NotRequired[float | None]
+    usual_db: NotRequired[float]
     power: NotRequired[float]
     share: NotRequired[float]
     shape: NotRequired[str]

@@ -81,6 +81,8 @@ class Modality(InUse, ABC):
     """The noise, unless a recipe names another."""
     fit: ClassVar[Literal["resample", "pad", "crop"]]
     """How images are brought to size, unless a recipe says."""
+    unjudged_designer: ClassVar[str] = "variable-density"
+    """The designer, unless a recipe names one, where no trained network sees fully sampled images."""
     batch_size: ClassVar[int]
     """Images of a training step, unless a recipe says."""
     evidence_types: ClassVar[Mapping[str, Any]] = {}

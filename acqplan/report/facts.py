@@ -14,6 +14,7 @@ from acqplan.sensing.noise import NoiseModel
 
 METRIC_NAMES = {"psnr_db": "PSNR / dB", "ssim": "SSIM", "nrmse": "NRMSE"}
 _FIRST_UNITS = 6
+_HARDLY_DB = 0.1
 _LONGEST_LIST = 60  # characters
 SHORT_ID = 12  # hexadecimal digits of a digest that people compare by eye
 
@@ -94,6 +95,10 @@ def search_text(found: dict[str, Any]) -> str:
             return f"{text}; {name} {found[name]}"
     if "density" not in found:
         return text
+    if "usual_db" in found:
+        gain_db = found["quality_db"] - found["usual_db"]
+        text += f"; {gain_db:+.2f} dB to the best usual pattern on its own images"
+        text += ": which one hardly matters" if gain_db < _HARDLY_DB else ""
     return f"{text}; {', '.join(_density_words({'norm': 0, 'times': 1, 'light': 0.0, **found['density']}))}"
 
 

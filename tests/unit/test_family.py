@@ -19,6 +19,7 @@ from acqplan.designers.family import LOWEST, WATER_FILLING, Density, Family
 from acqplan.designers.swaps import Swaps
 from acqplan.designers.water_filling import WaterFilling
 from acqplan.modalities.mri.sensing import CartesianMRI
+from acqplan.report.facts import search_text
 from acqplan.sensing.budget import Budget
 
 DARK, BRIGHT = 1e-2, 1e-9
@@ -115,6 +116,10 @@ def test_a_search_is_never_below_good_practice(kind: str) -> None:
     while search.search_round(critic):
         pass
     assert search.best.tolist() == wanted.tolist()
+    assert search.found()["usual_db"] == search.quality_db == 0
+    assert "; +0.00 dB to the best usual pattern on its own images: which one hardly matters; " in (
+        search_text(search.found())
+    )
 
 
 def test_exchanges_find_repeats() -> None:
@@ -132,6 +137,7 @@ def test_exchanges_find_repeats() -> None:
     assert int(search.best.sum()) == 40
     assert float(search.best_db) > first + 10
     assert int(search.best.max()) > 2
+    assert "hardly" not in search_text(search.found())
 
 
 def test_a_base_for_scarce_light_sees_repeats() -> None:

@@ -52,12 +52,13 @@ def test_everything_is_decided_and_written(scans: Path, modality: str) -> None:
 def test_the_usual_designer_is_one_that_can_judge_patterns(scans: Path, modality: str) -> None:
     recipe = open_recipe(scans, modality).with_settings("images", size=[SIDE, SIDE])
     blind = recipe.with_settings("training", loss={"data-consistency": 1.0, "tv": 0.005})
+    unjudged = {"mri": "variable-density", "dmd": "low-pass"}[modality]
     for each, designer in (
         (recipe, "swaps"),
-        (replace(recipe, reconstructor=Component("hqsnet")), "variable-density"),  # never sees the truth
-        (blind, "variable-density"),
-        (replace(recipe, reconstructor=Component("wavelet")), "variable-density"),
-        (replace(blind, designer=Component("low-pass")), "low-pass"),
+        (replace(recipe, reconstructor=Component("hqsnet")), unjudged),  # never sees the truth
+        (blind, unjudged),
+        (replace(recipe, reconstructor=Component("wavelet")), unjudged),
+        (replace(blind, designer=Component("uniform")), "uniform"),
     ):
         assert resolve(each).recipe.designer.kind == designer
 

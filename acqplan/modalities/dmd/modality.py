@@ -49,6 +49,7 @@ class DMD(Modality):
     noise = Component("poisson_gaussian")
     fit = "crop"
     batch_size, takes_intensities = 8, True
+    unjudged_designer = "low-pass"
     evidence_types = MappingProxyType({"exposure": in_use.LightCost, "scheme": in_use.SchemeAdvice})
     words, image_suffix, setup = in_use.WORDS, ".tif", in_use.SETUP
     use_flags, use_examples, fits_detectors = in_use.FLAGS, in_use.EXAMPLES, True
