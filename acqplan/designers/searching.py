@@ -23,7 +23,9 @@ class Critic(Protocol):
     """What a trained network makes of patterns, on images that are fixed for a whole search."""
 
     def quality(self, counts: IntArray, n_images: int | None = None) -> FloatArray:
-        """PSNR in dB [n] of each pattern counts[n, K], mean over the first ``n_images`` (all) of the search's images.
+        """In dB [n], of each pattern counts[n, K], mean over the first ``n_images`` (all) of the search's images.
+
+        PSNR of the magnitude − 5·log10(1 − SSIM): what is better in one and worse in the other doesn't win.
 
         Every pattern sees the same images and the same noise.
         """

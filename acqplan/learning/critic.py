@@ -12,11 +12,13 @@ import torch
 from acqplan.core.seeding import stream_seed, torch_generator
 from acqplan.images import ImageRecord
 from acqplan.learning.problem import Problem
+from acqplan.reconstructors.losses import dissimilarity
 from acqplan.reconstructors.reconstructor import Reconstructor
 from acqplan.sensing.measurement import measure
 from acqplan.sensing.model import SensingModel
 
 N_IMAGES = 12
+_SSIM_SHARE = 0.5  # of a decibel of 1 − SSIM, beside one of the squared error
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
@@ -54,16 +56,17 @@ class NetworkCritic:
 
     def quality(self, counts: IntArray, n_images: int | None = None) -> FloatArray:
         """See `acqplan.designers.searching.Critic`."""
-        return self._psnr_db(counts, self._search.first(n_images))
+        return self._quality_db(counts, self._search.first(n_images))
 
     def guard(self, counts: IntArray) -> FloatArray:
         """See `acqplan.designers.searching.Critic`."""
-        return self._psnr_db(counts, self._guards)
+        return self._quality_db(counts, self._guards)
 
     def worth(self, counts: IntArray) -> FloatArray:
         """See `acqplan.designers.searching.Critic`."""
         given = torch.from_numpy(counts.astype(np.float32)).requires_grad_()
-        (gradient,) = torch.autograd.grad(self._errors(given, self._search).mean(), given)
+        errors = _errors(self._reconstructed(given, self._search), self._search)
+        (gradient,) = torch.autograd.grad(errors.mean(), given)
         return np.asarray(-gradient.double().numpy())
 
     def _scene(self, records: Sequence[ImageRecord], seed: int) -> _Scene:
@@ -83,15 +86,14 @@ class NetworkCritic:
         assert known.coil_maps is not None
         return replace(scene, maps=(true, known.coil_maps))
 
-    def _errors(self, counts: torch.Tensor, scene: _Scene) -> torch.Tensor:
-        """float32[n]: mean squared error of magnitudes of each image, over its largest magnitude squared."""
+    def _reconstructed(self, counts: torch.Tensor, scene: _Scene) -> torch.Tensor:
+        """Images[n, H, W] of one pattern float32[K]."""
         true = known = self._problem.sensing
         if scene.maps is not None:
             true, known = (true.with_coil_maps(maps) for maps in scene.maps)
         coefficients, sensing = self._measured(counts[None], scene, true, known)
-        found = self._network(coefficients, counts[None], sensing)
-        errors: torch.Tensor = (found.abs() - scene.images.abs()).square().mean((-2, -1)) / scene.data_range**2
-        return errors
+        found: torch.Tensor = self._network(coefficients, counts[None], sensing)
+        return found
 
     def _measured(
         self, counts: torch.Tensor, scene: _Scene, true: SensingModel, known: SensingModel | None = None
@@ -99,11 +101,23 @@ class NetworkCritic:
         noise = torch_generator(scene.seed, "judged noise")
         return measure(scene.images, counts, true, self._problem.noise, noise, known)
 
-    def _psnr_db(self, counts: IntArray, scene: _Scene) -> FloatArray:
+    def _quality_db(self, counts: IntArray, scene: _Scene) -> FloatArray:
+        decibels = []
         with torch.inference_mode():
-            errors = [self._errors(each, scene) for each in torch.from_numpy(counts.astype(np.float32))]
-            decibels = -10 * torch.log10(torch.stack(errors).clamp(min=1e-30))
-        return np.asarray(decibels.double().mean(1).numpy())
+            for each in torch.from_numpy(counts.astype(np.float32)):
+                found = self._reconstructed(each, scene)
+                unlike = dissimilarity(found, scene.images)
+                decibels.append(_decibels(_errors(found, scene)) + _SSIM_SHARE * _decibels(unlike))
+        return np.asarray(torch.stack(decibels).double().mean(1).numpy())
+
+
+def _errors(found: torch.Tensor, scene: _Scene) -> torch.Tensor:
+    """float32[n]: mean squared error of magnitudes of each image, over its largest magnitude squared."""
+    return (found.abs() - scene.images.abs()).square().mean((-2, -1)) / scene.data_range**2
+
+
+def _decibels(error: torch.Tensor) -> torch.Tensor:
+    return -10 * torch.log10(error.clamp(min=1e-12))
 
 
 def _spread(records: Sequence[ImageRecord]) -> list[ImageRecord]:

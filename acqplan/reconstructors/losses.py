@@ -130,24 +130,28 @@ class StructuralDissimilarity(Loss):
     typical = 0.02
 
     def __call__(self, image: torch.Tensor, target: Target) -> torch.Tensor:
-        truth = truth_of(target)
-        data_range = truth.abs().amax((-2, -1)).clamp(min=_TINY)[:, None, None]
-        # In units of the data range: squares of photo-electron counts would cost digits.
-        x, y = image.abs() / data_range, truth.abs() / data_range
-        window = min(_SSIM_WINDOW, *image.shape[-2:])
-        unbiased = window**2 / (window**2 - 1) if window > 1 else 1.0
+        return dissimilarity(image, truth_of(target))
 
-        def mean(values: torch.Tensor) -> torch.Tensor:
-            return functional.avg_pool2d(values[:, None], window, stride=1)[:, 0]
 
-        mean_x, mean_y = mean(x), mean(y)
-        variance = unbiased * (mean(x * x) + mean(y * y) - mean_x.square() - mean_y.square())
-        covariance = unbiased * (mean(x * y) - mean_x * mean_y)
-        c1, c2 = 0.01**2, 0.03**2
-        similarity = ((2 * mean_x * mean_y + c1) * (2 * covariance + c2)) / (
-            (mean_x.square() + mean_y.square() + c1) * (variance + c2)
-        )
-        return 1 - similarity.mean((-2, -1))
+def dissimilarity(image: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """float32[B]: 1 − mean SSIM of the magnitudes of images[B, H, W], as of `StructuralDissimilarity`."""
+    data_range = truth.abs().amax((-2, -1)).clamp(min=_TINY)[:, None, None]
+    # In units of the data range: squares of photo-electron counts would cost digits.
+    x, y = image.abs() / data_range, truth.abs() / data_range
+    window = min(_SSIM_WINDOW, *image.shape[-2:])
+    unbiased = window**2 / (window**2 - 1) if window > 1 else 1.0
+
+    def mean(values: torch.Tensor) -> torch.Tensor:
+        return functional.avg_pool2d(values[:, None], window, stride=1)[:, 0]
+
+    mean_x, mean_y = mean(x), mean(y)
+    variance = unbiased * (mean(x * x) + mean(y * y) - mean_x.square() - mean_y.square())
+    covariance = unbiased * (mean(x * y) - mean_x * mean_y)
+    c1, c2 = 0.01**2, 0.03**2
+    similarity = ((2 * mean_x * mean_y + c1) * (2 * covariance + c2)) / (
+        (mean_x.square() + mean_y.square() + c1) * (variance + c2)
+    )
+    return 1 - similarity.mean((-2, -1))
 
 
 @register("losses", "data-consistency")
