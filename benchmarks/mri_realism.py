@@ -1,6 +1,7 @@
 """How near the simulated scans that MRI plans are trained on come to measured ones: coil maps and phase.
 
     python benchmarks/mri_realism.py --images scans/ --raw kspace.h5
+    python benchmarks/mri_realism.py --train scans/ --images other-people/
 
 Maps: drawn coils receive slices of ``--images`` at 128 × 128, with noise; those estimated from the centre of k-space
 are held against the true ones, wherever the image is brighter than a tenth of its maximum.
@@ -8,6 +9,9 @@ are held against the true ones, wherever the image is brighter than a tenth of i
 Phase: ``--raw`` is a fully sampled scan of one channel. The energy that is imaginary once the phase of the centre of
 k-space is taken away, less that of the noise, over all energy, in the object; of the scan, and of its own magnitude
 with made-up phases and as much noise.
+
+Numbers of coils: networks trained on ``--train`` for one coil, for eight, and for 1 to 16, on one pattern, and what
+each makes of ``--images`` received by others.
 """
 
 from __future__ import annotations
@@ -25,16 +29,22 @@ from scipy import ndimage
 from acqplan.core.math.transforms import fft_centred, ifft_centred
 from acqplan.core.seeding import torch_generator
 from acqplan.images import fit, load_stacks, reading
+from acqplan.learning.evaluation import Scene, evaluate
+from acqplan.learning.image_sets import evaluation_images
+from acqplan.learning.training import design
 from acqplan.modalities.mri import phase
 from acqplan.modalities.mri.coils import drawn_maps
 from acqplan.modalities.mri.coils.espirit import estimated_maps
 from acqplan.modalities.mri.noise_from import noise_std_from
-from acqplan.plan.recipe import Recipe
+from acqplan.plan.components import Component
+from acqplan.plan.recipe import BudgetSettings, ImageSettings, Recipe, TrainingSettings
 
 SIDE = 128
 COILS, WIDTHS, NOISE = (4, 8, 16), (8, 12, 16, 24), (0.002, 0.01, 0.03)
 SLICES = 6
 CENTRES = (12, 24, 48)
+TRAINED: dict[str, tuple[int, int | None]] = {"1": (1, None), "8": (8, None), "1 to 16": (16, 1)}
+RECEIVED = (1, 2, 4, 8, 16, 32)
 DRAWS = 24
 Complex = npt.NDArray[np.complex64]
 
@@ -128,12 +138,36 @@ def phases(path: Path) -> None:
         print(f"{name:<24}" + "".join(f"{100 * share:>8.2f}" for share in found))
 
 
+def recipe_of(paths: list[str], coils: int, fewest: int | None) -> Recipe:
+    settings = {
+        "images": ImageSettings(paths, [64, 64], "resample"),
+        "budget": BudgetSettings("4x", 12),
+        "training": TrainingSettings(steps=250, joint_share=0.0),
+    }
+    recipe = Recipe("mri", designer=Component("variable-density"), **settings)  # type: ignore[arg-type]
+    return recipe.with_settings("images", coils=coils, fewest_coils=fewest)
+
+
+def numbers(train: list[str], test: list[str]) -> None:
+    plans = {name: design(recipe_of(train, *coils)) for name, coils in TRAINED.items()}
+    stacks, first = load_stacks(test), next(iter(plans.values()))
+    scene = Scene(first.sensing, plans["8"].pattern, first.noise)
+    print(f"\nPSNR / dB\n{'trained for':<12}" + "".join(f"{name:>8}" for name in plans))
+    for n_coils in RECEIVED:
+        records = evaluation_images(recipe_of(test, n_coils, None), stacks).test[::8][:16]
+        found = evaluate(scene, {name: plan.reconstructor for name, plan in plans.items()}, records).means
+        print(f"{n_coils:<12}" + "".join(f"{found[name]['psnr_db']:>8.2f}" for name in plans))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", nargs="+", default=[], metavar="PATH")
     parser.add_argument("--raw", type=Path, metavar="FILE")
+    parser.add_argument("--train", nargs="+", default=[], metavar="PATH")
     arguments = parser.parse_args()
-    if arguments.images:
+    if arguments.train:
+        numbers(arguments.train, arguments.images)
+    elif arguments.images:
         maps(arguments.images)
     if arguments.raw:
         phases(arguments.raw)

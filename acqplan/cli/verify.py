@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +12,6 @@ import typer
 from acqplan.cli import arguments, console
 from acqplan.cli.arguments import ReadOptions
 from acqplan.cli.instrument_flags import Typed
-
-_TOLD = ("severity", "subject", "text", "remedy")
 
 
 def verify(
@@ -45,8 +44,7 @@ def verify(
         use_planned=use_planned,
     )
     if as_json:
-        told = [{name: getattr(finding, name) for name in _TOLD} for finding in findings]
-        console.output(json.dumps(told, indent=2) + "\n")
+        console.output(json.dumps([asdict(finding) for finding in findings], indent=2) + "\n")
     elif findings:
         rows = [[finding.severity, finding.subject, f"{finding.text} {finding.remedy}".strip()] for finding in findings]
         console.table(["severity", "what", "difference"], rows, text=3)

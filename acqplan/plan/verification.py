@@ -29,15 +29,13 @@ class Finding:
 
     ``error``: a reconstruction can't be right. ``warning``: it is worse than the plan's evidence, or may be.
     ``note``: worth knowing. ``subject`` is a word or two (``missing``, ``order``), ``text`` one sentence with the
-    numbers, ``remedy`` what to do about it, or what it costs to go on; only a note may do without. ``settled_by``: name
-    of the setting of a reconstruction that does something about it, or none.
+    numbers, ``remedy`` what to do about it, or what it costs to go on; only a note may do without.
     """
 
     severity: Severity
     subject: str
     text: str
     remedy: str = ""
-    settled_by: str = ""
 
     def __post_init__(self) -> None:
         if not self.remedy and self.severity != "note":

@@ -124,7 +124,6 @@ def reconstruct(
         scan = scan.mapped(plan.planned_only)
     findings = verification.verify(plan, scan, assume_plan=assume_plan)
     verification.refuse_errors(findings)
-    findings = [each for each in findings if each.settled_by not in (settings or {})]
     findings += verification.other_numbers(plan)
     is_assumed = any(each.subject == verification.UNSTATED for each in findings)
     n_images = len(scan.acquisitions)

@@ -1,5 +1,7 @@
 """acqplan for several coils: from design through a virtual scanner to an image."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -55,19 +57,21 @@ def test_coils_of_a_virtual_scanner_are_a_flag(run, plans, scans, folder):
     assert not (folder / "no.npy").exists()
 
 
-def test_far_more_channels_than_planned_are_told_until_they_are_compressed(run, scans, folder):
-    plan, acquired = folder / "two.acqplan", folder / "eight.npz"
-    words = ("--budget", "2x", "--size", "16x16", "--coils", "1-2", "--calibration", 8, "--steps", 2)
-    made = run("design", "mri", "--images", scans, *words, "--designer", "variable-density", "-o", plan)
-    assert made.code == 0, made.err
+def test_more_channels_than_planned_are_told(run, plans, scans, folder):
+    plan, acquired, single = folder / "two.acqplan", folder / "eight.npz", folder / "one.acqplan"
+    words = ("--budget", "2x", "--size", "16x16", "--calibration", 8, "--steps", 2, "--designer", "variable-density")
+    for coils, made in (("1-2", plan), ("1", single)):
+        outcome = run("design", "mri", "--images", scans, *words, "--coils", coils, "-o", made)
+        assert outcome.code == 0, outcome.err
     assert "1 to 2, maps simulated" in run("show", plan).out
-    assert run("simulate", plan, sorted(scans.iterdir())[0], "--coils", 8, "-o", acquired).code == 0
-    told = run("reconstruct", plan, acquired, "-o", folder / "all.npy")
-    assert told.code == 0
-    assert "has 8 channels, the plan was made for 1 to 2" in told.err
-    assert "--virtual-coils 2" in told.err
-    compressed = run("reconstruct", plan, acquired, "--virtual-coils", 2, "-o", folder / "few.npy")
-    assert "8 channels" not in compressed.err
+    for made, severity in ((plan, "note"), (single, "warning")):
+        arguments = ("simulate", made, sorted(scans.iterdir())[0], "--coils", 8, "--overwrite", "-o", acquired)
+        assert run(*arguments).code == 0
+        (found,) = (f for f in json.loads(run("verify", made, acquired, "--json").out) if "channels" in f["subject"])
+        assert found["severity"] == severity
+        assert "--coils 8" in found["remedy"]
+    told = run("reconstruct", single, acquired, "-o", folder / "8.npy").err
+    assert "has 8 channels, the plan was made for 1:" in told
 
 
 @pytest.mark.parametrize("coils", ["0", "-2", "65"])
