@@ -80,7 +80,7 @@ class Problem:
         pattern = designer.pattern
         self.truth = image[0].numpy()
         self.counts = torch.from_numpy(pattern.counts.astype(np.float32))[None]
-        self.data = measure(image, self.counts, self.sensing, ComplexGaussian(0.01), generator)
+        self.data, _ = measure(image, self.counts, self.sensing, ComplexGaussian(0.01), generator)
         self.scale = float(image_scale(self.sensing.adjoint(self.data)))
 
     def objective(self, image: Complex, w: float, tau: float, *, periodic: bool = False) -> float:
