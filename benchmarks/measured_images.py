@@ -129,6 +129,11 @@ class RawScans:
             found.append(_row(image, made))
         return found
 
+    def _known(self, image: RawImage, pattern: Pattern) -> SensingModel:
+        order = np.sort(pattern.order)
+        acquired = Acquisition(image.acquisition.readings[order], None, image.subject, order)
+        return self.sensing.for_scan(with_maps(acquired, Planned(self.sensing, pattern)))
+
     def rows_of_plan(self, plan: Plan) -> list[Row]:
         """See `Images`."""
         return [
