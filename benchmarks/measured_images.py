@@ -144,23 +144,21 @@ class RawScans:
 
 def raw_image(subject: str, acquired: Acquisition, plan: Plan) -> RawImage:
     """A fully sampled acquisition with its reference, scaled."""
-    sensing = plan.sensing
-    order = np.arange(sensing.n_units, dtype=np.int32)
-    whole = Pattern(order, sensing.n_units)
-    acquired = replace(acquired, coil_maps=None)
-    coefficients, counts = coefficients_of(acquired, whole, sensing)
+    sensing, whole = plan.sensing, Pattern(np.arange(plan.sensing.n_units, dtype=np.int32), plan.sensing.n_units)
+    order = acquired.units(whole)
+    centre = np.isin(order, sensing.calibration_units(min(WIDTH, *sensing.grid_shape)))
+    calibration = Acquisition(acquired.readings[centre], None, subject, order[centre])
+    maps = with_maps(calibration, Planned(sensing, whole)).coil_maps
+    acquired = Acquisition(acquired.readings, None, subject, order, maps)
+    known = sensing.for_scan(acquired)
+    coefficients, counts = coefficients_of(acquired, whole, known)
     if not bool((counts > 0).all()):
         raise SystemExit(f"{subject} isn't fully sampled.")
-    readings = coefficients[0].numpy()
-    width = min(WIDTH, *sensing.grid_shape)
-    centre = np.sort(sensing.calibration_units(width)).astype(np.int32)
-    maps = with_maps(
-        Acquisition(readings[centre], None, subject, centre), Planned(sensing, Pattern(centre, sensing.n_units))
-    ).coil_maps
-    reference = sensing.for_scan(Acquisition(readings, None, subject, order, maps)).adjoint(coefficients)[0].numpy()
+    reference = known.adjoint(coefficients)[0].numpy()
     peak = float(np.abs(reference).max())
-    scaled = Acquisition(readings / np.float32(peak), None, subject, order)
-    return RawImage(subject, scaled, coefficients / peak, reference / peak)
+    coefficients = coefficients / peak
+    scaled = Acquisition(coefficients[0].numpy(), None, subject, whole.order)
+    return RawImage(subject, scaled, coefficients, reference / peak)
 
 
 def _row(image: RawImage, made: npt.NDArray[Any]) -> Row:

@@ -53,6 +53,7 @@ from acqplan.sensing.pattern import Pattern
 
 Complex = npt.NDArray[np.complex64]
 SETTINGS = (("lines", "4x"), ("points", "4x"), ("points", "8x"))
+ITERATIONS = 100
 WEIGHTS = {"wavelet": (0.0005, 0.001, 0.002, 0.004, 0.008), "tv": (0.0005, 0.001, 0.002, 0.004, 0.008)}
 
 
@@ -93,7 +94,7 @@ def acqplan_image(plan: Plan, data: Measured, maps: Complex | None) -> Complex:
 def bart_image(plan: Plan, data: Measured, maps: Complex | None, regulariser: str, weight: float) -> Complex:
     """``pics`` with the given maps, or with those of ``ecalib``."""
     assert isinstance(plan.sensing, CartesianMRI)
-    return pics(data.grid, data.pattern.mask, plan.sensing, maps, regulariser, weight)
+    return pics(data.grid, data.pattern.mask, plan.sensing, maps, regulariser, weight, ITERATIONS)
 
 
 # --- the comparison ----------------------------------------------------------------------------------
