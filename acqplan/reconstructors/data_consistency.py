@@ -167,4 +167,4 @@ def conjugate_gradient(
 
 def _inner(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Σ ab over all axes but the first, kept as axes of size 1."""
-    return (a.flatten(1)[:, None] @ b.flatten(1)[..., None]).reshape(-1, *(1,) * (a.ndim - 1))
+    return (a * b).sum(tuple(range(1, a.ndim)), keepdim=True)
