@@ -25,7 +25,7 @@ class Critic(Protocol):
     def quality(self, counts: IntArray, n_images: int | None = None) -> FloatArray:
         """In dB [n], of each pattern counts[n, K], mean over the first ``n_images`` (all) of the search's images.
 
-        PSNR of the magnitude − 5·log10(1 − SSIM): what is better in one and worse in the other doesn't win.
+        PSNR of the magnitude − 2.5·log10(1 − SSIM): what is better in one and worse in the other doesn't win.
 
         Every pattern sees the same images and the same noise.
         """

@@ -18,7 +18,7 @@ from acqplan.sensing.measurement import measure
 from acqplan.sensing.model import SensingModel
 
 N_IMAGES = 12
-_SSIM_SHARE = 0.5  # of a decibel of 1 − SSIM, beside one of the squared error
+_SSIM_SHARE = 0.25  # of a decibel of 1 − SSIM, beside one of the squared error
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
