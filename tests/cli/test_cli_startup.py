@@ -27,6 +27,17 @@ def test_importing_the_command_line_imports_nothing_heavy():
     assert result.stdout.strip() == "[]"
 
 
+def test_reading_a_scan_doesnt_wait_for_what_only_a_trace_needs():
+    """Every format is asked whether a file is its own: none brings SciPy's larger parts along."""
+    slow = ("scipy.signal", "scipy.stats", "scipy.io")
+    code = (
+        "import sys; from acqplan.core import registry; registry.kinds('instruments');"
+        f"import acqplan.modalities.dmd.formats.trace; print([name for name in {slow} if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
 def test_help_lists_every_command(run):
     outcome = run("--help")
     assert outcome.code == 0

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from acqplan.modalities.dmd.checks import Floats, Trace, light_of, spectrum_of, traces_of, undisturbed
 from acqplan.modalities.dmd.noise import PoissonGaussian
@@ -65,7 +65,7 @@ def gain_of(plan: Plan, trace: Trace) -> Gain | None:
     if not is_reference.any() or is_reference.all():
         return None
     values, mirrors_half = trace.values[:, 0], ~is_reference
-    whole, half = float(np.median(values[is_reference])), float(stats.trim_mean(values[mirrors_half], 0.05))
+    whole, half = float(np.median(values[is_reference])), float(scipy.stats.trim_mean(values[mirrors_half], 0.05))
     light = 2 * (whole - half)  # without an offset
     repeats = _of_repeats(plan.noise, values[is_reference], light, whole)
     if repeats is not None and not repeats.is_possible:
@@ -132,7 +132,7 @@ def _gain(
 
 def _limits(n_free: int) -> tuple[float, float]:
     """Of a variance with so many degrees of freedom, relative to what is expected."""
-    least, most = (float(stats.chi2.ppf(chance, n_free)) / n_free for chance in (_CHANCE, 1 - _CHANCE))
+    least, most = (float(scipy.stats.chi2.ppf(chance, n_free)) / n_free for chance in (_CHANCE, 1 - _CHANCE))
     return min(least, 1 / _GAIN_AT_LEAST), max(most, _GAIN_AT_LEAST)
 
 

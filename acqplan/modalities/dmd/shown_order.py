@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata, spearmanr
+import scipy
 
 from acqplan.core.words import named
 from acqplan.modalities.dmd.checks import (
@@ -174,7 +174,7 @@ def _disorder(plan: Plan, trace: Trace) -> Iterator[Finding]:
     units, energy, noise = spectrum_of(plan, undisturbed(plan, trace))
     if units.size < _MIN_ORDERED or energy.mean() < _SIGNAL_AT_LEAST * noise.mean() or not _is_uneven(energy):
         return
-    fall = -float(spearmanr(energy, plan.sensing.distance()[units]).statistic) * np.sqrt(units.size - 1)
+    fall = -float(scipy.stats.spearmanr(energy, plan.sensing.distance()[units]).statistic) * np.sqrt(units.size - 1)
     is_rising = fall < -_RISE_SIGMAS  # as in the opposite order
     if is_rising or (fall < _FALL_SIGMAS and abs(_likeness(energy, units, plan.sensing.grid_shape)) < _LIKE_SIGMAS):
         yield Finding(
@@ -199,7 +199,7 @@ def _is_uneven(energy: Floats) -> bool:
 def _likeness(energy: Floats, units: npt.NDArray[np.int64], grid_shape: tuple[int, ...]) -> float:
     """Correlation of the ranks of neighbours on the catalogue's grid, in its standard errors without any."""
     ranks = np.full(grid_shape, np.nan)
-    ranks.flat[units] = (rankdata(energy) - (energy.size + 1) / 2) * np.sqrt(12) / energy.size
+    ranks.flat[units] = (scipy.stats.rankdata(energy) - (energy.size + 1) / 2) * np.sqrt(12) / energy.size
     products = [(ranks[1:] * ranks[:-1]).ravel(), (ranks[:, 1:] * ranks[:, :-1]).ravel()]
     both = np.concatenate(products)
     both = both[np.isfinite(both)]

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy
 
 from acqplan.core.errors import AcquisitionError, RecipeError
 from acqplan.modalities.dmd.traces.detector import Detector
@@ -254,8 +254,8 @@ def _share_of_rest(kept: int, total: int) -> float:
     the quantile of χ² with one degree of freedom. As the share of a whole distribution it would be up to 3 % off.
     """
     u = (np.arange(_STEPS) + 0.5) / _STEPS
-    chance = stats.binom.cdf(kept - 1, total - 1, u)
-    return float(total * np.mean(stats.chi2.ppf(u, 1) * chance) / kept)
+    chance = scipy.stats.binom.cdf(kept - 1, total - 1, u)
+    return float(total * np.mean(scipy.stats.chi2.ppf(u, 1) * chance) / kept)
 
 
 def _blocks(values: Floats, repeats: int | None, full_scale: float | None) -> list[Block]:

@@ -26,7 +26,7 @@ from typing import Any
 import h5py
 import numpy as np
 import numpy.typing as npt
-import scipy.io
+import scipy
 
 from acqplan.core import npy
 from acqplan.core.claims import most_of

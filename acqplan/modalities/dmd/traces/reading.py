@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import savgol_filter
+import scipy
 
 from acqplan.core.errors import AcquisitionError
 from acqplan.modalities.dmd.facts import FrameFacts, TraceFacts
@@ -360,7 +360,7 @@ def lamp_of_pairs(
             raise AcquisitionError(f"{source} has frames without light.", "Use drift=none, and check the lamp.")
         return np.repeat(whole / whole.mean(), 2)
     window = min(max(_MIN_WINDOW, round(_WINDOW_SHARE * sums.size)) | 1, sums.size - 1 + sums.size % 2)
-    smooth = savgol_filter(whole, window, 1)
+    smooth = scipy.signal.savgol_filter(whole, window, 1)
     if not smooth.min() > _MIN_REFERENCE * np.median(smooth):
         raise AcquisitionError(f"{source} has ± pairs without light.", "Use drift=none, and check the lamp.")
     # A pair's middle lies between its frames; the line goes on at both ends.
