@@ -109,6 +109,9 @@ class SearchingDesigner(Designer):
         self.is_over.fill_(not pays)
         return pays and self.rounds_taken < self.most_rounds
 
+    def settle(self, critic: Critic) -> None:
+        """Once a search is over: go back to a usual pattern where nothing much was gained on it. By default not."""
+
     def found(self) -> dict[str, Any]:
         """JSON-ready: what the search came to, for a plan's evidence."""
         return {"rounds": self.rounds_taken, "tries": self.n_tries, "quality_db": self.quality_db}

@@ -58,6 +58,7 @@ def search(
             remaining = left if seconds is None else min(left, max(0.0, seconds - watch.seconds()))
             listener(Progress("search", done, most, None, designer.quality_db, remaining))
         save()
+    designer.settle(critic)
 
 
 def _tries_allowed(problem: Problem, designer: SearchingDesigner) -> float:

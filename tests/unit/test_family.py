@@ -122,6 +122,22 @@ def test_a_search_is_never_below_good_practice(kind: str) -> None:
     )
 
 
+@pytest.mark.parametrize(("gain_db", "is_kept"), [(0.15, False), (1.0, True)])
+def test_what_hardly_gains_gives_way_to_good_practice(gain_db: float, is_kept: bool) -> None:
+    problem = dim_problem(40, DARK)
+    search, own = Swaps(problem), problem.fixed_counts
+    own[problem.free_units[: problem.n_free]] += 1
+    critic = Likes(fixed("zigzag", problem))
+    while search.search_round(critic):
+        pass
+    search.keep(own, float(search.found()["usual_db"]) + 5)
+    critic.guard = lambda counts: np.where((counts == own).all(1), gain_db, 0.0)  # type: ignore[method-assign]
+    search.settle(critic)
+    assert (search.best.tolist() == own.tolist()) == is_kept
+    if not is_kept:
+        assert search.best.tolist() == fixed("zigzag", problem).tolist()
+
+
 def test_exchanges_find_repeats() -> None:
     """From the best draw towards a pattern that nothing in the family is like, reading by reading."""
     problem = dim_problem(40, DARK)
