@@ -88,8 +88,9 @@ class DensitySearch(SearchingDesigner):
         self._keep_place(int(ranked[int(both.argmax())]))
 
     def settle(self, critic: Critic) -> None:
-        """Back to the best of the orders measured once and water-filling, unless what was found is 0.2 dB better on both
-        sets of images: what a search gains by less on some samples, others lose.
+        """Back to the best of the orders measured once and water-filling, unless both sets of images gained 0.2 dB.
+
+        What a search gains by less on some samples, others lose.
         """
         first, n_musts = self._ends[0], len(self.family.musts)
         of_musts = self.scores.numpy()[first : first + n_musts]
