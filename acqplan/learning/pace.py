@@ -106,7 +106,8 @@ class Clock:
         return self._pace.after(self._now, is_joint=is_joint)
 
     def freeze(self, step: int) -> None:
-        """Joint training is over."""
+        """Joint training is over, and the search after it: what that took is fine-tuning's."""
+        self._now = time.perf_counter() - self._started
         self._pace = self.left(is_joint=True).frozen()
         self._start(step)
 

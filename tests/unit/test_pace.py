@@ -145,3 +145,12 @@ def test_what_joint_training_leaves_or_overdraws_is_fine_tunings(clock: Time) ->
         assert running.left(is_joint=True).joint_s == 60 - seconds
         running.freeze(10)
         assert running.left(is_joint=False) == Pace(0.0, 100 - seconds, seconds / 20, 0.5)
+
+
+def test_a_search_at_the_freeze_takes_its_time_from_fine_tuning(clock: Time) -> None:
+    running = Clock(Pace(60.0, 40.0, 1.0, 1.0), 0, 0.6)
+    clock.seconds += 60.0
+    running.tick(60)
+    clock.seconds += 15.0  # of a search, in which nothing ticks
+    running.freeze(60)
+    assert running.left(is_joint=False).fine_tuning_s == 25.0
