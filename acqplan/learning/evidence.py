@@ -8,6 +8,7 @@ from typing import Any
 from acqplan.learning.base import base_of
 from acqplan.learning.best import Best
 from acqplan.learning.evaluation import Evaluation, Scene, evaluate
+from acqplan.learning.noisy_truth import noisy_truth_warnings
 from acqplan.learning.problem import Problem
 from acqplan.plan.plan import Plan
 from acqplan.reconstructors.reconstructor import Reconstructor
@@ -40,6 +41,7 @@ def evidence(problem: Problem, pattern: Pattern, network: Reconstructor, best: B
             *training_warnings(problem, network),
             *adaptation_warnings(adapted),
             *base_warnings(problem, base),
+            *noisy_truth_warnings(held_out, images.test),
             *images.warnings,
             *told.pop("warnings", []),
         ],

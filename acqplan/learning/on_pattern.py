@@ -53,6 +53,7 @@ def adapting(path: Path, modality: str) -> Recipe:
         minutes=ADAPTING_MINUTES,
         base=str(path),
         keep_best=True,
+        compact=trained.compact,
         learning_rate=ADAPTING_RATE,
         loss=trained.loss,
         hold_back=trained.hold_back,

@@ -32,6 +32,7 @@ from acqplan.learning.search import search
 from acqplan.learning.state import TrainingState
 from acqplan.learning.step import take_step
 from acqplan.learning.undersampled import undersampled_scans
+from acqplan.plan.compact import rounded
 from acqplan.plan.components import Component
 from acqplan.plan.plan import Plan
 from acqplan.plan.recipe import Recipe
@@ -275,6 +276,9 @@ def _plan(state: TrainingState, batches: Batches, problem: Problem) -> Plan:
         network.load_state_dict(state.best.weights)
     if isinstance(network, KnobReconstructor) and not (state.best is not None and state.best.is_first):
         _calibrate_knobs(network, state, batches, recipe.seed)
+    if recipe.training.compact:
+        halves = rounded({name: value.numpy() for name, value in network.state_dict().items()})
+        network.load_state_dict({name: torch.from_numpy(array) for name, array in halves.items()})
     found = evidence(replace(problem, recipe=recipe), state.pattern, network, state.best)
     if isinstance(state.designer, SearchingDesigner) and state.designer.rounds_taken:
         found["search"] = state.designer.found()

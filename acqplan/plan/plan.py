@@ -20,6 +20,7 @@ from acqplan.core import registry
 from acqplan.core.errors import AcqplanError, AcquisitionError, PatternMismatch, PlanFileError, RecipeError
 from acqplan.core.seeding import torch_generator
 from acqplan.plan import file as plan_file
+from acqplan.plan.compact import stored
 from acqplan.plan.components import Component, build
 from acqplan.plan.evidence import evidence_of
 from acqplan.plan.file import PlanContent, canonical_json
@@ -99,6 +100,7 @@ class Plan:
             "evidence": canonical_json(self.evidence),
         }
         weights = {name: value.cpu().numpy() for name, value in self.reconstructor.state_dict().items()}
+        weights = stored(weights) if self.recipe.training.compact else weights
         return PlanContent(texts, self.pattern.order, self.pattern.calibration, self.pattern.digest, weights)
 
     @property

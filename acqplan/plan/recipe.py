@@ -144,7 +144,8 @@ class TrainingSettings:
     ``base``: a base network or any plan whose network is where training starts; there is no joint training then, unless
     the designer is learned by it. ``base_id``: its plan id, which a resolved recipe spells out.
     ``keep_best``: the network is judged on the validation images at the start of fine-tuning and after each of its
-    twentieths, and the best of these states is kept.
+    twentieths, and the best of these states is kept. ``compact``: at the end, before anything is measured, the weights
+    are rounded to half precision (`acqplan.plan.compact`), and stored so.
     ``hold_back``: share of the measured units that the loss ``held-back`` hides from the network. ``noise_range``:
     least and most of the factor by which the noise of each step, in relation to the signal, differs from the plan's;
     drawn evenly in the logarithm.
@@ -160,6 +161,10 @@ class TrainingSettings:
     ] = None
     base_id: str | None = None
     keep_best: bool | None = None
+    compact: Annotated[
+        bool | None,
+        Flag("--compact/--full-precision", TRAINING, "Keep the weights in half precision: a file of half the size."),
+    ] = None
     loss: Annotated[
         dict[str, Annotated[float, Meta(ge=0)]] | None,
         Flag(

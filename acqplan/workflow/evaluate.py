@@ -13,6 +13,7 @@ from acqplan.images import ImageRecord, ImageStack, TrainingImages, load_stacks
 from acqplan.learning.evaluation import Evaluation, Scene
 from acqplan.learning.evaluation import evaluate as evaluate_scene
 from acqplan.learning.image_sets import evaluation_images
+from acqplan.learning.noisy_truth import noisy_truth_warnings
 from acqplan.plan.plan import Plan
 from acqplan.plan.verification import other_numbers
 from acqplan.sensing.noise import NoiseModel
@@ -54,7 +55,12 @@ class Measured:
     @property
     def warnings(self) -> list[str]:
         """What the numbers aren't evidence for."""
-        return [*self.seen, *self.elsewhere, *self.images.warnings]
+        return [
+            *self.seen,
+            *self.elsewhere,
+            *noisy_truth_warnings(self.evaluation, self.records),
+            *self.images.warnings,
+        ]
 
     @property
     def seen(self) -> list[str]:

@@ -31,6 +31,7 @@ FULL = Recipe(
         base="lab.acqbase",
         base_id="ab12",
         keep_best=True,
+        compact=True,
         loss={"tv": 0.005, "held-back": 1.0},
         hold_back=0.3,
         noise_range=[0.5, 4.0],

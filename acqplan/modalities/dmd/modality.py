@@ -112,6 +112,7 @@ class DMD(Modality):
             "training.steps",
             "training.noise_range",
             "training.base",
+            "training.compact",
             "seed",
             "training.device",
             "training.threads",

@@ -135,8 +135,8 @@ class MRI(Modality):
         ),
         *("pattern.partial_fourier", "pattern.partial_fourier_side", "pattern.shutter", "pattern.one_of_conjugates"),
         *("pattern.forbidden", "pattern.required", "recipe", "images.fit", "images.slices", "images.held_out"),
-        *("training.loss", "training.minutes", "training.steps", "training.noise_range", "training.base", "seed"),
-        *("training.device", "training.threads"),
+        *("training.loss", "training.minutes", "training.steps", "training.noise_range", "training.base"),
+        *("training.compact", "seed", "training.device", "training.threads"),
     )
 
     def decide(self, recipe: Recipe) -> Recipe:
