@@ -35,6 +35,7 @@ from measured_images import Images, RawScans, Simulated
 from rivals import Contest, solvers
 
 from acqplan.core import registry
+from acqplan.core.statistics import bootstrap_interval
 from acqplan.images import ImageRecord, load_stacks
 from acqplan.learning.image_sets import evaluation_images
 from acqplan.learning.training import design
@@ -42,7 +43,6 @@ from acqplan.modalities.mri.settings import MRISettings
 from acqplan.plan.components import Component
 from acqplan.plan.plan import Plan
 from acqplan.plan.recipe import BudgetSettings, ImageSettings, Recipe, TrainingSettings
-from acqplan.workflow.compare import bootstrap_interval
 
 DESIGNERS = {
     "mri": ("variable-density", "poisson-disc", "low-pass", "zigzag", "density", "swaps", "learned"),

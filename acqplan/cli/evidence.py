@@ -109,6 +109,8 @@ def _per_subject(measured: Measured) -> None:
 
 
 def _show(comparison: Comparison) -> None:
+    from acqplan.core.statistics import LEAST_SUBJECTS
+
     first = comparison.measured[0]
     differences = {difference.name: difference for difference in comparison.differences}
     rows = []
@@ -149,9 +151,11 @@ def _show(comparison: Comparison) -> None:
         cells = [[subject, *(f"{table[subject]['plan']['psnr_db']:.2f}" for table in by_plan)] for subject in subjects]
         console.table(["PSNR / dB by subject", *(measured.name for measured in comparison.measured)], cells)
     if differences:
-        resampled = comparison.differences[0].resampled
+        n_subjects = comparison.differences[0].n_subjects
+        interval = "bootstrap over them" if n_subjects >= LEAST_SUBJECTS else f"none below {LEAST_SUBJECTS} subjects"
         console.note(
-            f"{len(first.records)} images; Δ PSNR to {first.name}, paired; interval: bootstrap over {resampled}."
+            f"{len(first.records)} images of {n_subjects} subjects; Δ PSNR to {first.name}, paired, each subject "
+            f"counting once; interval: {interval}."
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from acqplan.core.statistics import LEAST_SUBJECTS
 from acqplan.report import page
 from acqplan.report.figures import error_colours, error_gain, grey, pattern_colours
 from acqplan.report.plan_page import COLUMNS, LARGER_IS_BETTER, cells, numbers
@@ -50,11 +51,11 @@ def _table(comparison: Comparison) -> str:
         )
     columns = ["plan", "designer", "network", "count", *COLUMNS, "zero-filled PSNR / dB", "Δ PSNR / dB (95 %)"]
     best = [] if comparison.flags else page.best_cells(values, 4, LARGER_IS_BETTER)
-    resampled = comparison.differences[0].resampled
+    n_subjects = comparison.differences[0].n_subjects
     caption = (
         f"Means over {len(comparison.measured[0].records)} images, the same for all, with the same noise. Δ PSNR: "
-        f"mean of the differences to {comparison.measured[0].name}, image by image, with a bootstrap interval over "
-        f"{resampled}. Data range: largest magnitude of each image."
+        f"mean difference to {comparison.measured[0].name} over {n_subjects} subjects, each counting once, with a "
+        f"bootstrap interval over them (none below {LEAST_SUBJECTS}). Data range: largest magnitude of each image."
     )
     return page.table(columns, rows, text=4, best=best, caption=caption)
 

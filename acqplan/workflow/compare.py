@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from acqplan.core.errors import ImageError, RecipeError
-from acqplan.core.seeding import numpy_generator
+from acqplan.core.statistics import effect
 from acqplan.core.words import with_settings
 from acqplan.images import ImageRecord, ImageStack, TrainingImages
 from acqplan.learning.evaluation import METRICS
@@ -28,22 +28,16 @@ from acqplan.workflow.evaluate import (
 from acqplan.workflow.inputs import PlanOrFile, plan_of
 from acqplan.workflow.results import RESULT_FORMAT
 
-_RESAMPLINGS = 10_000
-_CONFIDENCE = 0.95
-
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean PSNR of a plan minus that of the first one, image by image, with a bootstrap interval.
-
-    ``resampled`` is ``subjects`` where there are several (slices of one subject aren't independent), else ``images``.
-    """
+    """Mean PSNR of a plan minus that of the first one over subjects, and its bootstrap interval (None: too few)."""
 
     name: str
     mean_db: float
     interval_db: tuple[float, float] | None
     n_images: int
-    resampled: str
+    n_subjects: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +79,7 @@ class Comparison:
                     "mean_db": difference.mean_db,
                     "interval_95_db": None if difference.interval_db is None else list(difference.interval_db),
                     "n_images": difference.n_images,
-                    "resampled": difference.resampled,
+                    "n_subjects": difference.n_subjects,
                 }
                 for difference in self.differences
             ],
@@ -235,29 +229,8 @@ def _difference(first: Measured, other: Measured) -> Difference:
             for record, row in zip(first.records, first.evaluation.rows, strict=True)
         ]
     )
-    subjects = np.array([record.subject for record in first.records])
-    several = np.unique(subjects).size > 1
-    groups = subjects if several else np.arange(gains.size)
-    return Difference(
-        other.name,
-        float(gains.mean()),
-        bootstrap_interval(gains, groups),
-        gains.size,
-        "subjects" if several else "images",
-    )
-
-
-def bootstrap_interval(values: Any, groups: Any) -> tuple[float, float] | None:
-    """95 % percentile interval of the mean of values[n], resampling whole groups[n]; None for fewer than two groups."""
-    names, members = np.unique(groups, return_inverse=True)
-    if names.size < 2:
-        return None
-    sums = np.bincount(members, weights=values)
-    sizes = np.bincount(members)
-    draws = numpy_generator(0, "bootstrap").integers(names.size, size=(_RESAMPLINGS, names.size))
-    means = sums[draws].sum(1) / sizes[draws].sum(1)
-    low, high = np.quantile(means, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
-    return float(low), float(high)
+    found = effect(gains, np.zeros_like(gains), [record.subject for record in first.records])
+    return Difference(other.name, found.mean, found.interval, gains.size, found.n_subjects)
 
 
 def _receivers(plan: Plan) -> int:
