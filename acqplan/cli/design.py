@@ -131,9 +131,7 @@ def _report(plan: Plan, output: Path) -> None:
     from acqplan.report import facts
 
     console.warn(facts.warnings(plan))
-    if "scheme" in plan.evidence:
-        console.note(plan.evidence["scheme"]["why"])
-    for note in facts.notes(plan):
+    for note in (*plan.modality.remarks(plan), *facts.notes(plan)):
         console.note(note)
     means = plan.evidence["held_out"]["mean"]
     labels = {"plan": f"this plan ({plan.recipe.designer.kind}, {plan.reconstructor.kind})"}

@@ -161,6 +161,10 @@ class InUse:
         """(name, value) of what a reader may want to know of a plan for this instrument beside what all plans have."""
         return []
 
+    def remarks(self, plan: Plan) -> list[str]:
+        """Sentences for a person who has just made this plan: whether something simpler would have done as well."""
+        return []
+
     def image_facts(self, plan: Plan, scan: Scan) -> dict[str, str]:
         """What a file of the images may say of how they were acquired, where it is known.
 

@@ -130,6 +130,37 @@ class SchemeAdvice(TypedDict):
     why: str
 
 
+class RasterScan(TypedDict):
+    """As `acqplan.modalities.dmd.raster.Raster` gives it."""
+
+    block: int
+    frames: float
+    total_frames: float
+    psnr_db: float
+    ssim: float
+
+
+class Rasters(TypedDict):
+    """A raster scan in the time of the plan, and one with its light on the sample."""
+
+    same_time: RasterScan
+    same_light: RasterScan
+
+
+def raster_words(scans: Rasters, plan_db: float, frames: float) -> str:
+    """What a raster scan would give, beside the plan's mean PSNR on the same held-out images."""
+    same_time, same_light = scans["same_time"], scans["same_light"]
+    times = same_light["total_frames"] / frames
+    return (
+        f"in the same time {_raster(same_time)}; with the same light on the sample, in {times:.3g} times the time or "
+        f"with a brighter lamp, {_raster(same_light)}; this plan {plan_db:.2f} dB"
+    )
+
+
+def _raster(scan: RasterScan) -> str:
+    return f"{scan['psnr_db']:.2f} dB ({scan['block']} × {scan['block']} pixels at a time)"
+
+
 def light_facts(plan: Plan, cost: dict[str, Any]) -> list[tuple[str, str]]:
     """What a scan costs the sample in light (`light_cost`), and which display scheme suits."""
     listed = [
@@ -145,7 +176,21 @@ def light_facts(plan: Plan, cost: dict[str, Any]) -> list[tuple[str, str]]:
         listed.append(("Dose", f"{cost['energy_j']:.4g} J on the sample, at {cost['power_w']:g} W with all mirrors on"))
     if "scheme" in plan.evidence:
         listed.append(("Display scheme", plan.evidence["scheme"]["why"]))
+    if "raster" in plan.evidence:
+        listed.append(("A raster scan", _raster_words(plan)))
     return listed
+
+
+def light_remarks(plan: Plan) -> list[str]:
+    """Which display scheme suits, and what a raster scan would give."""
+    found = [plan.evidence["scheme"]["why"]] if "scheme" in plan.evidence else []
+    return found + ([f"A raster scan: {_raster_words(plan)}."] if "raster" in plan.evidence else [])
+
+
+def _raster_words(plan: Plan) -> str:
+    evidence = plan.evidence
+    plan_db = evidence["held_out"]["mean"]["plan"]["psnr_db"]
+    return raster_words(evidence["raster"], plan_db, evidence["exposure"]["frames"])
 
 
 def _seconds(value: float | None) -> str:

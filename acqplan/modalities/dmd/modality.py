@@ -50,7 +50,9 @@ class DMD(Modality):
     fit = "crop"
     batch_size, takes_intensities = 8, True
     unjudged_designer = "low-pass"
-    evidence_types = MappingProxyType({"exposure": in_use.LightCost, "scheme": in_use.SchemeAdvice})
+    evidence_types = MappingProxyType(
+        {"exposure": in_use.LightCost, "scheme": in_use.SchemeAdvice, "raster": in_use.Rasters}
+    )
     words, image_suffix, setup = in_use.WORDS, ".tif", in_use.SETUP
     use_flags, use_examples, fits_detectors = in_use.FLAGS, in_use.EXAMPLES, True
     option_flags = (
@@ -186,14 +188,22 @@ class DMD(Modality):
         noise: NoiseModel,
         images: TrainingImages,
     ) -> dict[str, Any]:
-        """What the plan costs in light, and which display scheme suits."""
+        """What the plan costs in light, which display scheme suits, and what a raster scan would give."""
         from acqplan.learning.energy import typical_electrons
         from acqplan.modalities.dmd.light import light_cost, scheme_advice
+        from acqplan.modalities.dmd.noise import PoissonGaussian
+        from acqplan.modalities.dmd.raster import rasters
 
         electrons = typical_electrons(images, noise)
         cost = light_cost(sensing, budget, pattern, electrons=electrons, power_w=self.power_w(recipe))
         advice = scheme_advice(sensing, noise, budget, electrons)
-        return {"exposure": cost} | ({"scheme": advice.spec()} if advice else {})
+        found: dict[str, Any] = {"exposure": cost} | ({"scheme": advice.spec()} if advice else {})
+        if isinstance(noise, PoissonGaussian):
+            frames, lit = cost["frames"], cost["light_frames"]
+            assert frames is not None
+            assert lit is not None
+            found["raster"] = rasters(noise, int(frames), lit, images.validation, images.test, recipe.seed)
+        return found
 
     def light_cost(self, plan: Plan) -> dict[str, Any]:
         from acqplan.modalities.dmd.light import light_cost
@@ -202,6 +212,9 @@ class DMD(Modality):
 
     def facts(self, plan: Plan) -> list[tuple[str, str]]:
         return in_use.light_facts(plan, self.light_cost(plan))
+
+    def remarks(self, plan: Plan) -> list[str]:
+        return in_use.light_remarks(plan)
 
     def fitted_detector(self, dark: Path, bright: Path, **how: Any) -> FittedDetector:
         from acqplan.modalities.dmd.traces.fitting import fitted_detector
