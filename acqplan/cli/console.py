@@ -172,13 +172,5 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def metric_cells(values: dict[str, float]) -> list[str]:
-    """PSNR, SSIM and NRMSE of one row."""
-    return [f"{values['psnr_db']:.2f}", f"{values['ssim']:.4f}", f"{values['nrmse']:.4f}"]
-
-
-METRIC_COLUMNS = ("PSNR / dB", "SSIM", "NRMSE")
-
-
 def _one_line(text: str) -> str:
     return " ".join(text.split())

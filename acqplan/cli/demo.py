@@ -11,7 +11,7 @@ import typer
 from acqplan.cli import console
 from acqplan.cli.arguments import examples
 from acqplan.cli.instrument_flags import instrument_examples
-from acqplan.core import registry
+from acqplan.core import measures, registry
 from acqplan.core.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -79,9 +79,10 @@ def _one(modality: str, folder: Path, minutes: float, seed: int, threads: int) -
 
 
 def _show(demonstration: Demonstration) -> None:
+    names = demonstration.learned.plan.modality.measures
     rows = [
-        [each.designer, each.reconstructor, str(each.plan.budget.n_readings), *console.metric_cells(each.means)]
+        [each.designer, each.reconstructor, str(each.plan.budget.n_readings), *measures.cells(each.means, names)]
         for each in demonstration.contestants
     ]
-    columns = ["pattern", "reconstruction", "count", *console.METRIC_COLUMNS]
+    columns = ["pattern", "reconstruction", "count", *measures.columns(names)]
     console.table(columns, rows, title=f"{demonstration.setup.title}, {demonstration.n_test} held-out images", text=2)

@@ -12,7 +12,7 @@ from acqplan.cli import console
 from acqplan.cli.arguments import SeveralValues, examples
 from acqplan.cli.design_flags import command
 from acqplan.cli.interruption import StopBetweenSteps, given_command
-from acqplan.core import registry
+from acqplan.core import measures, registry
 from acqplan.core.errors import OutputError, RecipeError
 from acqplan.plan.modality import Modality
 
@@ -133,9 +133,9 @@ def _report(plan: Plan, output: Path) -> None:
     console.warn(facts.warnings(plan))
     for note in (*plan.modality.remarks(plan), *facts.notes(plan)):
         console.note(note)
-    means = plan.evidence["held_out"]["mean"]
+    means, names = plan.evidence["held_out"]["mean"], plan.modality.measures
     labels = {"plan": f"this plan ({plan.recipe.designer.kind}, {plan.reconstructor.kind})"}
     labels |= facts.beside_the_plan(plan)
-    rows = [[label, *console.metric_cells(means[name])] for name, label in labels.items()]
-    console.table([f"{plan.evidence['n_test']} held-out images", *console.METRIC_COLUMNS], rows)
+    rows = [[label, *measures.cells(means[name], names)] for name, label in labels.items()]
+    console.table([f"{plan.evidence['n_test']} held-out images", *measures.columns(names)], rows)
     console.facts([("Count", facts.count(plan)), ("Plan id", plan.plan_id), ("Written", str(output))])

@@ -10,6 +10,7 @@ import typer
 from acqplan.cli import console
 from acqplan.cli.arguments import examples
 from acqplan.cli.plans import Overwrite, PlanFile
+from acqplan.core import measures
 
 if TYPE_CHECKING:
     from acqplan.workflow.compare import Comparison
@@ -49,7 +50,7 @@ def evaluate(
     seed: NoiseSeed = 0,
     overwrite: Overwrite = False,
 ) -> None:
-    """Measure PSNR, SSIM and NRMSE of a plan on images that it hasn't seen."""
+    """Measure PSNR, SSIM, NRMSE and resolution of a plan on images that it hasn't seen."""
     import acqplan
     from acqplan.report import facts
 
@@ -58,12 +59,12 @@ def evaluate(
         measured = acqplan.evaluate(plan, images, limit=limit, binning=binning, seed=seed)
     console.warn(measured.warnings)
     if json_file != "-":
-        means = measured.evaluation.means
+        means, names = measured.evaluation.means, measured.plan.modality.measures
         rows = [
-            [label, *console.metric_cells(means[name])]
+            [label, *measures.cells(means[name], names)]
             for name, label in (("plan", "this plan"), ("zero_filled", "zero-filled"))
         ]
-        console.table([f"mean of {len(measured.records)} images", *console.METRIC_COLUMNS], rows)
+        console.table([f"mean of {len(measured.records)} images", *measures.columns(names)], rows)
         _per_subject(measured)
         console.facts([("Count", facts.count(measured.plan)), ("Data range", "largest magnitude of each image")])
     _write_json(measured.table(), json_file, overwrite)
@@ -104,14 +105,16 @@ def _per_subject(measured: Measured) -> None:
     subjects = measured.evaluation.per_subject
     if len(subjects) < 2:
         return
-    rows = [[subject, *console.metric_cells(means["plan"])] for subject, means in subjects.items()]
-    console.table(["this plan, by subject", *console.METRIC_COLUMNS], rows)
+    names = measured.plan.modality.measures
+    rows = [[subject, *measures.cells(means["plan"], names)] for subject, means in subjects.items()]
+    console.table(["this plan, by subject", *measures.columns(names)], rows)
 
 
 def _show(comparison: Comparison) -> None:
     from acqplan.core.statistics import LEAST_SUBJECTS
 
     first = comparison.measured[0]
+    names = first.plan.modality.measures
     differences = {difference.name: difference for difference in comparison.differences}
     rows = []
     for measured in comparison.measured:
@@ -128,7 +131,7 @@ def _show(comparison: Comparison) -> None:
                 recipe.designer.kind,
                 measured.plan.reconstructor.kind,
                 f"{budget.n_readings}",
-                *console.metric_cells(means["plan"]),
+                *measures.cells(means["plan"], names),
                 f"{means['zero_filled']['psnr_db']:.2f}",
                 gain,
                 interval,
@@ -139,7 +142,7 @@ def _show(comparison: Comparison) -> None:
         "designer",
         "network",
         "count",
-        *console.METRIC_COLUMNS,
+        *measures.columns(names),
         "zero-filled",
         "Δ PSNR",
         "95 % interval",

@@ -10,17 +10,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from acqplan.core.math.metrics import nrmse, psnr, ssim
+from acqplan.core.math.metrics import METRICS
+from acqplan.core.measures import USUAL
 from acqplan.core.seeding import stream_seed, torch_generator
 from acqplan.images import ImageRecord
+from acqplan.plan.modality import modality_of
 from acqplan.reconstructors.reconstructor import Reconstructor
 from acqplan.reconstructors.zero_filled import ZeroFilled
 from acqplan.sensing.measurement import measure
 from acqplan.sensing.model import SensingModel
 from acqplan.sensing.noise import NoiseModel
 from acqplan.sensing.pattern import Pattern
-
-METRICS = ("psnr_db", "ssim", "nrmse")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Scene:
 class Evaluation:
     """Metrics per image and reconstructor.
 
-    ``rows``: subject, index, data_range, and per reconstructor a table of `METRICS`. ``images``: the same
+    ``rows``: subject, index, data_range, and per reconstructor a table of `Modality.measures`. ``images``: the same
     reconstructors' images[n, H, W], in the units of prepared images, not part of `summary`.
     """
 
@@ -45,10 +45,10 @@ class Evaluation:
 
     @property
     def means(self) -> dict[str, dict[str, float]]:
-        """Mean over the images, per reconstructor and metric."""
+        """Mean over the images, per reconstructor and measure."""
         names = [name for name, value in self.rows[0].items() if isinstance(value, dict)]
         return {
-            name: {metric: float(np.mean([row[name][metric] for row in self.rows])) for metric in METRICS}
+            name: {measure: float(np.mean([row[name][measure] for row in self.rows])) for measure in self.rows[0][name]}
             for name in names
         }
 
@@ -107,7 +107,7 @@ def evaluate(
             for name, reconstructor in everyone.items():
                 parts[name].append(reconstructor(coefficients, counts, sensing))
     images = {name: torch.cat(each).numpy() / scale for name, each in parts.items()}
-    rows = []
+    rows, names = [], modality_of(scene.sensing).measures
     for i, record in enumerate(records):
         row: dict[str, Any] = {
             "subject": record.subject,
@@ -115,7 +115,7 @@ def evaluate(
             "data_range": float(record.data_range),
         }
         for name in everyone:
-            row[name] = measures(images[name][i], record.array, float(record.data_range))
+            row[name] = measures(images[name][i], record.array, float(record.data_range), names)
         rows.append(row)
     return Evaluation(rows, images)
 
@@ -136,10 +136,8 @@ def _measured(
         yield simulated(some, scene, seed=stream_seed(seed, f"batch {i}"))[1:]
 
 
-def measures(image: npt.NDArray[Any], truth: npt.NDArray[Any], data_range: float) -> dict[str, float]:
-    """The `METRICS` of one image."""
-    return {
-        "psnr_db": psnr(image, truth, data_range),
-        "ssim": ssim(image, truth, data_range),
-        "nrmse": nrmse(image, truth),
-    }
+def measures(
+    image: npt.NDArray[Any], truth: npt.NDArray[Any], data_range: float, names: Sequence[str] = USUAL
+) -> dict[str, float]:
+    """What is measured of one image, by name (`acqplan.core.measures`)."""
+    return {name: METRICS[name](image, truth, data_range) for name in names}

@@ -18,6 +18,8 @@ class Metrics(TypedDict):
     psnr_db: float
     ssim: float
     nrmse: float
+    hfen: NotRequired[float]
+    frc: NotRequired[float]
 
 
 class Means(TypedDict):

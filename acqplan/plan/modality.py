@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from acqplan.core import registry
 from acqplan.core.errors import RecipeError
+from acqplan.core.measures import USUAL
 from acqplan.plan.components import Component
 from acqplan.plan.in_use import InUse
 from acqplan.plan.recipe import InstrumentSettings, Recipe
@@ -89,6 +90,13 @@ class Modality(InUse, ABC):
     """Types of what it adds to a plan's evidence, by name (`acqplan.plan.evidence`)."""
     takes_intensities: ClassVar[bool]
     """Its images are intensities: real, never negative."""
+    resolution_measure: ClassVar[str] = "hfen"
+    """What tells of resolution beside PSNR, SSIM and NRMSE: ``hfen`` or ``frc`` (`acqplan.core.measures`)."""
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """What is measured of its images, in the order of every table."""
+        return *USUAL, self.resolution_measure
 
     @classmethod
     def budget_words(cls) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from acqplan.core import measures
 from acqplan.core.statistics import LEAST_SUBJECTS
 from acqplan.report import page
 from acqplan.report.figures import error_colours, error_gain, grey, pattern_colours
-from acqplan.report.plan_page import COLUMNS, LARGER_IS_BETTER, cells, numbers
 from acqplan.workflow.compare import Comparison, Difference, budget_text
 from acqplan.workflow.evaluate import Measured
 
@@ -34,23 +34,31 @@ def _verdict(comparison: Comparison) -> str:
 
 def _table(comparison: Comparison) -> str:
     differences = {difference.name: difference for difference in comparison.differences}
-    rows, values = [], []
+    rows, values, names = [], [], comparison.measured[0].plan.modality.measures
     for i, measured in enumerate(comparison.measured):
         means = measured.evaluation.means
-        values.append(numbers(means["plan"]))
+        values.append(means["plan"])
         rows.append(
             [
                 measured.name,
                 measured.plan.recipe.designer.kind,
                 measured.plan.reconstructor.kind,
                 budget_text(measured.plan),
-                *cells(means["plan"]),
+                *measures.cells(means["plan"], names),
                 f"{means['zero_filled']['psnr_db']:.2f}",
                 difference_text(differences[measured.name]) if i else "",
             ]
         )
-    columns = ["plan", "designer", "network", "count", *COLUMNS, "zero-filled PSNR / dB", "Δ PSNR / dB (95 %)"]
-    best = [] if comparison.flags else page.best_cells(values, 4, LARGER_IS_BETTER)
+    columns = [
+        "plan",
+        "designer",
+        "network",
+        "count",
+        *measures.columns(names),
+        "zero-filled PSNR / dB",
+        "Δ PSNR / dB (95 %)",
+    ]
+    best = [] if comparison.flags else page.best_cells(values, names, 4)
     n_subjects = comparison.differences[0].n_subjects
     caption = (
         f"Means over {len(comparison.measured[0].records)} images, the same for all, with the same noise. Δ PSNR: "

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from acqplan.core import measures
 from acqplan.report import facts, page
 from acqplan.report.figures import error_colours, error_gain, grey, pattern_colours
-from acqplan.report.plan_page import COLUMNS, HELD_OUT, LARGER_IS_BETTER, cells, numbers
+from acqplan.report.plan_page import HELD_OUT
 from acqplan.workflow.demonstration import Contestant, Demonstration
 
 _INTRODUCTION = (
@@ -81,12 +82,13 @@ def _gain(ours: Contestant, other: Contestant) -> str:
 def _table(demonstration: Demonstration) -> str:
     ranked = demonstration.contestants
     plan = demonstration.learned.plan
+    names = plan.modality.measures
     rows = [
         [
             each.designer.replace("-", " "),
             each.reconstructor + (" (trained on this pattern)" if each.is_trained else ""),
             str(each.plan.budget.n_readings),
-            *cells(each.means),
+            *measures.cells(each.means, names),
         ]
         for each in ranked
     ]
@@ -99,9 +101,14 @@ def _table(demonstration: Demonstration) -> str:
         f"Count: {plan.sensing.unit_name}s measured, of {plan.budget.n_units}. Data range of PSNR and SSIM: the "
         "largest magnitude of each image. The best value of each column is in blue."
     )
-    best = page.best_cells([numbers(each.means) for each in ranked], 3, LARGER_IS_BETTER)
+    best = page.best_cells([each.means for each in ranked], names, 3)
     return page.table(
-        ["pattern", "reconstruction", "count", *COLUMNS], rows, text=2, ours=[0], best=best, caption=caption
+        ["pattern", "reconstruction", "count", *measures.columns(names)],
+        rows,
+        text=2,
+        ours=[0],
+        best=best,
+        caption=caption,
     )
 
 

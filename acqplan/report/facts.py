@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from acqplan.core import registry
+from acqplan.core import measures, registry
 from acqplan.core.words import with_settings
 from acqplan.plan.components import Component
 from acqplan.plan.plan import Plan
 from acqplan.sensing.noise import NoiseModel
 
-METRIC_NAMES = {"psnr_db": "PSNR / dB", "ssim": "SSIM", "nrmse": "NRMSE"}
 _FIRST_UNITS = 6
 _HARDLY_DB = 0.1
 _LONGEST_LIST = 60  # characters
@@ -75,7 +74,7 @@ def _evidence(plan: Plan) -> list[tuple[str, str]]:
     for name, label in (("plan", "Held out, this plan"), ("zero_filled", "Held out, zero-filled")):
         values = evidence.get("held_out", {}).get("mean", {}).get(name)
         if values is not None:
-            listed.append((label, metrics_text(values)))
+            listed.append((label, measures.text(values, plan.modality.measures)))
     if evidence.get("adapted"):
         listed.insert(0, ("Adapted", adapted_text(evidence["adapted"])))
     if evidence.get("search"):
@@ -171,11 +170,6 @@ def notes(plan: Plan) -> list[str]:
 def noise_text(noise: NoiseModel) -> str:
     """``complex_gaussian (std 0.005)``."""
     return with_settings(noise.kind, noise.spec())
-
-
-def metrics_text(values: dict[str, float]) -> str:
-    """``PSNR 31.20 dB, SSIM 0.9100, NRMSE 0.0500``."""
-    return f"PSNR {values['psnr_db']:.2f} dB, SSIM {values['ssim']:.4f}, NRMSE {values['nrmse']:.4f}"
 
 
 def summary(plan: Plan) -> dict[str, Any]:

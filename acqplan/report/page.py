@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import acqplan
 from acqplan.core.files import atomic_file
+from acqplan.core.measures import MEASURES
 from acqplan.report.figures import Colours, data_uri, error_scale, order_scale, png
 
 _PAGE = Template("""<!doctype html>
@@ -177,13 +179,12 @@ def code(text: str) -> str:
     return f"<pre><code>{escape(text)}</code></pre>"
 
 
-def best_cells(
-    values: Sequence[Sequence[float]], first_column: int, larger_is_better: Sequence[bool]
-) -> list[tuple[int, int]]:
-    """Cells (row, column) of the best value of each column, all that are equal as shown to four digits."""
+def best_cells(values: Sequence[Mapping[str, Any]], names: Sequence[str], first_column: int) -> list[tuple[int, int]]:
+    """Cells (row, column) of the best value of each measure, all that are equal as shown to four digits."""
     cells = []
-    for j, larger in enumerate(larger_is_better):
-        column = [row[j] for row in values]
-        top = max(column) if larger else min(column)
-        cells += [(i, first_column + j) for i, value in enumerate(column) if f"{value:.4g}" == f"{top:.4g}"]
+    for j, name in enumerate(names):
+        column = {i: float(row[name]) for i, row in enumerate(values) if row.get(name) is not None}
+        if column:
+            top = (max if MEASURES[name].larger_is_better else min)(column.values())
+            cells += [(i, first_column + j) for i, value in column.items() if f"{value:.4g}" == f"{top:.4g}"]
     return cells

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
+from acqplan.core import measures
 from acqplan.plan.plan import Plan
 from acqplan.plan.recipe_text import to_toml
 from acqplan.report import facts, page
 from acqplan.report.figures import order_colours, pattern_colours
 
 HELD_OUT = "Held out: never used to train the pattern or the network."
-_METRICS = (("PSNR / dB", "psnr_db", "{:.2f}"), ("SSIM", "ssim", "{:.4f}"), ("NRMSE", "nrmse", "{:.4f}"))
-COLUMNS = tuple(name for name, _, _ in _METRICS)
-LARGER_IS_BETTER = (True, True, False)
 _MOST_SUBJECTS = 40
-
-
-def cells(values: dict[str, float]) -> list[str]:
-    """PSNR, SSIM and NRMSE as they are shown."""
-    return [form.format(values[name]) for _, name, form in _METRICS]
-
-
-def numbers(values: dict[str, float]) -> list[float]:
-    """PSNR, SSIM and NRMSE in the order of `COLUMNS`."""
-    return [values[name] for _, name, _ in _METRICS]
 
 
 def pattern_figure(plan: Plan, title: str) -> str:
@@ -56,8 +44,9 @@ def plan_page(plan: Plan) -> str:
     means = held_out.get("mean", {})
     if means:
         gain = means["plan"]["psnr_db"] - means["zero_filled"]["psnr_db"]
+        reached = measures.text(means["plan"], plan.modality.measures)
         lead = (
-            f"On {evidence['n_test']} held-out images this plan reaches {facts.metrics_text(means['plan'])}, "
+            f"On {evidence['n_test']} held-out images this plan reaches {reached}, "
             f"{gain:+.2f} dB against the zero-filled image of the same pattern."
         )
         body.append(page.paragraph(lead, "lead"))
@@ -67,7 +56,7 @@ def plan_page(plan: Plan) -> str:
     pictures = f"<div>{pattern}{order_figure(plan)}</div>"
     body.append(f'<div class="beside">{pictures}<div>{page.facts_table(facts.facts(plan))}</div></div>')
     if means:
-        body += [page.heading("Evidence"), _means_table(plan), *_subjects_table(held_out.get("subjects", {}))]
+        body += [page.heading("Evidence"), _means_table(plan), *_subjects_table(plan, held_out.get("subjects", {}))]
     body += [
         page.heading("Recipe"),
         page.paragraph("This recipe makes the same plan again, on the same machine bit for bit.", "note"),
@@ -77,12 +66,12 @@ def plan_page(plan: Plan) -> str:
 
 
 def _means_table(plan: Plan) -> str:
-    means = plan.evidence["held_out"]["mean"]
+    means, names = plan.evidence["held_out"]["mean"], plan.modality.measures
     labels = {"plan": f"this plan ({plan.reconstructor.kind})", **facts.beside_the_plan(plan)}
-    best = page.best_cells([numbers(means[name]) for name in labels], 1, LARGER_IS_BETTER)
+    best = page.best_cells([means[name] for name in labels], names, 1)
     return page.table(
-        ["reconstruction", *COLUMNS],
-        [[label, *cells(means[name])] for name, label in labels.items()],
+        ["reconstruction", *measures.columns(names)],
+        [[label, *measures.cells(means[name], names)] for name, label in labels.items()],
         ours=[0],
         best=best,
         caption=f"Means over {plan.evidence['n_test']} images. {HELD_OUT} "
@@ -90,13 +79,19 @@ def _means_table(plan: Plan) -> str:
     )
 
 
-def _subjects_table(subjects: dict[str, dict[str, dict[str, float]]]) -> list[str]:
+def _subjects_table(plan: Plan, subjects: dict[str, dict[str, dict[str, float]]]) -> list[str]:
     if len(subjects) < 2:
         return []
     shown = sorted(subjects.items(), key=lambda item: item[1]["plan"]["psnr_db"])[:_MOST_SUBJECTS]
-    rows = [[subject, *cells(means["plan"]), f"{means['zero_filled']['psnr_db']:.2f}"] for subject, means in shown]
+    names = plan.modality.measures
+    rows = [
+        [subject, *measures.cells(means["plan"], names), f"{means['zero_filled']['psnr_db']:.2f}"]
+        for subject, means in shown
+    ]
     note = f"The {len(shown)} of {len(subjects)} subjects with the lowest PSNR" if len(shown) < len(subjects) else "All"
     table = page.table(
-        ["subject", *COLUMNS, "zero-filled PSNR / dB"], rows, caption=f"{note}, lowest first; held-out images only."
+        ["subject", *measures.columns(names), "zero-filled PSNR / dB"],
+        rows,
+        caption=f"{note}, lowest first; held-out images only.",
     )
     return [page.heading("By subject", 3), table]

@@ -13,7 +13,6 @@ from acqplan.core.errors import ImageError, RecipeError
 from acqplan.core.statistics import effect
 from acqplan.core.words import with_settings
 from acqplan.images import ImageRecord, ImageStack, TrainingImages
-from acqplan.learning.evaluation import METRICS
 from acqplan.learning.image_sets import evaluation_images
 from acqplan.plan.plan import Plan
 from acqplan.workflow.evaluate import (
@@ -69,7 +68,7 @@ class Comparison:
         first = self.measured[0]
         return {
             "format": RESULT_FORMAT,
-            "metrics": list(METRICS),
+            "metrics": list(first.plan.modality.measures),
             "plans": [each.numbers() for each in self.measured],
             "equal": not self.flags,
             "flags": self.flags,

@@ -51,7 +51,7 @@ def setups() -> dict[str, Setup]:
 class Contestant:
     """One pattern with one reconstructor: its plan, what it reaches on all held-out images, and one of them.
 
-    ``means`` and ``image_measures`` are tables of `evaluation.METRICS`; ``image``[H, W] is in the units of the
+    ``means`` and ``image_measures`` are tables of `Modality.measures`; ``image``[H, W] is in the units of the
     prepared images. ``plan`` holds the pattern; of zero-filled contestants its network isn't used.
     """
 
@@ -226,7 +226,7 @@ def _contestants(plan: Plan, record: ImageRecord, acquisition: Acquisition | Non
                 plan,
                 means[name],
                 image,
-                measures(image, record.array, record.data_range),
+                measures(image, record.array, record.data_range, plan.modality.measures),
             )
         )
     return made

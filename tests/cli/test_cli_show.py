@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -45,7 +46,33 @@ def test_the_report_of_a_comparison_opens_on_its_own(run, points, lines, more_sc
     html = (tmp_path / "c.html").read_text()
     check_alone(html)
     assert "Not the same budget" in html
-    assert "bootstrap interval over subjects" in html
+    assert "over 2 subjects, each counting once" in html
+    assert '<th scope="col">HFEN</th>' in html
+
+
+@pytest.mark.parametrize(("plan", "name", "head"), [("points", "hfen", "HFEN"), ("cells", "frc", "FRC / px⁻¹")])
+def test_each_instrument_has_its_measure_of_resolution_in_its_tables(run, plans, tmp_path, plan, name, head):
+    path = plans / f"{plan}.acqplan"
+    told = json.loads(run("show", path, "--json", "--html", tmp_path / "a.html").out)["evidence"]["held_out"]
+    assert {*told["mean"]["plan"]} == {"psnr_db", "ssim", "nrmse", name}
+    assert told["mean"]["plan"][name] == pytest.approx(np.mean([row["plan"][name] for row in told["images"]]))
+    assert f'<th scope="col">{head}</th>' in (tmp_path / "a.html").read_text()
+    words = {"hfen": "HFEN {:.4f}", "frc": "FRC cutoff {:.3f} per pixel"}[name]
+    assert words.format(told["mean"]["plan"][name]) in run("show", path).out
+
+
+def test_a_plan_of_an_earlier_version_has_an_empty_cell(run, points, tmp_path):
+    plan = Plan.load(points)
+    evidence = json.loads(json.dumps(plan.evidence))
+    held_out = evidence["held_out"]
+    for means in (held_out["mean"], *held_out["subjects"].values(), *held_out["images"]):
+        for of in ("plan", "zero_filled"):
+            del means[of]["hfen"]
+    replace(plan, evidence=evidence).save(tmp_path / "old.acqplan")
+    assert "HFEN" not in run("show", tmp_path / "old.acqplan", "--html", tmp_path / "old.html").out
+    html = (tmp_path / "old.html").read_text()
+    assert '<th scope="col">HFEN</th>' in html
+    assert "<td></td>" in html
 
 
 def check_alone(html):

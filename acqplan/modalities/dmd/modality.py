@@ -49,6 +49,7 @@ class DMD(Modality):
     noise = Component("poisson_gaussian")
     fit = "crop"
     batch_size, takes_intensities = 8, True
+    resolution_measure = "frc"
     unjudged_designer = "low-pass"
     evidence_types = MappingProxyType(
         {"exposure": in_use.LightCost, "scheme": in_use.SchemeAdvice, "raster": in_use.Rasters}
