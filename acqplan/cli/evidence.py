@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,8 +12,10 @@ from acqplan.cli import console
 from acqplan.cli.arguments import examples
 from acqplan.cli.plans import Overwrite, PlanFile
 from acqplan.core import measures
+from acqplan.core.errors import RecipeError
 
 if TYPE_CHECKING:
+    from acqplan.core.statistics import Effect
     from acqplan.workflow.compare import Comparison
     from acqplan.workflow.evaluate import Measured
 
@@ -23,6 +26,7 @@ EVALUATE_EXAMPLES = examples(
 COMPARE_EXAMPLES = examples(
     "acqplan compare brain.acqplan vd.acqplan --images more-scans/ --json result.json",
     "acqplan compare learned.acqplan uniform.acqplan poisson.acqplan --images more-scans/ --html compared.html",
+    "acqplan compare vd.acqplan --group 'swaps=runs/swaps-*.acqplan' --images more-scans/ --noise-seeds 3",
 )
 
 Images = Annotated[
@@ -71,16 +75,29 @@ def evaluate(
 
 
 def compare(
-    plans: Annotated[list[Path], typer.Argument(metavar="PLAN...", help="Two plan files or more.")],
+    plans: Annotated[list[Path] | None, typer.Argument(metavar="PLAN...", help="Plan files, two or more.")] = None,
+    *,
     images: Images,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FILES",
+            help="Plans of one kind from several seeds as one, like 'mine=runs/mine-*.acqplan' or mine=a,b; may be "
+            "repeated.",
+        ),
+    ] = None,
     json_file: JsonFile = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as one HTML page.")] = None,
     limit: Limit = None,
     binning: Binning = None,
     seed: NoiseSeed = 0,
+    noise_seeds: Annotated[int, typer.Option(metavar="N", min=1, help="Draws of the noise for each image.")] = 1,
     overwrite: Overwrite = False,
 ) -> None:
-    """Compare plans on the same images with the same noise; differences are to the first plan."""
+    """Compare plans on the same images with the same noise, and say what is shown: better, worse, or no difference.
+
+    Differences are to the first plan (or, without any, the first group).
+    """
     import acqplan
     from acqplan.core.files import check_writable
 
@@ -88,7 +105,14 @@ def compare(
     if html is not None:
         check_writable(html, overwrite=overwrite)
     with console.working("measuring"):
-        comparison = acqplan.compare(plans, images, limit=limit, binning=binning, seed=seed)
+        comparison = acqplan.compare(
+            plans_and_groups(plans or [], group or []),
+            images,
+            limit=limit,
+            binning=binning,
+            seed=seed,
+            noise_seeds=noise_seeds,
+        )
     console.warn([*comparison.flags, *comparison.warnings])
     if json_file != "-":
         _show(comparison)
@@ -101,6 +125,32 @@ def compare(
         console.note(f"Written: {html}")
 
 
+def plans_and_groups(plans: list[Path], groups: list[str]) -> list[Path] | dict[str, Path | list[Path]]:
+    """The plans, and with them the groups by name; a group's files with ``*``, or several with commas between."""
+    if not groups:
+        return plans
+    whole = len({path.name for path in plans}) < len(plans)
+    named: dict[str, Path | list[Path]] = {str(path) if whole else path.name: path for path in plans}
+    for text in groups:
+        name, separator, files = text.partition("=")
+        if not separator or not name.strip() or not files.strip():
+            raise RecipeError(f"The group is {text!r}, expected NAME=FILES.", "Write it like 'mine=mine-*.acqplan'.")
+        if name.strip() in named:
+            raise RecipeError(f"{name.strip()} is named twice.", "Give each group a name of its own.")
+        found = [path for part in files.split(",") for path in _matching(part.strip())]
+        named[name.strip()] = list(dict.fromkeys(found))
+    return named
+
+
+def _matching(part: str) -> list[Path]:
+    if not any(sign in part for sign in "*?["):
+        return [Path(part)]
+    found = sorted(map(Path, glob(part)))
+    if not found:
+        raise RecipeError(f"No file matches {part!r}.", "Check the folder and the name.")
+    return found
+
+
 def _per_subject(measured: Measured) -> None:
     subjects = measured.evaluation.per_subject
     if len(subjects) < 2:
@@ -111,55 +161,61 @@ def _per_subject(measured: Measured) -> None:
 
 
 def _show(comparison: Comparison) -> None:
-    from acqplan.core.statistics import LEAST_SUBJECTS
-
     first = comparison.measured[0]
     names = first.plan.modality.measures
-    differences = {difference.name: difference for difference in comparison.differences}
     rows = []
-    for measured in comparison.measured:
+    for measured, difference in zip(comparison.measured, [None, *comparison.differences], strict=True):
         means = measured.evaluation.means
-        difference = differences.get(measured.name) if measured is not first else None
-        gain = "" if difference is None else f"{difference.mean_db:+.2f}"
-        interval = ""
-        if difference is not None and difference.interval_db is not None:
-            interval = f"{difference.interval_db[0]:+.2f} to {difference.interval_db[1]:+.2f}"
         recipe, budget = measured.plan.recipe, measured.plan.budget
         rows.append(
             [
-                measured.name,
+                measured.name if not measured.runs else f"{measured.name} ({len(measured.runs)} plans)",
                 recipe.designer.kind,
                 measured.plan.reconstructor.kind,
                 f"{budget.n_readings}",
                 *measures.cells(means["plan"], names),
                 f"{means['zero_filled']['psnr_db']:.2f}",
-                gain,
-                interval,
+                *_gain_cells(None if difference is None else difference.psnr),
             ]
         )
-    columns = [
-        "plan",
-        "designer",
-        "network",
-        "count",
-        *measures.columns(names),
-        "zero-filled",
-        "Δ PSNR",
-        "95 % interval",
-    ]
-    console.table(columns, rows, text=3)
-    subjects = first.evaluation.per_subject
+    heads = ["plan", "designer", "network", "count", *measures.columns(names), "zero-filled"]
+    console.table([*heads, "Δ PSNR", "95 % interval"], rows, text=3)
+    _show_parts(comparison)
+    console.note(f"{len(first.records)} images; Δ to {first.name}, paired, each subject counting once.")
+    for difference in comparison.differences:
+        console.stdout().print(difference.sentence, markup=False)
+
+
+def _show_parts(comparison: Comparison) -> None:
+    """PSNR of each subject and its difference to the first, and the differences for each kind of image."""
+    subjects = comparison.measured[0].evaluation.per_subject
     if len(subjects) > 1:
         by_plan = [measured.evaluation.per_subject for measured in comparison.measured]
-        cells = [[subject, *(f"{table[subject]['plan']['psnr_db']:.2f}" for table in by_plan)] for subject in subjects]
-        console.table(["PSNR / dB by subject", *(measured.name for measured in comparison.measured)], cells)
-    if differences:
-        n_subjects = comparison.differences[0].n_subjects
-        interval = "bootstrap over them" if n_subjects >= LEAST_SUBJECTS else f"none below {LEAST_SUBJECTS} subjects"
-        console.note(
-            f"{len(first.records)} images of {n_subjects} subjects; Δ PSNR to {first.name}, paired, each subject "
-            f"counting once; interval: {interval}."
-        )
+        columns = [measured.name for measured in comparison.measured]
+        rows = []
+        for subject in subjects:
+            values = [f"{table[subject]['plan']['psnr_db']:.2f}" for table in by_plan]
+            gains = [f"{each.subjects[subject]['psnr_db']:+.2f}" for each in comparison.differences]
+            rows.append([subject, *values, *gains])
+        heads = [f"Δ {difference.name}" for difference in comparison.differences]
+        console.table(["PSNR / dB by subject", *columns, *heads], rows)
+    rows = [
+        [kind, difference.name, str(effects["psnr_db"].n_subjects), *_gain_cells(effects["psnr_db"])]
+        for difference in comparison.differences
+        for kind, effects in difference.kinds.items()
+    ]
+    if rows:
+        console.table(["by kind of image", "plan", "subjects", "Δ PSNR", "95 % interval"], rows, text=2)
+
+
+def _gain_cells(psnr: Effect | None) -> list[str]:
+    """Difference and interval, as far as there are any."""
+    from acqplan.core import verdict
+
+    if psnr is None:
+        return ["", ""]
+    interval = "" if psnr.interval is None else verdict.interval_text(psnr.interval, "psnr_db")
+    return [measures.MEASURES["psnr_db"].difference(psnr.mean), interval]
 
 
 def _check_json(target: str | None, overwrite: bool) -> None:

@@ -58,6 +58,25 @@ class Evaluation:
         subjects = sorted({row["subject"] for row in self.rows})
         return {s: Evaluation([row for row in self.rows if row["subject"] == s]).means for s in subjects}
 
+    @classmethod
+    def averaged(cls, evaluations: Sequence[Evaluation]) -> Evaluation:
+        """Each image's mean over evaluations of the same images: other noise, or other plans. Images of the first."""
+        if len(evaluations) == 1:
+            return evaluations[0]
+        rows = []
+        for same in zip(*(each.rows for each in evaluations), strict=True):
+            tables = {name: value for name, value in same[0].items() if isinstance(value, dict)}
+            means = {
+                name: {measure: float(np.mean([row[name][measure] for row in same])) for measure in table}
+                for name, table in tables.items()
+            }
+            rows.append(same[0] | means)
+        return cls(rows, evaluations[0].images)
+
+    def values(self, reconstructor: str, measure: str) -> npt.NDArray[np.float64]:
+        """float64[n]: a measure of each image."""
+        return np.array([row[reconstructor][measure] for row in self.rows], dtype=np.float64)
+
     def summary(self, most_rows: int | None = None) -> dict[str, Any]:
         """JSON-ready: per image (unless these are more than ``most_rows``), per subject, and means."""
         images = {} if most_rows is not None and len(self.rows) > most_rows else {"images": self.rows}

@@ -6,74 +6,49 @@ import numpy as np
 
 from acqplan.core import measures
 from acqplan.core.statistics import LEAST_SUBJECTS
+from acqplan.core.verdict import effect_text
 from acqplan.report import page
 from acqplan.report.figures import error_colours, error_gain, grey, pattern_colours
-from acqplan.workflow.compare import Comparison, Difference, budget_text
+from acqplan.workflow.compare import Comparison, budget_text
 from acqplan.workflow.evaluate import Measured
 
 
 def comparison_page(comparison: Comparison) -> str:
-    """HTML of the table, the differences and one image."""
+    """HTML of the verdicts, the tables and one image."""
     first = comparison.measured[0]
-    n_images = len(first.records)
-    body = [
-        page.heading(f"{len(comparison.measured)} plans on {n_images} images", 1),
-        page.paragraph(_verdict(comparison), "lead"),
-    ]
+    body = [page.heading(f"{len(comparison.measured)} plans on {len(first.records)} images", 1)]
+    body += [page.paragraph(difference.sentence, "lead") for difference in comparison.differences]
     body += [page.paragraph(flag, "warning") for flag in [*comparison.flags, *comparison.warnings]]
-    body += [_table(comparison), *_subjects(comparison), *_pictures(comparison)]
+    body += [_table(comparison), *_subjects(comparison), *_kinds(comparison), *_pictures(comparison)]
     return page.page("Comparison of plans", body)
 
 
-def _verdict(comparison: Comparison) -> str:
-    means = [measured.evaluation.means["plan"]["psnr_db"] for measured in comparison.measured]
-    best = comparison.measured[int(np.argmax(means))]
-    equal = "at the same count" if not comparison.flags else "but not under equal conditions (see below)"
-    return f"The highest mean PSNR is {max(means):.2f} dB, of {best.name}, {equal}."
-
-
 def _table(comparison: Comparison) -> str:
-    differences = {difference.name: difference for difference in comparison.differences}
-    rows, values, names = [], [], comparison.measured[0].plan.modality.measures
-    for i, measured in enumerate(comparison.measured):
+    first = comparison.measured[0]
+    rows, values, names = [], [], first.plan.modality.measures
+    for measured, difference in zip(comparison.measured, [None, *comparison.differences], strict=True):
         means = measured.evaluation.means
         values.append(means["plan"])
         rows.append(
             [
-                measured.name,
+                measured.name if not measured.runs else f"{measured.name} ({len(measured.runs)} plans)",
                 measured.plan.recipe.designer.kind,
                 measured.plan.reconstructor.kind,
                 budget_text(measured.plan),
                 *measures.cells(means["plan"], names),
                 f"{means['zero_filled']['psnr_db']:.2f}",
-                difference_text(differences[measured.name]) if i else "",
+                "" if difference is None else effect_text(difference.psnr, "psnr_db"),
             ]
         )
-    columns = [
-        "plan",
-        "designer",
-        "network",
-        "count",
-        *measures.columns(names),
-        "zero-filled PSNR / dB",
-        "Δ PSNR / dB (95 %)",
-    ]
+    heads = measures.columns(names)
+    columns = ["plan", "designer", "network", "count", *heads, "zero-filled PSNR / dB", "Δ PSNR (95 %)"]
     best = [] if comparison.flags else page.best_cells(values, names, 4)
-    n_subjects = comparison.differences[0].n_subjects
     caption = (
-        f"Means over {len(comparison.measured[0].records)} images, the same for all, with the same noise. Δ PSNR: "
-        f"mean difference to {comparison.measured[0].name} over {n_subjects} subjects, each counting once, with a "
-        f"bootstrap interval over them (none below {LEAST_SUBJECTS}). Data range: largest magnitude of each image."
+        f"Means over {len(first.records)} images, the same for all, with the same noise. Δ PSNR: mean difference to "
+        f"{first.name} over {comparison.differences[0].psnr.n_subjects} subjects, each counting once, with a bootstrap "
+        f"interval over them (none below {LEAST_SUBJECTS}). Data range: largest magnitude of each image."
     )
     return page.table(columns, rows, text=4, best=best, caption=caption)
-
-
-def difference_text(difference: Difference) -> str:
-    """``+0.52 (0.31 to 0.74)``."""
-    if difference.interval_db is None:
-        return f"{difference.mean_db:+.2f}"
-    low, high = difference.interval_db
-    return f"{difference.mean_db:+.2f} ({low:+.2f} to {high:+.2f})"
 
 
 def _subjects(comparison: Comparison) -> list[str]:
@@ -81,10 +56,30 @@ def _subjects(comparison: Comparison) -> list[str]:
     if len(subjects) < 2:
         return []
     tables = [measured.evaluation.per_subject for measured in comparison.measured]
-    values = [[table[subject]["plan"]["psnr_db"] for table in tables] for subject in subjects]
-    rows = [[subject, *(f"{value:.2f}" for value in row)] for subject, row in zip(subjects, values, strict=True)]
+    rows = [
+        [
+            subject,
+            *(f"{table[subject]['plan']['psnr_db']:.2f}" for table in tables),
+            *(f"{difference.subjects[subject]['psnr_db']:+.2f}" for difference in comparison.differences),
+        ]
+        for subject in subjects
+    ]
     names = [measured.name for measured in comparison.measured]
-    return [page.heading("PSNR / dB by subject"), page.table(["subject", *names], rows)]
+    heads = [f"Δ {difference.name}" for difference in comparison.differences]
+    return [page.heading("PSNR / dB by subject"), page.table(["subject", *names, *heads], rows)]
+
+
+def _kinds(comparison: Comparison) -> list[str]:
+    rows = [
+        [kind, difference.name, str(effects["psnr_db"].n_subjects), effect_text(effects["psnr_db"], "psnr_db")]
+        for difference in comparison.differences
+        for kind, effects in difference.kinds.items()
+    ]
+    if not rows:
+        return []
+    caption = f"Kinds as the files' names tell them; differences to {comparison.measured[0].name}."
+    columns = ["kind", "plan", "subjects", "Δ PSNR (95 %)"]
+    return [page.heading("By kind of image"), page.table(columns, rows, text=2, caption=caption)]
 
 
 def _pictures(comparison: Comparison) -> list[str]:

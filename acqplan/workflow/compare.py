@@ -1,4 +1,4 @@
-"""Plans measured on the same images with the same noise, and how sure their difference is."""
+"""Plans measured on the same images with the same noise, and what was shown by it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from acqplan.core.errors import ImageError, RecipeError
-from acqplan.core.statistics import effect
+from acqplan.core.measures import MEASURES
+from acqplan.core.statistics import Effect, effect, of_subjects
+from acqplan.core.verdict import sentence
 from acqplan.core.words import with_settings
 from acqplan.images import ImageRecord, ImageStack, TrainingImages
+from acqplan.images.kinds import kinds_of
+from acqplan.learning.evaluation import Evaluation
 from acqplan.learning.image_sets import evaluation_images
 from acqplan.plan.plan import Plan
 from acqplan.workflow.evaluate import (
@@ -27,16 +32,55 @@ from acqplan.workflow.evaluate import (
 from acqplan.workflow.inputs import PlanOrFile, plan_of
 from acqplan.workflow.results import RESULT_FORMAT
 
+Contestants = Mapping[str, PlanOrFile | Sequence[PlanOrFile]]
+_Named = tuple[str, tuple[tuple[str, Plan], ...]]  # a contestant, and its plans
+
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean PSNR of a plan minus that of the first one over subjects, and its bootstrap interval (None: too few)."""
+    """A contestant against the first one.
+
+    Parameters
+    ----------
+    name, first
+        What they are called.
+    effects
+        By measure, of all images.
+    kinds
+        The same for each kind of image (`acqplan.images.kinds`), where the files' names tell of several.
+    subjects
+        Difference of the measures of each subject.
+    n_images
+        How many images.
+    """
 
     name: str
-    mean_db: float
-    interval_db: tuple[float, float] | None
+    first: str
+    effects: dict[str, Effect]
+    kinds: dict[str, dict[str, Effect]]
+    subjects: dict[str, dict[str, float]]
     n_images: int
-    n_subjects: int
+
+    @property
+    def psnr(self) -> Effect:
+        """In dB."""
+        return self.effects["psnr_db"]
+
+    @property
+    def sentence(self) -> str:
+        """What was shown."""
+        return sentence(self.name, self.first, self.effects)
+
+    def spec(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "plan": self.name,
+            "verdict": self.sentence,
+            "measures": {name: each.spec() for name, each in self.effects.items()},
+            "kinds": {kind: {name: each.spec() for name, each in found.items()} for kind, found in self.kinds.items()},
+            "subjects": self.subjects,
+            "n_images": self.n_images,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,16 +116,7 @@ class Comparison:
             "plans": [each.numbers() for each in self.measured],
             "equal": not self.flags,
             "flags": self.flags,
-            "psnr_difference_to_first": [
-                {
-                    "plan": difference.name,
-                    "mean_db": difference.mean_db,
-                    "interval_95_db": None if difference.interval_db is None else list(difference.interval_db),
-                    "n_images": difference.n_images,
-                    "n_subjects": difference.n_subjects,
-                }
-                for difference in self.differences
-            ],
+            "differences_to_first": [difference.spec() for difference in self.differences],
             "warnings": self.warnings,
             "paths": first.paths,
             "seed": first.seed,
@@ -90,32 +125,35 @@ class Comparison:
 
 
 def compare(
-    plans: Sequence[PlanOrFile] | Mapping[str, PlanOrFile],
+    plans: Sequence[PlanOrFile] | Contestants,
     images: str | Path | Sequence[str | Path],
     *,
     limit: int | None = None,
     binning: int | None = None,
     seed: int = 0,
+    noise_seeds: int = 1,
 ) -> Comparison:
     """Compare plans on the same images, made-up phases and noise: those of the first plan.
 
     Parameters
     ----------
     plans
-        Two or more, by name if you like (default: the names of their files).
+        Two or more, by name if you like (default: the names of their files). Several plans of one name, of one kind
+        and trained from several seeds, count as one: the mean of what they reach, with intervals for other seeds too.
     images
         Fully sampled images: files, folders, or a sample.
     limit
         Use so many images only, evenly over all.
     binning
         Of tiles: N x N pixels averaged into one; None: the images' own.
-    seed
-        Seed of the noise.
+    seed, noise_seeds
+        Seed of the noise; so many draws of it, each image's mean over them.
 
     Raises
     ------
     RecipeError
-        There is one plan only, or the plans aren't for the same kind of instrument.
+        There is one contestant only, the plans aren't for the same kind of instrument, or those of one name differ in
+        more than their seed.
     ImageError
         The images can't be used, or the plans' images have nothing in common.
     PlanFileError
@@ -123,26 +161,68 @@ def compare(
     """
     if len(plans) < 2:
         raise RecipeError("One plan can't be compared.", "Name two plans or more, or use acqplan evaluate.")
-    named = plans.items() if isinstance(plans, Mapping) else zip(_names(plans), plans, strict=True)
-    loaded = [(name, plan_of(plan)) for name, plan in named]
+    if noise_seeds < 1:
+        raise RecipeError(f"{noise_seeds} draws of the noise are asked for.", "Give 1 or more.")
+    named = plans.items() if isinstance(plans, Mapping) else _named(plans)
+    loaded = [(name, _loaded(name, given)) for name, given in named]
     paths = paths_of(images)
-    return _compared(loaded, stacks_of(loaded[0][1], paths), paths, limit, seed, binning)
+    stacks = stacks_of(loaded[0][1][0][1], paths)
+    return _compared(loaded, stacks, paths, limit, seed, binning, noise_seeds)
 
 
-def _names(plans: Sequence[PlanOrFile]) -> list[str]:
-    """File names, or whole paths where file names are the same."""
+def _named(plans: Sequence[PlanOrFile]) -> list[tuple[str, PlanOrFile]]:
+    """By their file names, or whole paths where file names are the same."""
     names = [name_of(plan) if isinstance(plan, Plan) else Path(plan).name for plan in plans]
-    return names if len(set(names)) == len(names) else [name_of(plan) for plan in plans]
+    names = names if len(set(names)) == len(names) else [name_of(plan) for plan in plans]
+    return list(zip(names, plans, strict=True))
+
+
+def _loaded(name: str, given: PlanOrFile | Sequence[PlanOrFile]) -> tuple[tuple[str, Plan], ...]:
+    """A contestant's plans, refused where they are the same or differ in more than their seed."""
+    if isinstance(given, Plan | str | Path):
+        return ((name, plan_of(given)),)
+    if not given:
+        raise RecipeError(f"{name} has no plans.", "Name one or more.")
+    plans = tuple((each, plan_of(plan)) for each, plan in _named(given))
+    (of_first, first), *others = plans
+    for i, (of_other, other) in enumerate(others):
+        if other.plan_id in {plan.plan_id for _, plan in plans[: i + 1]}:
+            raise RecipeError(f"{name} holds the plan {of_other} twice.", "Name each plan once.")
+        for what, mine, yours in zip(_ALIKE, _alike(first), _alike(other), strict=True):
+            if mine != yours:
+                raise RecipeError(
+                    f"The plans of {name} differ in more than their seed: {of_first} has the {what} {mine}, "
+                    f"{of_other} {yours}.",
+                    "Compare them as plans of their own.",
+                )
+    return plans
+
+
+_ALIKE = ("sensing model", "size", "budget", "noise", "designer", "reconstructor", "number of coils")
+
+
+def _alike(plan: Plan) -> tuple[Any, ...]:
+    return (
+        plan.sensing.kind,
+        _size(plan),
+        budget_text(plan),
+        with_settings(plan.noise.kind, plan.noise.spec()),
+        plan.recipe.designer.kind,
+        plan.reconstructor.kind,
+        _receivers(plan),
+    )
 
 
 def _compared(
-    plans: Sequence[tuple[str, Plan]],
+    contestants: Sequence[_Named],
     stacks: list[ImageStack],
     paths: list[str],
     limit: int | None,
     seed: int,
     binning: int | None,
+    noise_seeds: int,
 ) -> Comparison:
+    plans = [(name, group[0][1]) for name, group in contestants]
     first = plans[0][1]
     for name, plan in plans[1:]:
         if plan.sensing.kind != first.sensing.kind:
@@ -166,9 +246,11 @@ def _compared(
     keys = [_key(record) for record in prepared[0].test if _key(record) in shared]
     chosen = set(evenly(keys, limit))
     made = []
-    for (name, plan), images in zip(plans, prepared, strict=True):
+    for (name, group), images in zip(contestants, prepared, strict=True):
         part = replace(images, test=tuple(record for record in images.test if _key(record) in chosen))
-        made.append(measured(name, plan, first.noise, part, paths, seed))
+        runs = tuple(measured(each, plan, first.noise, part, paths, seed, noise_seeds) for each, plan in group)
+        mean = Evaluation.averaged([run.evaluation for run in runs])
+        made.append(replace(runs[0], name=name, evaluation=mean, runs=runs if len(runs) > 1 else ()))
     return Comparison(made, [_difference(made[0], other) for other in made[1:]], _flags(plans))
 
 
@@ -221,15 +303,42 @@ def _size(plan: Plan) -> str:
 
 
 def _difference(first: Measured, other: Measured) -> Difference:
-    ours = {(r.source, r.index): row for r, row in zip(other.records, other.evaluation.rows, strict=True)}
-    gains = np.array(
-        [
-            ours[_key(record)]["plan"]["psnr_db"] - row["plan"]["psnr_db"]
-            for record, row in zip(first.records, first.evaluation.rows, strict=True)
-        ]
+    records = first.records
+    subjects, kinds = np.array([record.subject for record in records]), np.array(kinds_of(records))
+    measures = first.plan.modality.measures
+    ours = {name: _values(other, name, records) for name in measures}
+    theirs = {name: _values(first, name, records) for name in measures}
+
+    def effects(chosen: npt.NDArray[np.bool_]) -> dict[str, Effect]:
+        return {
+            name: effect(
+                ours[name][:, chosen],
+                theirs[name][:, chosen],
+                subjects[chosen],
+                larger_is_better=MEASURES[name].larger_is_better,
+            )
+            for name in measures
+        }
+
+    gains = {name: ours[name].mean(0) - theirs[name].mean(0) for name in measures}
+    each = {name: of_subjects(gain, subjects)[0][0] for name, gain in gains.items()}
+    names = of_subjects(gains["psnr_db"], subjects)[1]
+    several = np.unique(kinds)
+    return Difference(
+        other.name,
+        first.name,
+        effects(np.ones(len(records), dtype=bool)),
+        {str(kind) or "other": effects(kinds == kind) for kind in several} if several.size > 1 else {},
+        {str(subject): {name: float(each[name][i]) for name in measures} for i, subject in enumerate(names)},
+        len(records),
     )
-    found = effect(gains, np.zeros_like(gains), [record.subject for record in first.records])
-    return Difference(other.name, found.mean, found.interval, gains.size, found.n_subjects)
+
+
+def _values(of: Measured, measure: str, records: Sequence[ImageRecord]) -> npt.NDArray[np.float64]:
+    """float64[m, n]: a measure of each of the images, in this order, by each of a contestant's plans."""
+    place = {_key(record): i for i, record in enumerate(of.records)}
+    order = [place[_key(record)] for record in records]
+    return np.stack([run.evaluation.values("plan", measure)[order] for run in of.runs or (of,)])
 
 
 def _receivers(plan: Plan) -> int:

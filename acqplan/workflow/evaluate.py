@@ -26,18 +26,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """One plan's evaluation.
+    """The evaluation of a plan, or of several that count as one.
 
     Parameters
     ----------
     name
         What the plan is called.
     evaluation
-        PSNR, SSIM and NRMSE of each image, of the reconstructions ``plan`` and ``zero_filled``.
+        What is measured of each image (`Modality.measures`), of the reconstructions ``plan`` and ``zero_filled``.
     images
         The images as prepared, all of them as test images.
     paths, seed
         Where the images come from, and the seed of the noise.
+    runs
+        Of several plans that count as one, each on the same images; ``evaluation`` is their mean, ``plan`` the first.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Measured:
     images: TrainingImages
     paths: list[str]
     seed: int = 0
+    runs: tuple[Measured, ...] = ()
 
     @property
     def records(self) -> tuple[ImageRecord, ...]:
@@ -64,14 +67,18 @@ class Measured:
 
     @property
     def seen(self) -> list[str]:
-        """One warning if the plan was trained on some of these images."""
+        """One warning of each plan that was trained on some of these images."""
+        if self.runs:
+            return list(dict.fromkeys(warning for each in self.runs for warning in each.seen))
         shared = _places(self.paths) & _places(self.plan.recipe.images.paths)
         where = ", ".join(sorted(shared))
         return [f"{self.name} was trained on images from {where}: these numbers aren't evidence."] if shared else []
 
     @property
     def elsewhere(self) -> list[str]:
-        """One warning if the network computes otherwise here than where the plan was finished."""
+        """One warning of each network that computes otherwise here than where the plan was finished."""
+        if self.runs:
+            return [warning for each in self.runs for warning in each.elsewhere]
         return [f"{self.name}: {each.text} {each.remedy}" for each in other_numbers(self.plan)]
 
     def numbers(self) -> dict[str, Any]:
@@ -80,6 +87,7 @@ class Measured:
         return {
             "plan": self.name,
             "plan_id": self.plan.plan_id,
+            **({"plan_ids": [each.plan.plan_id for each in self.runs]} if self.runs else {}),
             "count": budget.n_readings,
             "n_units": budget.n_units,
             "unit": self.plan.sensing.unit_name,
@@ -114,7 +122,7 @@ def evaluate(
     binning: int | None = None,
     seed: int = 0,
 ) -> Measured:
-    """Measure PSNR, SSIM and NRMSE of a plan on images that it hasn't seen, and of its zero-filled images.
+    """Measure PSNR, SSIM, NRMSE and resolution of a plan on images that it hasn't seen, and of its zero-filled images.
 
     Parameters
     ----------
@@ -140,11 +148,22 @@ def evaluate(
     return measured(name or name_of(plan), loaded, loaded.noise, part, paths, seed)
 
 
-def measured(name: str, plan: Plan, noise: NoiseModel, images: TrainingImages, paths: list[str], seed: int) -> Measured:
-    """A plan measured on prepared images with this noise."""
+def measured(
+    name: str,
+    plan: Plan,
+    noise: NoiseModel,
+    images: TrainingImages,
+    paths: list[str],
+    seed: int,
+    noise_seeds: int = 1,
+) -> Measured:
+    """A plan measured on prepared images with this noise; a mean over several draws of it, from ``seed`` on."""
     scene = Scene(plan.sensing, plan.pattern, noise)
-    evaluation = evaluate_scene(scene, {"plan": plan.reconstructor}, images.test, seed=seed)
-    return Measured(name, plan, evaluation, images, paths, seed)
+    drawn = [
+        evaluate_scene(scene, {"plan": plan.reconstructor}, images.test, seed=each)
+        for each in range(seed, seed + noise_seeds)
+    ]
+    return Measured(name, plan, Evaluation.averaged(drawn), images, paths, seed)
 
 
 def name_of(plan: PlanOrFile) -> str:

@@ -1,6 +1,7 @@
 """evaluate and compare: the numbers, and what they say about themselves."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -55,17 +56,20 @@ def test_compare_measures_all_on_the_same(run, plans, points, lines, more_scans,
     assert not result["equal"]
     assert "64 of 256 points" in result["flags"][0]
     assert "Not the same budget" in outcome.err
-    by_itself, other = result["psnr_difference_to_first"]
-    assert by_itself["mean_db"] == 0
-    assert (other["interval_95_db"], other["n_subjects"]) == (None, 2)
-    assert "none below 6 subjects" in outcome.err
+    by_itself, other = result["differences_to_first"]
+    assert by_itself["measures"]["psnr_db"]["mean"] == 0
+    assert by_itself["verdict"].startswith(f"{points} gives the same as {points}: ")
+    psnr = other["measures"]["psnr_db"]
+    assert (psnr["interval"], psnr["n_subjects"], psnr["outcome"]) == (None, 2, "no difference shown")
+    assert "2 subjects, too few to show any, which takes 6 at least" in outcome.out
+    assert other["verdict"] in outcome.out
 
 
 def test_compare_at_the_same_count_is_equal(run, points, more_scans):
     outcome = run("compare", points, points, "--images", more_scans / "other0.nii.gz", "--json", "-")
     result = json.loads(outcome.out)
     assert result["equal"]
-    assert result["psnr_difference_to_first"][0]["n_subjects"] == 1
+    assert result["differences_to_first"][0]["measures"]["psnr_db"]["n_subjects"] == 1
 
 
 def test_plans_of_different_sizes_are_compared_but_flagged(run, points, scans, more_scans, tmp_path):
@@ -91,9 +95,33 @@ def test_a_result_is_replaced_by_the_next_but_nothing_else_is(run, refused, poin
     words = ("--images", more_scans, "--limit", 2, "--json", tmp_path / "result.json")
     assert run("evaluate", points, *words).code == 0
     assert run("compare", points, points, *words).code == 0
-    assert "psnr_difference_to_first" in json.loads((tmp_path / "result.json").read_text())
+    assert "differences_to_first" in json.loads((tmp_path / "result.json").read_text())
     (tmp_path / "result.json").write_text('{"mine": true}')
     assert "exists already" in refused("evaluate", points, *words).err
+
+
+def test_groups_are_files_or_a_pattern_of_names(run, points, more_scans, tmp_path):
+    evidence = dict(Plan.load(points).evidence)
+    for i in range(2):
+        replace(Plan.load(points), evidence=evidence | {"notes": [str(i)]}).save(tmp_path / f"seed-{i}.acqplan")
+    words = ("--images", more_scans, "--limit", 4, "--json", "-")
+    some = run("compare", points, "--group", f"mine={tmp_path}/seed-*.acqplan", *words)
+    listed = ",".join(str(tmp_path / f"seed-{i}.acqplan") for i in range(2))
+    same = run("compare", points, "--group", f"mine={listed}", *words)
+    assert some.out == same.out
+    assert len(json.loads(some.out)["plans"][1]["plan_ids"]) == 2
+    assert "mine (2 plans)" in run("compare", points, "--group", f"mine={listed}", *words[:-2]).out
+
+
+def test_what_isnt_a_group(refused, points, more_scans, tmp_path):
+    words = ("--images", more_scans)
+    assert "expected NAME=FILES" in refused("compare", points, "--group", "mine", *words).err
+    assert "No file matches" in refused("compare", points, "--group", f"mine={tmp_path}/*.acqplan", *words).err
+    groups = ("--group", f"a={points}", "--group", f"a={points}")
+    assert "a is named twice" in refused("compare", *groups, *words).err
+    (tmp_path / "copy.acqplan").write_bytes(points.read_bytes())
+    assert "twice" in refused("compare", points, "--group", f"a={points},{tmp_path}/copy.acqplan", *words).err
+    assert "No such file" in refused("compare", points, "--group", f"a={tmp_path}/no.acqplan", *words).err
 
 
 def test_what_cant_be_compared(refused, points, dmd, more_scans):
