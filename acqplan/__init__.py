@@ -25,6 +25,7 @@ _HOMES = {
     "BudgetSettings": "plan.recipe",
     "Comparison": "workflow.compare",
     "Component": "plan.components",
+    "Curve": "workflow.curve",
     "Exploration": "workflow.explore",
     "Export": "workflow.export",
     "Finding": "plan.verification",
@@ -47,6 +48,7 @@ _HOMES = {
     "TrainingSettings": "plan.recipe",
     "calibrate": "workflow.calibrate",
     "compare": "workflow.compare",
+    "curve": "workflow.curve",
     "design": "learning.training",
     "evaluate": "workflow.evaluate",
     "explore": "workflow.explore",
@@ -66,6 +68,7 @@ __all__ = [
     "BudgetSettings",
     "Comparison",
     "Component",
+    "Curve",
     "Exploration",
     "Export",
     "Finding",
@@ -88,6 +91,7 @@ __all__ = [
     "TrainingSettings",
     "calibrate",
     "compare",
+    "curve",
     "design",
     "evaluate",
     "explore",
@@ -121,6 +125,7 @@ if TYPE_CHECKING:
     from acqplan.sensing.pattern import Pattern
     from acqplan.workflow.calibrate import calibrate
     from acqplan.workflow.compare import Comparison, compare
+    from acqplan.workflow.curve import Curve, curve
     from acqplan.workflow.evaluate import Measured, evaluate
     from acqplan.workflow.explore import Exploration, explore
     from acqplan.workflow.export import Export, export

@@ -21,6 +21,7 @@ from acqplan.cli import (
     calibrate,
     catalogue,
     console,
+    curve,
     demo,
     design,
     evidence,
@@ -40,6 +41,7 @@ _ORDER = (
     "demo",
     "design",
     "base",
+    "curve",
     "show",
     "list",
     "export",
@@ -99,6 +101,7 @@ _PLANNING, _MEASURING, _EVIDENCE = "Planning", "Measuring", "Evidence"
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 app.add_typer(design.app, name="design", rich_help_panel=_PLANNING)
 app.add_typer(base.app, name="base", rich_help_panel=_PLANNING)
+app.add_typer(curve.app, name="curve", rich_help_panel=_PLANNING)
 app.command("show", epilog=plans.SHOW_EXAMPLES, rich_help_panel=_PLANNING)(plans.show)
 app.command("export", epilog=examples(*instrument_examples("export")), rich_help_panel=_MEASURING)(
     with_instrument_flags("export", plans.export)

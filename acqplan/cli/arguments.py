@@ -22,10 +22,12 @@ ReadOptions = Annotated[
 
 
 class SeveralValues(TyperCommand):
-    """A command whose ``--images`` takes all the words up to the next flag: ``--images a b c``."""
+    """A command whose flags of images take all the words up to the next flag: ``--images a b c``."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override, unused-ignore]
-        return super().parse_args(ctx, repeat_flag(args, "--images"))
+        for flag in ("--images", "--test-images"):
+            args = repeat_flag(args, flag)
+        return super().parse_args(ctx, args)
 
 
 def repeat_flag(words: list[str], flag: str) -> list[str]:
@@ -78,6 +80,11 @@ def positions(text: str | None) -> list[float] | None:
         raise RecipeError(
             f"The knob is at {text!r}, expected numbers.", "Write it like --knob 0.3, or 0.3,0.8 for two."
         ) from error
+
+
+def listed(text: str | None) -> list[str]:
+    """``2x,4x,8x`` -> ["2x", "4x", "8x"]; nothing is an empty list."""
+    return [word.strip() for word in (text or "").split(",") if word.strip()]
 
 
 def options(texts: list[str] | None) -> dict[str, Any]:

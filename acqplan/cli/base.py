@@ -10,13 +10,8 @@ from acqplan.cli.arguments import SeveralValues, examples
 from acqplan.cli.design import design_plan
 from acqplan.cli.design_flags import command
 from acqplan.core import registry
+from acqplan.plan import base_recipe as usual
 from acqplan.plan.modality import Modality
-
-_DESIGNER = "any-pattern"
-_BUDGET = "6x"  # of the example pattern, between the ends of the range; its calibration region is every pattern's
-_NETWORK = "unrolled:medium"
-_NOISE_RANGE = 0.3, 4.0
-"""Of the plan's noise, over a decade."""
 
 app = typer.Typer(
     help="Train one network for many patterns and budgets, from which acqplan design --base starts.",
@@ -25,10 +20,10 @@ app = typer.Typer(
 
 
 def _base(modality: type[Modality], ctx: typer.Context, typed: dict[str, Any], **run: Any) -> None:
-    typed["budget.amount"] = typed["budget.amount"] or _BUDGET
-    typed["reconstructor"] = typed["reconstructor"] or _NETWORK
-    typed["training.noise_range"] = typed["training.noise_range"] or list(_NOISE_RANGE)
-    design_plan(modality, ctx, {**typed, "designer": _DESIGNER}, **run)
+    typed["budget.amount"] = typed["budget.amount"] or usual.BUDGET
+    typed["reconstructor"] = typed["reconstructor"] or f"{usual.NETWORK}:{usual.PRESET}"
+    typed["training.noise_range"] = typed["training.noise_range"] or list(usual.NOISE_RANGE)
+    design_plan(modality, ctx, {**typed, "designer": usual.DESIGNER}, **run)
 
 
 for _kind, _modality in registry.kinds("modalities").items():

@@ -7,7 +7,7 @@ The flags that are no settings stand here; every other one is declared beside it
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
@@ -63,25 +63,43 @@ OTHERS: dict[str, tuple[type, Flag]] = {
     "recipe": (Path, Flag("--recipe", GOAL, "TOML recipe; flags override what it says.", "FILE")),
 }
 
-_RUN: dict[str, Any] = {
-    "output": Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", rich_help_panel=RUN, help="The plan file to write.")
-    ],
-    "overwrite": Annotated[bool, typer.Option("--overwrite", rich_help_panel=RUN, help="Replace an existing output.")],
-    "resume": Annotated[
-        bool, typer.Option("--resume", rich_help_panel=RUN, help="Go on from OUTPUT.checkpoint of an interrupted run.")
-    ],
-    "keep": Annotated[
-        bool,
-        typer.Option(
-            "--keep",
-            rich_help_panel=RUN,
-            help="Train no further: write the plan with what OUTPUT.checkpoint of an interrupted run has learned.",
-        ),
-    ],
-    "dry_run": Annotated[
-        bool, typer.Option("--dry-run", rich_help_panel=RUN, help="Check everything and print the recipe; don't train.")
-    ],
+_RUN: dict[str, tuple[Any, Any]] = {
+    "output": (
+        Annotated[
+            Path | None,
+            typer.Option("-o", "--output", metavar="FILE", rich_help_panel=RUN, help="The plan file to write."),
+        ],
+        None,
+    ),
+    "overwrite": (
+        Annotated[bool, typer.Option("--overwrite", rich_help_panel=RUN, help="Replace an existing output.")],
+        False,
+    ),
+    "resume": (
+        Annotated[
+            bool,
+            typer.Option("--resume", rich_help_panel=RUN, help="Go on from OUTPUT.checkpoint of an interrupted run."),
+        ],
+        False,
+    ),
+    "keep": (
+        Annotated[
+            bool,
+            typer.Option(
+                "--keep",
+                rich_help_panel=RUN,
+                help="Train no further: write the plan with what OUTPUT.checkpoint of an interrupted run has learned.",
+            ),
+        ],
+        False,
+    ),
+    "dry_run": (
+        Annotated[
+            bool,
+            typer.Option("--dry-run", rich_help_panel=RUN, help="Check everything and print the recipe; don't train."),
+        ],
+        False,
+    ),
 }
 
 
@@ -147,16 +165,23 @@ def _typed_as(setting: Setting, flag: Flag) -> Any:
     return plain
 
 
-def command(modality: type[Modality], run: Callable[..., None], without: Collection[str] = ()) -> Callable[..., None]:
+def command(
+    modality: type[Modality],
+    run: Callable[..., None],
+    without: Collection[str] = (),
+    own: Mapping[str, tuple[Any, Any]] | None = None,
+) -> Callable[..., None]:
     """The function of a modality's command: ``run(modality, context, values by key, …)`` with its flags for Typer.
 
-    ``without``: keys whose flags it doesn't have; their values are None.
+    ``without``: keys whose flags it doesn't have; their values are None. ``own``: the annotations and default values of
+    its other flags, by the name of the argument of ``run``; by default those of a design.
     """
+    own = _RUN if own is None else own
     given = [each for each in flags_of(modality) if each.key not in without]
 
     def design(ctx: typer.Context, **values: Any) -> None:
         typed = {each.key: each.read(values[each.parameter]) for each in given} | dict.fromkeys(without)
-        run(modality, ctx, typed, **{name: values[name] for name in _RUN})
+        run(modality, ctx, typed, **{name: values[name] for name in own})
 
     parameters = [inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)]
     for each in given:
@@ -170,8 +195,7 @@ def command(modality: type[Modality], run: Callable[..., None], without: Collect
                 annotation=Annotated[each.hint | None, option],
             )
         )
-    for name, annotation in _RUN.items():
-        default = None if name == "output" else False
+    for name, (annotation, default) in own.items():
         parameters.append(
             inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=annotation)
         )

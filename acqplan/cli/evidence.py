@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from glob import glob
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from acqplan.cli import console
 from acqplan.cli.arguments import examples
+from acqplan.cli.outputs import check_json, write_json
 from acqplan.cli.plans import Overwrite, PlanFile
 from acqplan.core import measures
 from acqplan.core.errors import RecipeError
@@ -58,7 +59,7 @@ def evaluate(
     import acqplan
     from acqplan.report import facts
 
-    _check_json(json_file, overwrite)
+    check_json(json_file, overwrite)
     with console.working("measuring"):
         measured = acqplan.evaluate(plan, images, limit=limit, binning=binning, seed=seed)
     console.warn(measured.warnings)
@@ -71,7 +72,7 @@ def evaluate(
         console.table([f"mean of {len(measured.records)} images", *measures.columns(names)], rows)
         _per_subject(measured)
         console.facts([("Count", facts.count(measured.plan)), ("Data range", "largest magnitude of each image")])
-    _write_json(measured.table(), json_file, overwrite)
+    write_json(measured.table(), json_file, overwrite)
 
 
 def compare(
@@ -101,7 +102,7 @@ def compare(
     import acqplan
     from acqplan.core.files import check_writable
 
-    _check_json(json_file, overwrite)
+    check_json(json_file, overwrite)
     if html is not None:
         check_writable(html, overwrite=overwrite)
     with console.working("measuring"):
@@ -116,7 +117,7 @@ def compare(
     console.warn([*comparison.flags, *comparison.warnings])
     if json_file != "-":
         _show(comparison)
-    _write_json(comparison.table(), json_file, overwrite)
+    write_json(comparison.table(), json_file, overwrite)
     if html is not None:
         from acqplan.report.comparison_page import comparison_page
         from acqplan.report.page import write_page
@@ -216,20 +217,3 @@ def _gain_cells(psnr: Effect | None) -> list[str]:
         return ["", ""]
     interval = "" if psnr.interval is None else verdict.interval_text(psnr.interval, "psnr_db")
     return [measures.MEASURES["psnr_db"].difference(psnr.mean), interval]
-
-
-def _check_json(target: str | None, overwrite: bool) -> None:
-    from acqplan.workflow.results import check_result
-
-    if target is not None and target != "-":
-        check_result(Path(target), overwrite=overwrite)
-
-
-def _write_json(table: dict[str, Any], target: str | None, overwrite: bool) -> None:
-    from acqplan.workflow.results import result_text, write_result
-
-    if target == "-":
-        console.output(result_text(table))
-    elif target is not None:
-        write_result(table, Path(target), overwrite=overwrite)
-        console.note(f"Written: {target}")

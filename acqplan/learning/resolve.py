@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from acqplan.core import registry
 from acqplan.core.errors import RecipeError
 from acqplan.core.following import Follower, unfollowed
 from acqplan.core.seeding import stream_seed
-from acqplan.images import ImageStack
+from acqplan.images import ImageStack, TrainingImages
 from acqplan.learning.base import with_base
 from acqplan.learning.energy import mean_energy, typical_electrons
 from acqplan.learning.extent import extent_of
@@ -32,12 +35,62 @@ from acqplan.sensing.unit_list import parse_units, units_text
 DEFAULT_MINUTES = 10.0
 
 
+@dataclass(frozen=True, eq=False)
+class Grounds:
+    """The images of a recipe, and all of it decided but how much is measured and who chooses it.
+
+    Parameters
+    ----------
+    recipe
+        Open are the exact count, the calibration region, and the options of the designer.
+    energy, variance
+        Of each unit (`acqplan.learning.energy.mean_energy`).
+    notes
+        Sentences on what the images don't suit.
+    """
+
+    recipe: Recipe
+    sensing: SensingModel
+    noise: NoiseModel
+    images: TrainingImages
+    energy: npt.NDArray[np.float64]
+    variance: npt.NDArray[np.float64]
+    notes: tuple[str, ...] = ()
+
+    def problem(self, amount: str | None = None, designer: Component | None = None) -> Problem:
+        """The problem of the recipe's budget and designer, or of another one: the images are not read again.
+
+        Raises
+        ------
+        AcqplanError
+            Such a budget, or such a designer, isn't possible.
+        """
+        recipe = self.recipe
+        if amount is not None:
+            recipe = recipe.with_settings("budget", amount=amount)
+        if designer is not None:
+            check_options("designers", designer)
+            recipe = _with_designer(replace(recipe, designer=designer))
+        extent = extent_of(recipe, self.sensing, typical_electrons(self.images, self.noise))
+        design = extent.problem(self.sensing, self.energy, self.variance)
+        recipe = _spelled_out(extent.recipe, self.sensing, self.noise, design, self.images)
+        notes = (*self.notes, *extent.notes)
+        problem = Problem(as_resolved(recipe), self.sensing, self.noise, design, self.images, notes)
+        check_given_pattern(problem)
+        return problem
+
+
 def resolve(asked: Recipe, preparing: Follower = unfollowed) -> Problem:
     """Read the images and decide every open setting; `AcqplanError` if anything can't be.
 
     Cheap mistakes (unknown kinds and options, an impossible budget) are found before the images are read
     wherever they can be. ``preparing`` is told what is done.
     """
+    return grounds_of(asked, preparing).problem()
+
+
+def grounds_of(asked: Recipe, preparing: Follower = unfollowed) -> Grounds:
+    """Read the images and decide what doesn't depend on the budget; errors as of `resolve`."""
     asked.check()
     modality = modality_named(asked.modality)
     recipe = _with_defaults(with_base(asked), modality)
@@ -64,15 +117,11 @@ def resolve(asked: Recipe, preparing: Follower = unfollowed) -> Problem:
     images = training_images(recipe, settings, stacks, preparing)
     if recipe.images.size is None and settings.fit != "crop":
         images = replace(images, warnings=(*images.warnings, *_mixed_sizes(stacks, settings)))
-    extent = extent_of(recipe, sensing, typical_electrons(images, noise))
+    extent_of(recipe, sensing, typical_electrons(images, noise))  # before the energies: they take a while
     if modality.takes_intensities and settings.binning is None:
         settings = replace(settings, binning=stacks[0].recommended_binning or 1)
     energy, variance = mean_energy(sensing, noise, images, stream_seed(recipe.seed, "design"), preparing)
-    design = extent.problem(sensing, energy, variance)
-    recipe = _spelled_out(replace(extent.recipe, images=settings), sensing, noise, design, images)
-    problem = Problem(as_resolved(recipe), sensing, noise, design, images, (*notes, *extent.notes))
-    check_given_pattern(problem)
-    return problem
+    return Grounds(replace(recipe, images=settings), sensing, noise, images, energy, variance, notes)
 
 
 def _with_defaults(recipe: Recipe, modality: Modality) -> Recipe:

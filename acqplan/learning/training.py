@@ -36,7 +36,8 @@ from acqplan.plan.compact import rounded
 from acqplan.plan.components import Component
 from acqplan.plan.plan import Plan
 from acqplan.plan.recipe import Recipe
-from acqplan.reconstructors.reconstructor import KnobReconstructor
+from acqplan.reconstructors.reconstructor import KnobReconstructor, Reconstructor
+from acqplan.sensing.pattern import Pattern
 
 CHECKPOINT_EVERY_S = 45.0  # a kill loses at most a minute
 _JUDGED_IMAGES = 8
@@ -86,18 +87,34 @@ def design(
     """
     watch = Stopwatch()
     path = None if checkpoint is None else Path(checkpoint)
-    resume = resume or keep
-    if resume and path is None:
+    if (resume or keep) and path is None:
         raise RecipeError("There is no checkpoint to resume from.", "Name the checkpoint file.")
     problem = resolve(recipe, preparing)
-    with _threads(problem.recipe.training.threads):
+    return trained(
+        problem, watch, progress=progress, preparing=preparing, warn=warn, path=path, resume=resume, keep=keep
+    )
+
+
+def trained(
+    problem: Problem,
+    watch: Stopwatch,
+    *,
+    progress: Listener | None = None,
+    preparing: Follower = unfollowed,
+    warn: Callable[[str], None] = lambda warning: None,
+    path: Path | None = None,
+    resume: bool = False,
+    keep: bool = False,
+) -> Plan:
+    """`design` of a problem whose images are read; ``watch`` has run since its minutes began."""
+    with on_threads(problem.recipe.training.threads):
         preparing("preparing the training", 0, 0)
         state = TrainingState(problem)
         objective = build_objective(problem)
         is_blind = state.is_trainable and not objective.needs_truth
         batches = Batches(problem, state.device, undersampled_scans(problem, state.designer) if is_blind else None)
         step = partial(take_step, batches=batches, objective=objective)
-        if resume and path is not None:
+        if (resume or keep) and path is not None:
             state.restore(checkpoints.load(path))
         else:
             _choose_steps(state, step, problem, watch, preparing)
@@ -286,6 +303,24 @@ def _plan(state: TrainingState, batches: Batches, problem: Problem) -> Plan:
     return Plan(problem.sensing, budget, pattern, noise, network, recipe, found).with_vector()
 
 
+def fine_tuned(
+    problem: Problem, pattern: Pattern, *, progress: Listener | None = None, preparing: Follower = unfollowed
+) -> tuple[Reconstructor, int]:
+    """The network of the problem's recipe, or its base's, trained for this one pattern alone; in how many steps.
+
+    The network is on the CPU; how long it is trained is what the recipe says. Nothing is evaluated or stored.
+    """
+    watch = Stopwatch()
+    with on_threads(problem.recipe.training.threads):
+        state = TrainingState(problem)
+        state.pattern = pattern
+        step = partial(take_step, batches=Batches(problem, state.device), objective=build_objective(problem))
+        _choose_steps(state, step, problem, watch, preparing)
+        _train(state, step, problem, progress, _Checkpoint(state, None, lambda warning: None))
+        network: Reconstructor = state.network.cpu()
+        return network.eval(), state.step
+
+
 def _calibrate_knobs(network: KnobReconstructor, state: TrainingState, batches: Batches, seed: int) -> None:
     """Fix which setting each position of a knob stands for, on a batch of what the network was trained on."""
     noise = torch_generator(seed, "last touches")  # another name would draw other numbers
@@ -295,7 +330,7 @@ def _calibrate_knobs(network: KnobReconstructor, state: TrainingState, batches: 
 
 
 @contextmanager
-def _threads(n: int) -> Iterator[None]:
+def on_threads(n: int) -> Iterator[None]:
     """With so many CPU threads; 0 leaves them as they are."""
     before = torch.get_num_threads()
     if n > 0:

@@ -51,6 +51,15 @@ class OptionFlag:
     flag: Flag
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What a scan costs beside its readings: a name for JSON, words with a unit, and how much."""
+
+    name: str
+    label: str
+    value: float
+
+
 class Modality(InUse, ABC):
     """A kind of instrument."""
 
@@ -129,6 +138,10 @@ class Modality(InUse, ABC):
     def usual_designer(self, recipe: Recipe) -> str:
         """Kind of the designer, unless a recipe names one, where a network is trained that sees the truth."""
         return "swaps"
+
+    def compared_designers(self, recipe: Recipe) -> tuple[str, ...]:
+        """Kinds of the designers that a curve compares unless it is told: usual practice first."""
+        return "variable-density", self.usual_designer(recipe)
 
     def usual_order(self, recipe: Recipe) -> str:
         """Kind of the order of acquisition, unless a recipe names one."""
@@ -237,6 +250,19 @@ class Modality(InUse, ABC):
     ) -> tuple[str, ...]:
         """Sentences for a person who is about to train such a plan."""
         return ()
+
+    def costs(
+        self,
+        recipe: Recipe,
+        sensing: SensingModel,
+        budget: Budget,
+        pattern: Pattern,
+        noise: NoiseModel,
+        images: TrainingImages,
+    ) -> list[Cost]:
+        """What such a scan costs, as far as it is known, the most telling first: by default its time."""
+        seconds = budget.acquisition_time_s
+        return [] if seconds is None else [Cost("time_s", "scan time / s", seconds)]
 
     def evidence(
         self,

@@ -60,6 +60,7 @@ figure img { display: block; width: 100%; image-rendering: pixelated; border-rad
 figure.ours { outline: 2px solid var(--mark); outline-offset: 5px; border-radius: 3px; }
 figcaption { font-size: .82rem; line-height: 1.4; color: var(--soft); }
 figcaption b { display: block; color: var(--ink); font-size: .9rem; }
+.drawing svg { display: block; width: 100%; min-width: 34rem; max-width: 60rem; height: auto; }
 .blank { aspect-ratio: 1; background: var(--tint); border-radius: 3px; margin-bottom: .3rem; padding: .8rem;
   font-size: .8rem; color: var(--soft); }
 .scale { display: flex; flex-wrap: wrap; align-items: center; gap: .2rem .6rem;
@@ -93,6 +94,11 @@ def write_page(html: str, path: Path, *, overwrite: bool = False) -> None:
 def image(pixels: Colours, description: str) -> str:
     """A picture of uint8[H, W] or [H, W, 3]; the page enlarges it without smoothing."""
     return f'<img src="{data_uri(png(pixels))}" alt="{escape(description)}">'
+
+
+def drawing(svg: str) -> str:
+    """An SVG as wide as the page; on a narrow window it scrolls."""
+    return f'<div class="scroll drawing">{svg}</div>'
 
 
 def blank(text: str) -> str:

@@ -70,8 +70,8 @@ class Measured:
         """One warning of each plan that was trained on some of these images."""
         if self.runs:
             return list(dict.fromkeys(warning for each in self.runs for warning in each.seen))
-        shared = _places(self.paths) & _places(self.plan.recipe.images.paths)
-        where = ", ".join(sorted(shared))
+        shared = shared_places(self.paths, self.plan.recipe.images.paths)
+        where = ", ".join(shared)
         return [f"{self.name} was trained on images from {where}: these numbers aren't evidence."] if shared else []
 
     @property
@@ -191,6 +191,11 @@ def evenly(items: Sequence[T], limit: int | None) -> tuple[T, ...]:
 def noise_table(noise: NoiseModel) -> dict[str, Any]:
     """JSON-ready: kind and settings."""
     return {"kind": noise.kind, **noise.spec()}
+
+
+def shared_places(paths: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Files, folders and samples that are in both lists, however they are written."""
+    return sorted(_places(paths) & _places(others))
 
 
 def _places(paths: Sequence[str]) -> set[str]:

@@ -14,7 +14,7 @@ from acqplan.modalities.dmd import in_use
 from acqplan.modalities.dmd.settings import DMDSettings
 from acqplan.plan import typed
 from acqplan.plan.components import Component
-from acqplan.plan.modality import Modality, OptionFlag
+from acqplan.plan.modality import Cost, Modality, OptionFlag
 from acqplan.plan.recipe import Recipe
 from acqplan.plan.settings import GOAL, Flag
 
@@ -125,6 +125,9 @@ class DMD(Modality):
     def usual_size(self, shapes: Sequence[tuple[int, int]]) -> tuple[int, int]:
         return 64, 64
 
+    def compared_designers(self, recipe: Recipe) -> tuple[str, ...]:
+        return "low-sequency", self.usual_designer(recipe)
+
     def read_flag(self, name: str, value: str, recipe: Recipe) -> dict[str, Any]:
         """A detector's read noise and dark counts."""
         from acqplan.modalities.dmd.traces.detector import Detector
@@ -205,6 +208,31 @@ class DMD(Modality):
             assert lit is not None
             found["raster"] = rasters(noise, int(frames), lit, images.validation, images.test, recipe.seed)
         return found
+
+    def costs(
+        self,
+        recipe: Recipe,
+        sensing: SensingModel,
+        budget: Budget,
+        pattern: Pattern,
+        noise: NoiseModel,
+        images: TrainingImages,
+    ) -> list[Cost]:
+        """Photo-electrons and frames, and where the time of a frame is known, how long it all takes and is lit."""
+        from acqplan.learning.energy import typical_electrons
+        from acqplan.modalities.dmd.light import light_cost
+
+        electrons = typical_electrons(images, noise)
+        light = light_cost(sensing, budget, pattern, electrons=electrons, power_w=self.power_w(recipe))
+        labels = {
+            "photo_electrons": "photo-electrons",
+            "frames": "frames",
+            "scan_s": "scan time / s",
+            "light_on_s": "light on / s",
+            "energy_j": "energy / J",
+        }
+        known = [(name, label, light[name]) for name, label in labels.items()]
+        return [Cost(name, label, float(value)) for name, label, value in known if value is not None]
 
     def light_cost(self, plan: Plan) -> dict[str, Any]:
         from acqplan.modalities.dmd.light import light_cost

@@ -188,6 +188,9 @@ class MRI(Modality):
             )
         return (f"{which} was acquired in 2D slices; a scan with this pattern of points has to be a 3D one.",)
 
+    def compared_designers(self, recipe: Recipe) -> tuple[str, ...]:
+        return "poisson-disc" if _is_of_points(recipe) else "variable-density", self.usual_designer(recipe)
+
     def usual_order(self, recipe: Recipe) -> str:
         return "segmented" if self.readings_per_shot(recipe) > 1 else "linear"
 
