@@ -45,6 +45,7 @@ _HOMES = {
     "Reconstruction": "workflow.reconstruct",
     "Scan": "sensing.acquisition",
     "Simulation": "workflow.simulate",
+    "Stressed": "workflow.stress",
     "TrainingSettings": "plan.recipe",
     "calibrate": "workflow.calibrate",
     "compare": "workflow.compare",
@@ -57,6 +58,7 @@ _HOMES = {
     "prove": "workflow.prove",
     "reconstruct": "workflow.reconstruct",
     "simulate": "workflow.simulate",
+    "stress": "workflow.stress",
     "verify": "workflow.verify",
 }
 __all__ = [
@@ -88,6 +90,7 @@ __all__ = [
     "Reconstruction",
     "Scan",
     "Simulation",
+    "Stressed",
     "TrainingSettings",
     "calibrate",
     "compare",
@@ -100,6 +103,7 @@ __all__ = [
     "prove",
     "reconstruct",
     "simulate",
+    "stress",
     "verify",
 ]
 
@@ -132,6 +136,7 @@ if TYPE_CHECKING:
     from acqplan.workflow.prove import Proof, prove
     from acqplan.workflow.reconstruct import Reconstruction, reconstruct
     from acqplan.workflow.simulate import Simulation, simulate
+    from acqplan.workflow.stress import Stressed, stress
     from acqplan.workflow.verify import verify
 
 

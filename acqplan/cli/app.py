@@ -29,6 +29,7 @@ from acqplan.cli import (
     plans,
     prove,
     reconstruct,
+    stress,
     verify,
 )
 from acqplan.cli.arguments import SeveralValues, examples
@@ -54,6 +55,7 @@ _ORDER = (
     "formats",
     "evaluate",
     "compare",
+    "stress",
 )
 
 
@@ -123,6 +125,7 @@ app.command("evaluate", cls=SeveralValues, epilog=evidence.EVALUATE_EXAMPLES, ri
     evidence.evaluate
 )
 app.command("compare", cls=SeveralValues, epilog=evidence.COMPARE_EXAMPLES, rich_help_panel=_EVIDENCE)(evidence.compare)
+app.command("stress", cls=SeveralValues, epilog=stress.EXAMPLES, rich_help_panel=_EVIDENCE)(stress.stress)
 app.command("test", epilog=prove.EXAMPLES, rich_help_panel=_EVIDENCE)(prove.prove)
 app.command("formats", rich_help_panel=_MEASURING)(catalogue.formats)
 app.command("list", epilog=catalogue.LIST_EXAMPLES, rich_help_panel=_PLANNING)(catalogue.list_kinds)

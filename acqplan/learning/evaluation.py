@@ -17,7 +17,7 @@ from acqplan.images import ImageRecord
 from acqplan.plan.modality import modality_of
 from acqplan.reconstructors.reconstructor import Reconstructor
 from acqplan.reconstructors.zero_filled import ZeroFilled
-from acqplan.sensing.measurement import measure
+from acqplan.sensing.measurement import Spoil, measure
 from acqplan.sensing.model import SensingModel
 from acqplan.sensing.noise import NoiseModel
 from acqplan.sensing.pattern import Pattern
@@ -25,11 +25,15 @@ from acqplan.sensing.pattern import Pattern
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What is acquired and how: the parts of a plan that don't depend on its network."""
+    """What is acquired and how: the parts of a plan that don't depend on its network.
+
+    ``spoil``: a fault of the instrument, which no reconstruction knows of.
+    """
 
     sensing: SensingModel
     pattern: Pattern
     noise: NoiseModel
+    spoil: Spoil | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +105,7 @@ def simulated(
     counts = torch.from_numpy(scene.pattern.counts.astype(np.float32))[None]
     generator = torch_generator(seed, "evaluate")
     true = sensing_of(records, scene.sensing)
-    coefficients, sensing = measure(images, counts, true, scene.noise, generator)
+    coefficients, sensing = measure(images, counts, true, scene.noise, generator, spoil=scene.spoil)
     return sensing.seen_through(images, true), coefficients, sensing
 
 

@@ -15,6 +15,7 @@ from acqplan.plan.settings import Flag
 
 if TYPE_CHECKING:
     from acqplan.plan.plan import Plan
+    from acqplan.plan.stress import Stress
     from acqplan.sensing.acquisition import Scan
     from acqplan.sensing.model import SensingModel
 
@@ -164,6 +165,10 @@ class InUse:
     def remarks(self, plan: Plan) -> list[str]:
         """Sentences for a person who has just made this plan: whether something simpler would have done as well."""
         return []
+
+    def stresses(self, plan: Plan, seed: int) -> tuple[Stress, ...]:
+        """What only this instrument may have otherwise than planned, for ``acqplan stress``."""
+        return ()
 
     def image_facts(self, plan: Plan, scan: Scan) -> dict[str, str]:
         """What a file of the images may say of how they were acquired, where it is known.

@@ -179,8 +179,9 @@ class Unrolled(Reconstructor):
 
     def forward(self, coefficients: torch.Tensor, counts: torch.Tensor, sensing: SensingModel) -> torch.Tensor:
         zero_filled = sensing.adjoint(coefficients)
-        # Where a pattern is being learned, what a unit is worth is also what it is worth to the start.
-        with torch.set_grad_enabled(counts.requires_grad and torch.is_grad_enabled()):
+        # Where a pattern is being learned, or the worst change of readings looked for, the start tells as well.
+        is_followed = counts.requires_grad or coefficients.requires_grad
+        with torch.set_grad_enabled(is_followed and torch.is_grad_enabled()):
             start = sparse_start(zero_filled, counts, sensing, self.start_iterations)
         scale = image_scale(start.detach())
         consistent = DataConsistency(coefficients, counts, sensing, scale, zero_filled)

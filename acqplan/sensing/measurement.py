@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,10 @@ _LARGEST = 1e9
 _LEAST_READINGS = 16
 
 
+Spoil = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""What a fault makes of images[B, *image_shape] and their expected readings[B, K, *reading_shape]."""
+
+
 def measured(coefficients: torch.Tensor, counts: torch.Tensor, sensing: SensingModel) -> torch.Tensor:
     """Keep what was measured: coefficients[B, K, …] × min(counts, 1), with +0 elsewhere.
 
@@ -38,16 +43,19 @@ def measure(
     noise: NoiseModel,
     generator: torch.Generator,
     known: SensingModel | None = None,
+    spoil: Spoil | None = None,
 ) -> tuple[torch.Tensor, SensingModel]:
     """Simulate: images[B, *image_shape], counts[B or 1, K] -> measured coefficients[B, K, …], and the sensing model.
 
     The model that is given back is what a reconstruction knows: it learned from the coefficients what differs from
     scan to scan (`SensingModel.self_calibrated`), unless that is ``known``, and is told how noisy they are
-    (`SensingModel.noise_level`). Noise acts on the detector's
-    readings; repeats are averaged. Differentiable in ``counts`` through what is kept, not through the noise level. Of a
+    (`SensingModel.noise_level`). Noise acts on the detector's readings, which ``spoil`` may change before; repeats are
+    averaged. Differentiable in ``counts`` through what is kept, not through the noise level. Of a
     sensing model with a reference unit, ``counts`` measure it.
     """
     readings = sensing(images)
+    if spoil is not None:
+        readings = spoil(images, readings)
     repeats = counts.detach().reshape(*counts.shape, *(1,) * len(sensing.reading_shape))
     noisy = noise.sample(readings, generator=generator, counts=repeats)
     level = noise_level(readings.detach(), sensing, noise)

@@ -70,9 +70,7 @@ class Measured:
         """One warning of each plan that was trained on some of these images."""
         if self.runs:
             return list(dict.fromkeys(warning for each in self.runs for warning in each.seen))
-        shared = shared_places(self.paths, self.plan.recipe.images.paths)
-        where = ", ".join(shared)
-        return [f"{self.name} was trained on images from {where}: these numbers aren't evidence."] if shared else []
+        return trained_on(self.name, self.plan, self.paths)
 
     @property
     def elsewhere(self) -> list[str]:
@@ -164,6 +162,12 @@ def measured(
         for each in range(seed, seed + noise_seeds)
     ]
     return Measured(name, plan, Evaluation.averaged(drawn), images, paths, seed)
+
+
+def trained_on(name: str, plan: Plan, paths: Sequence[str]) -> list[str]:
+    """One warning if a plan was trained on some of these images."""
+    where = ", ".join(shared_places(paths, plan.recipe.images.paths))
+    return [f"{name} was trained on images from {where}: these numbers aren't evidence."] if where else []
 
 
 def name_of(plan: PlanOrFile) -> str:

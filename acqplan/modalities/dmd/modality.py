@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from acqplan.images.preparation import Preparation
     from acqplan.plan.in_use import FittedDetector
     from acqplan.plan.plan import Plan
+    from acqplan.plan.stress import Stress
     from acqplan.plan.verification import Check
     from acqplan.sensing.acquisition import Scan
     from acqplan.sensing.budget import Budget
@@ -244,6 +245,11 @@ class DMD(Modality):
 
     def remarks(self, plan: Plan) -> list[str]:
         return in_use.light_remarks(plan)
+
+    def stresses(self, plan: Plan, seed: int) -> tuple[Stress, ...]:
+        from acqplan.modalities.dmd.stresses import stresses
+
+        return stresses(plan, seed)
 
     def fitted_detector(self, dark: Path, bright: Path, **how: Any) -> FittedDetector:
         from acqplan.modalities.dmd.traces.fitting import fitted_detector

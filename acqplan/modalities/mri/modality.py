@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from acqplan.images import ImageStack, TrainingImages
     from acqplan.images.preparation import Preparation
     from acqplan.plan.plan import Plan
+    from acqplan.plan.stress import Stress
     from acqplan.plan.verification import Check
     from acqplan.sensing.acquisition import Acquisition, Scan
     from acqplan.sensing.budget import Budget
@@ -325,6 +326,11 @@ class MRI(Modality):
                 f"{MIN_WIDTH}; acquired data have to bring their own."
             ]
         return told
+
+    def stresses(self, plan: Plan, seed: int) -> tuple[Stress, ...]:
+        from acqplan.modalities.mri.stresses import stresses
+
+        return stresses(plan)
 
     def facts(self, plan: Plan) -> list[tuple[str, str]]:
         from acqplan.modalities.mri import voxels

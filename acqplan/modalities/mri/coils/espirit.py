@@ -100,10 +100,27 @@ def estimated_maps(
 def _principal(data: torch.Tensor) -> torch.Tensor:
     """complex64[B, C]: the first principal coil of data[B, C, h, w], its largest entry real and positive."""
     flat = data.flatten(2)
-    vectors = torch.linalg.eigh(flat @ flat.mH)[1][..., -1]
+    vectors = _eigh(flat @ flat.mH)[1][..., -1]
     largest = vectors.gather(1, vectors.abs().argmax(1, keepdim=True))
     turned: torch.Tensor = vectors * (largest.abs() / largest)
     return turned
+
+
+def _eigh(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Eigenvalues[B, n], ascending, and eigenvectors of Hermitian matrix[B, n, n].
+
+    The quick algorithm may not converge where many eigenvalues are equal, as those of coils that aren't there; the QR
+    algorithm does.
+    """
+    try:
+        values, vectors = torch.linalg.eigh(matrix)
+        return values, vectors
+    except torch.linalg.LinAlgError:
+        from scipy import linalg
+
+        found = [linalg.eigh(each, driver="ev") for each in matrix.cpu().numpy().astype(np.complex128)]
+    values, vectors = (torch.from_numpy(np.stack(part)) for part in zip(*found, strict=True))
+    return values.to(matrix.device, torch.float32), vectors.to(matrix.device, torch.complex64)
 
 
 def _patches(data: torch.Tensor, kernel: int) -> torch.Tensor:
@@ -118,7 +135,7 @@ def _projected(patches: torch.Tensor) -> torch.Tensor:
     matrix = patches.flatten(2)
     # Of the two Gram matrices with the same eigenvalues the smaller one: projector = Σ v vᴴ over the large ones.
     gram = matrix.mH @ matrix if matrix.shape[2] <= n else matrix @ matrix.mH
-    values, vectors = torch.linalg.eigh(gram)
+    values, vectors = _eigh(gram)
     is_signal = values > _THRESHOLD**2 * values[:, -1:]
     if matrix.shape[2] > n:
         vectors = matrix.mH @ vectors / values.clamp(min=_TINY).sqrt()[:, None]
