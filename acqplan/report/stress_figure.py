@@ -34,7 +34,7 @@ def loss_bars(rows: Sequence[Row]) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="loss of PSNR under each stress, in dB" font-family="system-ui, sans-serif" font-size="13">'
-        f'{"".join(parts)}</svg>'
+        f"{''.join(parts)}</svg>"
     )
 
 

@@ -115,7 +115,7 @@ def _eigh(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     try:
         values, vectors = torch.linalg.eigh(matrix)
         return values, vectors
-    except torch.linalg.LinAlgError:
+    except RuntimeError:  # torch.linalg.LinAlgError
         from scipy import linalg
 
         found = [linalg.eigh(each, driver="ev") for each in matrix.cpu().numpy().astype(np.complex128)]
