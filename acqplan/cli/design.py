@@ -138,4 +138,6 @@ def _report(plan: Plan, output: Path) -> None:
     labels |= facts.beside_the_plan(plan)
     rows = [[label, *measures.cells(means[name], names)] for name, label in labels.items()]
     console.table([f"{plan.evidence['n_test']} held-out images", *measures.columns(names)], rows)
+    if plan.evidence.get("usual"):
+        console.stdout().print(facts.usual_text(plan.evidence["usual"]), markup=False)
     console.facts([("Count", facts.count(plan)), ("Plan id", plan.plan_id), ("Written", str(output))])

@@ -7,6 +7,7 @@ once, however many images there are of it.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -52,6 +53,12 @@ class Effect:
     n_subjects: int
     outcome: Outcome
     needed: int | None = None
+
+    @classmethod
+    def of(cls, spec: Mapping[str, Any]) -> Effect:
+        """From what `spec` gave."""
+        interval = spec["interval"]
+        return cls(**{**spec, "interval": None if interval is None else tuple(interval)})
 
     def spec(self) -> dict[str, Any]:
         """JSON-ready."""

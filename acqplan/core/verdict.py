@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from acqplan.core.measures import MEASURES
 from acqplan.core.statistics import LEAST_SUBJECTS, Effect
 
+HARDLY_DB = 0.1
+"""Differences in PSNR below this hardly matter; where an interval is within it, both do as well."""
 _JUDGED = ("psnr_db", "ssim", "hfen", "frc")  # NRMSE says what PSNR does
 
 
@@ -14,7 +16,7 @@ def sentence(first: str, second: str, effects: Mapping[str, Effect]) -> str:
     """``a is better than b in PSNR and SSIM: PSNR +0.52 dB (+0.31 to +0.74), …; 12 subjects.``
 
     ``effects`` of the first against the second, by measure, on the same subjects. Where nothing was shown it says how
-    many subjects it would take.
+    many subjects it would take; where a difference that matters was shown not to be, that both do as well.
     """
     judged = {name: effects[name] for name in _JUDGED if name in effects}
     by_outcome = {
@@ -23,10 +25,13 @@ def sentence(first: str, second: str, effects: Mapping[str, Effect]) -> str:
     }
     numbers = ", ".join(f"{MEASURES[name].word} {effect_text(effect, name)}" for name, effect in judged.items())
     psnr = judged["psnr_db"]
-    claims = [f"{outcome} than {second} in {_listed(words)}" for outcome, words in by_outcome.items() if words]
-    is_same = all(effect.mean == 0 for effect in judged.values())
-    claim = f"is {' and '.join(claims)}" if claims else f"gives the same as {second}" if is_same else ""
     subjects = f"{psnr.n_subjects} subject{'s' * (psnr.n_subjects != 1)}"
+    claims = [f"{outcome} than {second} in {_listed(words)}" for outcome, words in by_outcome.items() if words]
+    claim = f"is {' and '.join(claims)}" if claims else ""
+    if not claims and all(effect.mean == 0 for effect in judged.values()):
+        claim = f"gives the same as {second}"
+    elif not claims and psnr.interval is not None and max(map(abs, psnr.interval)) <= HARDLY_DB:
+        claim = f"does as well as {second}"
     if not claim:
         return f"No difference shown of {first} to {second}: {numbers}; {subjects}{_needed(psnr)}."
     return f"{first} {claim}: {numbers}; {subjects}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,8 @@ class TrainingState:
         How many steps there are, and how long they take.
     pattern
         Frozen, in the order of acquisition; None during joint training.
+    usual
+        What was found of a usual pattern beside the frozen one (`acqplan.learning.usual_pattern`), or None.
     best
         The best state of fine-tuning so far, where the recipe keeps that.
     step
@@ -52,6 +55,7 @@ class TrainingState:
         self.generators = self._fresh_generators(problem.recipe.seed)
         self.schedule, self.pace = Schedule(0, 0), Pace()
         self.pattern: Pattern | None = None
+        self.usual: dict[str, Any] | None = None
         self.best: Best | None = None
         self.step = 0
         self.is_between_steps = True
@@ -106,6 +110,7 @@ class TrainingState:
             "pace": np.array(self.schedule.pace, np.int64),
             "time": {name: value for name, value in vars(self.pace).items() if value is not None},
             "order": None if self.pattern is None else self.pattern.order,
+            "usual": None if self.usual is None else json.dumps(self.usual),
             "best": None if self.best is None else self.best.save(),
             "reconstructor": self.network.state_dict(),
             "designer": self.designer.state_dict(),
@@ -140,6 +145,7 @@ class TrainingState:
             self.pattern = Pattern(tree["order"].numpy(), design.sensing.n_units, design.calibration)
             if self.pattern.n_readings != design.budget.n_readings:
                 raise ValueError("its pattern has another count")
+        self.usual = json.loads(tree["usual"]) if "usual" in tree else None
         self.best = Best(**tree["best"]) if "best" in tree else None
         self.network.load_state_dict(tree.get("reconstructor", {}))
         self.designer.load_state_dict(tree.get("designer", {}))

@@ -32,6 +32,7 @@ from acqplan.learning.search import search
 from acqplan.learning.state import TrainingState
 from acqplan.learning.step import take_step
 from acqplan.learning.undersampled import undersampled_scans
+from acqplan.learning.usual_pattern import usual_pattern
 from acqplan.plan.compact import rounded
 from acqplan.plan.components import Component
 from acqplan.plan.plan import Plan
@@ -195,6 +196,7 @@ def _train(
         if state.is_joint:
             search(state, problem, _seconds(settings.minutes), listener, stored.save_in_time)
             state.freeze()
+            state.usual = usual_pattern(state, problem)
         return
     clock, judge = Clock(state.pace, state.step, settings.joint_share), _Judge(state, problem)
     while state.step != settings.stop_at:
@@ -202,6 +204,7 @@ def _train(
         if state.is_joint and state.step == state.schedule.joint_steps:
             search(state, problem, clock.left(is_joint=True).search_s, listener, stored.save_in_time)
             state.freeze()
+            state.usual = usual_pattern(state, problem)
             clock.freeze(state.step)
             state.schedule = clock.fitted(state.schedule, state.step, is_joint=False)
         if not state.is_joint and state.schedule.ends_part(state.step):
@@ -299,6 +302,8 @@ def _plan(state: TrainingState, batches: Batches, problem: Problem) -> Plan:
     found = evidence(replace(problem, recipe=recipe), state.pattern, network, state.best)
     if isinstance(state.designer, SearchingDesigner) and state.designer.rounds_taken:
         found["search"] = state.designer.found()
+    if state.usual is not None:
+        found["usual"] = state.usual
     budget, pattern, noise = problem.design.budget, state.pattern, problem.noise
     return Plan(problem.sensing, budget, pattern, noise, network, recipe, found).with_vector()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 import msgspec
 
@@ -77,6 +77,36 @@ class Search(TypedDict):
     density: NotRequired[SearchedDensity]
 
 
+class Shown(TypedDict):
+    """As `acqplan.core.statistics.Effect`."""
+
+    mean: float
+    interval: list[float] | None
+    n_subjects: int
+    outcome: Literal["better", "worse", "no difference shown"]
+    needed: int | None
+
+
+class ShownOf(TypedDict):
+    """By measure; `Metrics` of differences."""
+
+    psnr_db: Shown
+    ssim: Shown
+    nrmse: NotRequired[Shown]
+    hfen: NotRequired[Shown]
+    frc: NotRequired[Shown]
+
+
+class Usual(TypedDict):
+    """A usual pattern against the plan's, on held-out images, before the network was trained on either."""
+
+    designer: str
+    n_images: int
+    measures: ShownOf
+    parameter: NotRequired[str]
+    value: NotRequired[float | str]
+
+
 SHARED: Mapping[str, Any] = {
     "held_out": HeldOut,
     "n_train": int,
@@ -87,6 +117,7 @@ SHARED: Mapping[str, Any] = {
     "notes": list[str],
     "search": Search,
     "adapted": Adapted,
+    "usual": Usual,
 }
 """Types by name; those of a modality are in `Modality.evidence_types`."""
 

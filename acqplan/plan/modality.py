@@ -93,6 +93,8 @@ class Modality(InUse, ABC):
     """How images are brought to size, unless a recipe says."""
     unjudged_designer: ClassVar[str] = "variable-density"
     """The designer, unless a recipe names one, where no trained network sees fully sampled images."""
+    usual_designers: ClassVar[tuple[str, ...]] = ("variable-density", "low-pass")
+    """Designers of usual patterns, tuned, one of which stands beside a pattern that was searched for."""
     batch_size: ClassVar[int]
     """Images of a training step, unless a recipe says."""
     evidence_types: ClassVar[Mapping[str, Any]] = {}

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from acqplan.core import measures, registry
+from acqplan.core.statistics import Effect
+from acqplan.core.verdict import HARDLY_DB, sentence
 from acqplan.core.words import with_settings
 from acqplan.plan.components import Component
 from acqplan.plan.plan import Plan
 from acqplan.sensing.noise import NoiseModel
 
 _FIRST_UNITS = 6
-_HARDLY_DB = 0.1
 _LONGEST_LIST = 60  # characters
 SHORT_ID = 12  # hexadecimal digits of a digest that people compare by eye
 
@@ -79,6 +80,8 @@ def _evidence(plan: Plan) -> list[tuple[str, str]]:
         listed.insert(0, ("Adapted", adapted_text(evidence["adapted"])))
     if evidence.get("search"):
         listed.insert(0, ("Search", search_text(evidence["search"])))
+    if evidence.get("usual"):
+        listed.append(("Usual pattern", usual_text(evidence["usual"])))
     if "n_test" in evidence:
         listed.append(("Held out, images", f"{evidence['n_test']} (trained on {evidence['n_train']})"))
     return listed
@@ -97,7 +100,7 @@ def search_text(found: dict[str, Any]) -> str:
     if "usual_db" in found:
         gain_db = found["quality_db"] - found["usual_db"]
         text += f"; {gain_db:+.2f} dB to the best usual pattern on its own images"
-        text += ": which one hardly matters" if gain_db < _HARDLY_DB else ""
+        text += ": which one hardly matters" if gain_db < HARDLY_DB else ""
     return f"{text}; {', '.join(_density_words({'norm': 0, 'times': 1, 'light': 0.0, **found['density']}))}"
 
 
@@ -123,6 +126,15 @@ def adapted_text(found: dict[str, Any]) -> str:
         f"{after['psnr_db']:.2f} dB, SSIM {before['ssim']:.4f} to {after['ssim']:.4f} on {found['n_images']} held-out "
         "images"
     )
+
+
+def usual_text(found: dict[str, Any]) -> str:
+    """``A variable density of power 2.5 is worse than this pattern in PSNR: …``: what a plan's evidence has of one."""
+    name = f"a {found['designer'].replace('-', ' ')}"
+    name += f" of {found['parameter']} {found['value']}" if "parameter" in found else ""
+    effects = {measure: Effect.of(each) for measure, each in found["measures"].items()}
+    told = sentence(name, "this pattern", effects)
+    return f"{told[0].upper()}{told[1:]} Both with the network that the search judged by."
 
 
 def beside_the_plan(plan: Plan) -> dict[str, str]:

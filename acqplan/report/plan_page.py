@@ -56,7 +56,13 @@ def plan_page(plan: Plan) -> str:
     pictures = f"<div>{pattern}{order_figure(plan)}</div>"
     body.append(f'<div class="beside">{pictures}<div>{page.facts_table(facts.facts(plan))}</div></div>')
     if means:
-        body += [page.heading("Evidence"), _means_table(plan), *_subjects_table(plan, held_out.get("subjects", {}))]
+        usual = [page.paragraph(facts.usual_text(evidence["usual"]))] if evidence.get("usual") else []
+        body += [
+            page.heading("Evidence"),
+            _means_table(plan),
+            *usual,
+            *_subjects_table(plan, held_out.get("subjects", {})),
+        ]
     body += [
         page.heading("Recipe"),
         page.paragraph("This recipe makes the same plan again, on the same machine bit for bit.", "note"),

@@ -52,6 +52,7 @@ class DMD(Modality):
     batch_size, takes_intensities = 8, True
     resolution_measure = "frc"
     unjudged_designer = "low-pass"
+    usual_designers = ("low-pass", "variable-density", "water-filling")
     evidence_types = MappingProxyType(
         {"exposure": in_use.LightCost, "scheme": in_use.SchemeAdvice, "raster": in_use.Rasters}
     )

@@ -60,6 +60,7 @@ class MRI(Modality):
     sensing = Component("cartesian_mri", {"encoding": "points"})
     noise = Component("complex_gaussian", {"std": 0.005})
     fit = "resample"
+    usual_designers = ("variable-density", "poisson-disc")
     batch_size, takes_intensities = 2, False
     evidence_types = MappingProxyType({"coils": in_use.CoilsUsed})
     words, image_suffix, setup = in_use.WORDS, ".nii.gz", in_use.SETUP
