@@ -33,6 +33,9 @@ class Critic(Protocol):
     def guard(self, counts: IntArray) -> FloatArray:
         """As `quality`, over all of a second set of images, which the search doesn't choose by."""
 
+    def guard_measures(self, counts: IntArray) -> FloatArray:
+        """As `guard`, [n, 2]: PSNR and −10·log10(1 − SSIM), each on its own."""
+
     def worth(self, counts: IntArray) -> FloatArray:
         """float64[K]: minus the gradient of the mean squared error, as `quality` takes it, in the counts[K]."""
 

@@ -20,6 +20,7 @@ _GROUP = 1 / 16  # of the free readings, exchanged at once at first
 _PATIENCE = 8  # rounds without a gain until fewer are exchanged at once
 _LEAST_GAIN_DB = 1e-3
 _GUARD_DB = 0.01  # the second set of images may fall so much in one exchange
+_LOSABLE_DB = 0.02  # and in PSNR and in SSIM, each, in all of them together
 
 
 @register("designers", "swaps")
@@ -28,7 +29,8 @@ class Swaps(DensitySearch):
 
     Starts from `density`. In each round measured units are taken out and eight proposals tried to put in others: near
     ones, random ones, and those of largest worth by the gradient of the error in the counts. The best is kept if
-    the quality rises on the search's images and doesn't fall on a second set. Few units are exchanged one
+    the quality rises on the search's images and doesn't fall on a second set, where neither PSNR nor SSIM may end below
+    that of the draw. Few units are exchanged one
     by one, all of them in turn; of many, groups are, which get smaller where nothing is gained. Where repeats
     pay, single readings are exchanged, and some proposals are steps towards another pattern of the family.
 
@@ -42,12 +44,14 @@ class Swaps(DensitySearch):
     reference = "coordinate descent as in SUNO (arXiv 2405.14472); exchange algorithms, Fedorov 1972"
     group: torch.Tensor
     fails: torch.Tensor
+    floor: torch.Tensor
 
     def __init__(self, problem: DesignProblem, sweeps: int = 2, rounds: int | None = None) -> None:
         super().__init__(problem, rounds)
         self.sweeps = count_option(self.kind, "sweeps", sweeps)
         self.register_buffer("group", torch.full((), self._first_group, dtype=torch.int64))
         self.register_buffer("fails", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("floor", torch.full((2,), torch.nan, dtype=torch.float64))
 
     @property
     def _one_by_one(self) -> bool:
@@ -126,8 +130,13 @@ class Swaps(DensitySearch):
         i = int(found.argmax())
         if found[i] <= float(self.best_db) + _LEAST_GAIN_DB:
             return False
-        before, after = critic.guard(np.stack([self.best.numpy(), counts[i]]))
+        candidates = np.stack([self.best.numpy(), counts[i]])
+        before, after = critic.guard(candidates)
         if after <= before - _GUARD_DB:
+            return False
+        if bool(self.floor.isnan().any()):  # of the draw that exchanges start from
+            self.floor.copy_(torch.from_numpy(critic.guard_measures(candidates[:1])[0]))
+        if (critic.guard_measures(candidates[1:])[0] < self.floor.numpy() - _LOSABLE_DB).any():
             return False
         self.keep(counts[i], float(found[i]))
         return True

@@ -62,6 +62,10 @@ class NetworkCritic:
         """See `acqplan.designers.searching.Critic`."""
         return self._quality_db(counts, self._guards)
 
+    def guard_measures(self, counts: IntArray) -> FloatArray:
+        """See `acqplan.designers.searching.Critic`."""
+        return self._measures_db(counts, self._guards)
+
     def worth(self, counts: IntArray) -> FloatArray:
         """See `acqplan.designers.searching.Critic`."""
         given = torch.from_numpy(counts.astype(np.float32)).requires_grad_()
@@ -102,12 +106,16 @@ class NetworkCritic:
         return measure(scene.images, counts, true, self._problem.noise, noise, known)
 
     def _quality_db(self, counts: IntArray, scene: _Scene) -> FloatArray:
+        return np.asarray(self._measures_db(counts, scene) @ np.array([1, _SSIM_SHARE]))
+
+    def _measures_db(self, counts: IntArray, scene: _Scene) -> FloatArray:
+        """[n, 2]: means of PSNR and −10·log10(1 − SSIM)."""
         decibels = []
         with torch.inference_mode():
             for each in torch.from_numpy(counts.astype(np.float32)):
                 found = self._reconstructed(each, scene)
                 unlike = dissimilarity(found, scene.images)
-                decibels.append(_decibels(_errors(found, scene)) + _SSIM_SHARE * _decibels(unlike))
+                decibels.append(torch.stack([_decibels(_errors(found, scene)), _decibels(unlike)], dim=-1))
         return np.asarray(torch.stack(decibels).double().mean(1).numpy())
 
 

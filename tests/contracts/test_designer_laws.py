@@ -240,6 +240,9 @@ class MadeUpCritic:
     def guard(self, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         return np.asarray(np.minimum(counts, 3) @ (self.liking + 1e-3))
 
+    def guard_measures(self, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        return np.repeat(self.guard(counts)[:, None], 2, axis=1)
+
     def worth(self, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         return self.liking
 

@@ -246,6 +246,9 @@ class LikesPower:
 
     guard = quality
 
+    def guard_measures(self, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        return np.repeat(self.guard(counts)[:, None], 2, axis=1)
+
     def worth(self, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         return 0 * self.distance
 
@@ -276,6 +279,9 @@ class Likes:
         return -np.abs(counts - self.wanted).sum(1).astype(np.float64)
 
     guard = quality
+
+    def guard_measures(self, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        return np.repeat(self.guard(counts)[:, None], 2, axis=1)
 
     def worth(self, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         return np.asarray(self.wanted - counts, dtype=np.float64)

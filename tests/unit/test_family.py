@@ -104,6 +104,9 @@ class Likes:
     def guard(self, counts: IntArray) -> npt.NDArray[np.float64]:
         return self.quality(counts)
 
+    def guard_measures(self, counts: IntArray) -> npt.NDArray[np.float64]:
+        return np.repeat(self.guard(counts)[:, None], 2, axis=1)
+
     def worth(self, counts: IntArray) -> npt.NDArray[np.float64]:
         return np.asarray(self.counts - counts, dtype=np.float64)
 
@@ -154,6 +157,27 @@ def test_exchanges_find_repeats() -> None:
     assert float(search.best_db) > first + 10
     assert int(search.best.max()) > 2
     assert "hardly" not in search_text(search.found())
+
+
+@pytest.mark.parametrize("measure", [0, 1])
+def test_exchanges_never_end_below_the_draw_in_either_measure(measure: int) -> None:
+    """What is gained in one isn't paid for with the other: here each reading that is moved costs."""
+    problem = dim_problem(40, DARK)
+    wanted = problem.fixed_counts
+    wanted[problem.free_units[::41]] += 6
+    search, critic = Swaps(problem), Likes(wanted)
+    draw: list[IntArray] = []
+
+    def measures(counts: IntArray) -> npt.NDArray[np.float64]:
+        found = np.zeros((len(counts), 2))
+        found[:, measure] = -0.015 * np.abs(counts - draw[0]).sum(1) if draw else 0.0
+        return found
+
+    critic.guard_measures = measures  # type: ignore[method-assign]
+    while search.search_round(critic):
+        if search.rounds_taken == DensitySearch(problem).n_rounds:
+            draw.append(search.best.numpy().copy())
+    assert search.best.tolist() == draw[0].tolist()
 
 
 def test_a_base_for_scarce_light_sees_repeats() -> None:

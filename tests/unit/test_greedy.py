@@ -32,6 +32,9 @@ class Wants:
     def guard(self, counts: IntArray) -> npt.NDArray[np.float64]:
         return 10.0 * np.minimum(counts, self.guarded).sum(1)
 
+    def guard_measures(self, counts: IntArray) -> npt.NDArray[np.float64]:
+        return np.repeat(self.guard(counts)[:, None], 2, axis=1)
+
     def worth(self, counts: IntArray) -> npt.NDArray[np.float64]:
         raise AssertionError("not asked for")
 

@@ -57,8 +57,11 @@ def test_the_critic_measures_as_an_evaluation_does(scans: Path, modality: str) -
     images = [*problem.images.validation]
     rows = evaluate(Scene(problem.sensing, pattern, noise), {"plan": network}, images).rows
     found = np.mean([row["plan"]["psnr_db"] - 2.5 * np.log10(1 - row["plan"]["ssim"]) for row in rows])
-    judged = NetworkCritic(problem, network).guard(pattern.counts[None].astype(np.int64))[0]
-    assert judged == pytest.approx(found, abs=0.02)
+    critic, counts = NetworkCritic(problem, network), pattern.counts[None].astype(np.int64)
+    assert critic.guard(counts)[0] == pytest.approx(found, abs=0.02)
+    psnr, ssim = critic.guard_measures(counts)[0]
+    assert psnr == pytest.approx(np.mean([row["plan"]["psnr_db"] for row in rows]), abs=0.02)
+    assert critic.guard(counts)[0] == pytest.approx(psnr + 0.25 * ssim)
 
 
 def test_the_held_out_images_are_not_shown_to_the_search(scans: Path) -> None:
