@@ -104,7 +104,7 @@ app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 app.add_typer(design.app, name="design", rich_help_panel=_PLANNING)
 app.add_typer(base.app, name="base", rich_help_panel=_PLANNING)
 app.add_typer(curve.app, name="curve", rich_help_panel=_PLANNING)
-app.command("show", epilog=plans.SHOW_EXAMPLES, rich_help_panel=_PLANNING)(plans.show)
+app.command("show", cls=SeveralValues, epilog=plans.SHOW_EXAMPLES, rich_help_panel=_PLANNING)(plans.show)
 app.command("export", epilog=examples(*instrument_examples("export")), rich_help_panel=_MEASURING)(
     with_instrument_flags("export", plans.export)
 )

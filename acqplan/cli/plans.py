@@ -13,13 +13,15 @@ from rich.text import Text
 from acqplan.cli import arguments, console
 from acqplan.cli.arguments import examples
 from acqplan.cli.instrument_flags import Typed
+from acqplan.core.errors import RecipeError
 
 if TYPE_CHECKING:
     from acqplan.plan.plan import Plan
+    from acqplan.workflow.cases import Cases
 
 SHOW_EXAMPLES = examples(
     "acqplan show brain.acqplan",
-    "acqplan show brain.acqplan --html brain.html",
+    "acqplan show brain.acqplan --html brain.html --images more-scans/ --stress stress.json",
     "acqplan show brain.acqplan --recipe > brain.toml",
     "acqplan show brain.acqplan --json | jq .count",
 )
@@ -33,6 +35,16 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existin
 def show(
     plan: PlanFile,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as one HTML page.")] = None,
+    images: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--images", metavar="PATH...", help="With --html: show the best, the median and the worst of these images."
+        ),
+    ] = None,
+    stress: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --html: what acqplan stress --json wrote of this plan.")
+    ] = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Use N of the images only, evenly over all.")] = 48,
     png: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a picture of the pattern.")] = None,
     recipe: Annotated[bool, typer.Option("--recipe", help="Print only the resolved recipe, TOML.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print only the facts, as JSON.")] = False,
@@ -48,6 +60,8 @@ def show(
     for path in (html, png):
         if path is not None:
             check_writable(path, overwrite=overwrite)
+    if html is None and (images or stress):
+        raise RecipeError("--images and --stress are for the page, which --html names.", "Add --html FILE.")
     loaded = Plan.load(plan)
     if recipe:
         console.output(to_toml(loaded.recipe))
@@ -59,7 +73,14 @@ def show(
         from acqplan.report.page import write_page
         from acqplan.report.plan_page import plan_page
 
-        write_page(plan_page(loaded), html, overwrite=overwrite)
+        stressed, cases = None, None
+        if stress is not None:
+            from acqplan.workflow.stress import stressed_from
+
+            stressed = stressed_from(stress, loaded)
+        if images:
+            cases = _cases(loaded, images, limit)
+        write_page(plan_page(loaded, cases, stressed), html, overwrite=overwrite)
         console.note(f"Written: {html}")
     if png is not None:
         from acqplan.core.files import atomic_file
@@ -68,6 +89,17 @@ def show(
         with atomic_file(png, overwrite=overwrite) as temporary:
             temporary.write_bytes(figures.png(figures.enlarged(figures.pattern_colours(loaded), _PNG_SIDE)))
         console.note(f"Written: {png}")
+
+
+def _cases(plan: Plan, images: list[str], limit: int) -> Cases:
+    import acqplan
+    from acqplan.workflow.cases import cases_of
+
+    with console.working("measuring"):
+        measured = acqplan.evaluate(plan, images, limit=limit)
+        cases = cases_of(measured)
+    console.warn(measured.seen)
+    return cases
 
 
 def _show(plan: Plan) -> None:

@@ -88,6 +88,19 @@ def pattern_colours(plan: Plan) -> Colours:
     return colours
 
 
+def spread_colours(plan: Plan) -> Colours:
+    """uint8[H, W]: what the zero-filled image makes of one bright pixel in the middle, from −60 dB to its peak."""
+    import torch
+
+    shape = plan.sensing.image_shape
+    pixel = torch.zeros((1, *shape), dtype=plan.sensing.image_dtype)
+    pixel[0, shape[0] // 2, shape[1] // 2] = 1
+    measured = torch.from_numpy(plan.pattern.mask.astype(np.float32))[None]
+    spread = plan.sensing.gram(pixel, measured)[0].abs().double().numpy()
+    decibels = 20 * np.log10(np.maximum(spread / spread.max(), 1e-3))
+    return _levels(decibels + 60, 60.0)
+
+
 def order_colours(plan: Plan, *, by_echo: bool = False) -> Colours:
     """uint8[H, W, 3]: when each unit is acquired, violet first, yellow last.
 

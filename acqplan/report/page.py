@@ -74,7 +74,13 @@ code { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; fo
 .beside { display: grid; grid-template-columns: minmax(14rem, 22rem) 1fr; gap: 2rem; align-items: start; }
 .beside figure + figure { margin-top: 1.2rem; }
 @media (max-width: 48rem) { .beside { grid-template-columns: 1fr; } h1 { font-size: 1.5rem; } }
-@media print { main { max-width: none; } figure, table { break-inside: avoid; } }
+@media screen and (prefers-color-scheme: dark) {
+  :root { --ink: #e4e8ee; --soft: #a3adba; --rule: #323a45; --tint: #20262e; --mark: #8fbcf2; --good: #1d2c3f; }
+  body { background: #14181d; }
+  .warning { background: #33290f; }
+  .drawing svg { background: #fff; border-radius: 4px; }
+}
+@media print { body { font-size: 11pt; } main { max-width: none; } figure, table { break-inside: avoid; } }
 """
 
 

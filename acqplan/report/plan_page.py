@@ -6,7 +6,11 @@ from acqplan.core import measures
 from acqplan.plan.plan import Plan
 from acqplan.plan.recipe_text import to_toml
 from acqplan.report import facts, page
-from acqplan.report.figures import order_colours, pattern_colours
+from acqplan.report.case_figures import case_figures
+from acqplan.report.figures import order_colours, pattern_colours, spread_colours
+from acqplan.report.stress_page import stress_section
+from acqplan.workflow.cases import Cases
+from acqplan.workflow.stress import Stressed
 
 HELD_OUT = "Held out: never used to train the pattern or the network."
 _MOST_SUBJECTS = 40
@@ -36,8 +40,14 @@ def order_figure(plan: Plan) -> str:
     return page.figure(parts, f"Order of acquisition: {plan.recipe.pattern.order.kind}", [axes])
 
 
-def plan_page(plan: Plan) -> str:
-    """HTML of everything that a plan knows about itself."""
+def spread_figure(plan: Plan) -> str:
+    """The point-spread function of the pattern: how what isn't measured spreads a single pixel."""
+    words = "What one bright pixel becomes in the zero-filled image; black is 60 dB below its peak."
+    return page.figure([page.image(spread_colours(plan), "point-spread function")], "Point-spread function", [words])
+
+
+def plan_page(plan: Plan, cases: Cases | None = None, stressed: Stressed | None = None) -> str:
+    """HTML of everything that a plan knows about itself, of images that it was measured on, and of it under stress."""
     evidence = plan.evidence
     body = [page.heading(facts.title(plan), 1)]
     held_out = evidence.get("held_out", {})
@@ -53,7 +63,7 @@ def plan_page(plan: Plan) -> str:
     body += [page.paragraph(warning, "warning") for warning in facts.warnings(plan)]
     body += [page.paragraph(note, "note") for note in facts.notes(plan)]
     pattern = pattern_figure(plan, facts.count(plan))
-    pictures = f"<div>{pattern}{order_figure(plan)}</div>"
+    pictures = f"<div>{pattern}{spread_figure(plan)}{order_figure(plan)}</div>"
     body.append(f'<div class="beside">{pictures}<div>{page.facts_table(facts.facts(plan))}</div></div>')
     if means:
         usual = [page.paragraph(facts.usual_text(evidence["usual"]))] if evidence.get("usual") else []
@@ -63,8 +73,10 @@ def plan_page(plan: Plan) -> str:
             *usual,
             *_subjects_table(plan, held_out.get("subjects", {})),
         ]
+    body += [] if cases is None else case_figures(cases)
+    body += [] if stressed is None else stress_section(stressed)
     body += [
-        page.heading("Recipe"),
+        page.heading("How to make it again"),
         page.paragraph("This recipe makes the same plan again, on the same machine bit for bit.", "note"),
         page.code(to_toml(plan.recipe)),
     ]

@@ -7,7 +7,7 @@ from html import escape
 
 from acqplan.workflow.stress import Row
 
-_BARS, _LABELS, _NUMBERS = 340, 320, 80  # widths of the drawing's parts
+_BARS, _LABELS, _NUMBERS = 320, 340, 80  # widths of the drawing's parts
 _LINE = 34
 _PLAN, _SOLVER, _AXIS = "#16467f", "#a9b3bf", "#5a6675"
 

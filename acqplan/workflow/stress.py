@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 
+from acqplan.core.errors import RecipeError
 from acqplan.core.seeding import torch_generator
 from acqplan.core.statistics import bootstrap_interval
 from acqplan.images import ImageRecord
@@ -94,6 +97,33 @@ class Stressed:
             "lesions": vars(self.lesions),
             "warnings": self.warnings,
         }
+
+
+def stressed_from(path: str | Path, plan: Plan) -> Stressed:
+    """What ``acqplan stress --json`` wrote of this plan.
+
+    Raises
+    ------
+    RecipeError
+        Another file, or one of another plan.
+    """
+    remedy = "Name the file that acqplan stress --json wrote of this plan."
+    try:
+        table = json.loads(Path(path).read_text(encoding="utf-8"))
+        if table["plan_id"] != plan.plan_id:
+            raise RecipeError(f"{path} is of the plan {table['plan_id'][:12]}, not of {plan.plan_id[:12]}.", remedy)
+        rows = [Row(name, **values) for name, values in table["stresses"].items()]
+        small = Lesions(**table["lesions"])
+        facts = (str(table["solver"]), list(map(str, table["paths"])), int(table["seed"]))
+        msgspec.convert([vars(row) for row in rows], list[Row])
+        msgspec.convert(vars(small), Lesions)
+    except OSError as error:
+        raise RecipeError(f"{path} can't be read: {error.strerror}.", remedy) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise RecipeError(f"{path} isn't the result of acqplan stress.", remedy) from error
+    if not rows:
+        raise RecipeError(f"{path} holds no stress.", remedy)
+    return Stressed(str(table["plan"]), plan, rows, small, *facts, list(map(str, table.get("warnings", []))))
 
 
 def stress(
@@ -200,7 +230,7 @@ def _attacked(scene: Scene, judged: Mapping[str, Reconstructor], records: Sequen
                     each[who] = measures(image, record.array, float(record.data_range))
         before.append(row[0])
         after.append(row[1])
-    words = f"worst change of the readings by 1 % (of {len(records)} images)"
+    words = f"worst 1 % change of the readings (of {len(records)})"
     return _row(ATTACK, words, Evaluation(after), Evaluation(before))
 
 

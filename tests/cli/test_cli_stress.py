@@ -47,3 +47,38 @@ def test_bad_input_is_told(run, points, more_scans, flags, told):
     outcome = run("stress", points, "--images", more_scans, *flags)
     assert outcome.code == 2
     assert told in outcome.err
+
+
+def test_a_plans_page_shows_cases_and_stress(run, points, more_scans, tmp_path):
+    table, page = tmp_path / "stress.json", tmp_path / "plan.html"
+    assert run("stress", points, "--images", more_scans, "--limit", 2, "--json", table).code == 0
+    outcome = run("show", points, "--html", page, "--images", more_scans, "--limit", 4, "--stress", table)
+    assert outcome.code == 0
+    html = page.read_text()
+    for words in ("Point-spread function", "Best: image", "Median: image", "Worst: image", "Under stress"):
+        assert words in html
+    loss = json.loads(table.read_text())["stresses"]["noise-4x"]["loss_db"]
+    assert f"{loss:+.2f}" in html
+
+
+def test_stress_of_another_plan_is_no_part_of_a_page(run, points, lines, more_scans, tmp_path):
+    table = tmp_path / "stress.json"
+    run("stress", lines, "--images", more_scans, "--limit", 1, "--json", table)
+    outcome = run("show", points, "--html", tmp_path / "plan.html", "--stress", table)
+    assert outcome.code == 2
+    assert "is of the plan" in outcome.err
+    assert not (tmp_path / "plan.html").exists()
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "no json", '{"plan_id": 3, "stresses": {"a": {"psnr_db": "high"}}}'])
+def test_another_file_is_no_stress(run, points, tmp_path, text):
+    (tmp_path / "other.json").write_text(text)
+    outcome = run("show", points, "--html", tmp_path / "plan.html", "--stress", tmp_path / "other.json")
+    assert outcome.code == 2
+    assert "isn't the result of acqplan stress" in outcome.err
+
+
+def test_images_are_for_the_page(run, points, more_scans):
+    outcome = run("show", points, "--images", more_scans)
+    assert outcome.code == 2
+    assert "--html" in outcome.err
