@@ -59,6 +59,13 @@ def reconstruct(
         bool,
         typer.Option("--use-planned", help="Of data that hold more than was planned, take only what was planned."),
     ] = False,
+    supplied: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write a map of what the network supplied beyond what was measured, and say how much it is.",
+        ),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Reconstruct acquired data with the plan's network, after verifying them; one image after another."""
@@ -78,6 +85,7 @@ def reconstruct(
             settings=flags.settings("settings"),
             assume_plan=assume_plan,
             use_planned=use_planned,
+            supplied=supplied or False,
             overwrite=overwrite,
             progress=progress,
         )
@@ -85,3 +93,9 @@ def reconstruct(
     n_images, rows, columns = made.images.shape
     size = f"{rows} × {columns}" if n_images == 1 else f"{n_images} images of {rows} × {columns}"
     console.note(f"Written: {output} ({made.part}, {size}, {made.images.dtype}, plan {made.stamp['plan_id'][:12]}).")
+    if made.supplied_shares is not None:
+        from acqplan.report.facts import percent
+
+        least, most = (percent(each) for each in (min(made.supplied_shares), max(made.supplied_shares)))
+        share = least if least == most else f"{least} to {most}"
+        console.note(f"Written: {supplied} ({share} of the image's energy isn't in what was measured).")

@@ -16,11 +16,14 @@ from acqplan.core.seeding import stream_seed, torch_generator
 from acqplan.images import ImageRecord
 from acqplan.plan.modality import modality_of
 from acqplan.reconstructors.reconstructor import Reconstructor
+from acqplan.reconstructors.supplied import Shares, shares
 from acqplan.reconstructors.zero_filled import ZeroFilled
 from acqplan.sensing.measurement import Spoil, measure
 from acqplan.sensing.model import SensingModel
 from acqplan.sensing.noise import NoiseModel
 from acqplan.sensing.pattern import Pattern
+
+_MOST_PROJECTED = 24  # images of several coils: each takes as long as reconstructing it
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +43,15 @@ class Scene:
 class Evaluation:
     """Metrics per image and reconstructor.
 
+    ``supplied``: of each image (of several coils, of at most `_MOST_PROJECTED`), its place and what the reconstruction
+    ``plan`` supplied, where that was asked for.
     ``rows``: subject, index, data_range, and per reconstructor a table of `Modality.measures`. ``images``: the same
     reconstructors' images[n, H, W], in the units of prepared images, not part of `summary`.
     """
 
     rows: list[dict[str, Any]]
     images: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    supplied: dict[int, Shares] = field(default_factory=dict)
 
     @property
     def means(self) -> dict[str, dict[str, float]]:
@@ -116,19 +122,28 @@ def evaluate(
     *,
     seed: int = 0,
     batch_size: int = 8,
+    with_supplied: bool = False,
 ) -> Evaluation:
     """Simulate each image once and reconstruct it with every reconstructor, and zero-filled besides.
 
     All reconstructors see the same noise. PSNR and SSIM use each record's ``data_range``.
+    ``with_supplied``: also what ``plan`` supplied beyond what was measured.
     """
     everyone: dict[str, Reconstructor] = {**reconstructors, "zero_filled": ZeroFilled()}
     scale = scene.noise.image_scale
     counts = torch.from_numpy(scene.pattern.counts.astype(np.float32))[None]
     parts: dict[str, list[torch.Tensor]] = {name: [] for name in everyone}
+    supplied: dict[int, Shares] = {}
     with torch.inference_mode():
-        for coefficients, sensing in _measured(records, scene, seed, batch_size):
+        first = 0
+        for truth, coefficients, sensing in _measured(records, scene, seed, batch_size):
             for name, reconstructor in everyone.items():
                 parts[name].append(reconstructor(coefficients, counts, sensing))
+            every = 1 if sensing.is_unitary else -(-len(records) // _MOST_PROJECTED)
+            if with_supplied and any((first + i) % every == 0 for i in range(len(truth))):
+                found = enumerate(shares(parts["plan"][-1], truth, counts, sensing), first)
+                supplied |= {place: each for place, each in found if place % every == 0}
+            first += len(truth)
     images = {name: torch.cat(each).numpy() / scale for name, each in parts.items()}
     rows, names = [], modality_of(scene.sensing).measures
     for i, record in enumerate(records):
@@ -140,23 +155,24 @@ def evaluate(
         for name in everyone:
             row[name] = measures(images[name][i], record.array, float(record.data_range), names)
         rows.append(row)
-    return Evaluation(rows, images)
+    return Evaluation(rows, images, supplied)
 
 
 def _measured(
     records: Sequence[ImageRecord], scene: Scene, seed: int, batch_size: int
-) -> Iterator[tuple[torch.Tensor, SensingModel]]:
-    """Batches of images and what was measured of them; of several coils made one after another: they are large."""
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, SensingModel]]:
+    """Batches of what `simulated` gives; of several coils made one after another: they are large."""
     batches = [records[i : i + batch_size] for i in range(0, len(records), batch_size)]
     if records[0].coil_maps is None:
-        _, coefficients, sensing = simulated(records, scene, seed=seed)
+        images, coefficients, sensing = simulated(records, scene, seed=seed)
         assert sensing.noise_level is not None
         levels = sensing.noise_level.split(batch_size)
-        for some, level in zip(coefficients.split(batch_size), levels, strict=True):
-            yield some, sensing.with_noise_level(level)
+        parts = zip(images.split(batch_size), coefficients.split(batch_size), levels, strict=True)
+        for shown, some, level in parts:
+            yield shown, some, sensing.with_noise_level(level)
         return
     for i, some in enumerate(batches):
-        yield simulated(some, scene, seed=stream_seed(seed, f"batch {i}"))[1:]
+        yield simulated(some, scene, seed=stream_seed(seed, f"batch {i}"))
 
 
 def measures(

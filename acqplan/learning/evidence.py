@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from acqplan.learning.base import base_of
 from acqplan.learning.best import Best
@@ -12,6 +14,7 @@ from acqplan.learning.noisy_truth import noisy_truth_warnings
 from acqplan.learning.problem import Problem
 from acqplan.plan.plan import Plan
 from acqplan.reconstructors.reconstructor import Reconstructor
+from acqplan.reconstructors.supplied import Shares
 from acqplan.sensing.pattern import Pattern
 
 HARDLY_TRAINED = 100  # steps
@@ -30,7 +33,7 @@ def evidence(problem: Problem, pattern: Pattern, network: Reconstructor, best: B
     )
     base = base_of(problem.recipe)
     networks = {"plan": network} | ({"base": base.reconstructor} if base is not None and best is not None else {})
-    held_out = evaluate(scene, networks, images.test)
+    held_out = evaluate(scene, networks, images.test, with_supplied=True)
     adapted = adaptation(held_out, best, base) if best is not None and base is not None else {}
     found: dict[str, Any] = {
         "held_out": held_out.summary(MOST_ROWS),
@@ -47,10 +50,27 @@ def evidence(problem: Problem, pattern: Pattern, network: Reconstructor, best: B
         ],
         "data_range": "largest magnitude of each held-out image",
     }
+    found["supplied"] = supplied_on_average(held_out)
     found |= told | ({"adapted": adapted} if adapted else {})
     if problem.notes:
         found["notes"] = list(problem.notes)
     return found
+
+
+def supplied_on_average(held_out: Evaluation) -> dict[str, Any]:
+    """JSON-ready: means of `acqplan.reconstructors.supplied.Shares`, of all images and of each subject."""
+    subjects: dict[str, list[Shares]] = {}
+    for place, each in held_out.supplied.items():
+        subjects.setdefault(held_out.rows[place]["subject"], []).append(each)
+    return {
+        "mean": _mean(list(held_out.supplied.values())),
+        "subjects": {subject: _mean(of_subject) for subject, of_subject in sorted(subjects.items())},
+        "n_images": len(held_out.supplied),
+    }
+
+
+def _mean(found: Sequence[Shares]) -> dict[str, float]:
+    return {name: float(np.mean([getattr(each, name) for each in found])) for name in vars(found[0])}
 
 
 def adaptation(held_out: Evaluation, best: Best, base: Plan) -> dict[str, Any]:

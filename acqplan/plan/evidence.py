@@ -107,6 +107,23 @@ class Usual(TypedDict):
     value: NotRequired[float | str]
 
 
+class SuppliedShares(TypedDict):
+    """As `acqplan.reconstructors.supplied.Shares`."""
+
+    supplied: float
+    missing: float
+    right: float
+    recovered: float
+
+
+class Supplied(TypedDict):
+    """What the network supplied on held-out images."""
+
+    mean: SuppliedShares
+    subjects: dict[str, SuppliedShares]
+    n_images: int
+
+
 SHARED: Mapping[str, Any] = {
     "held_out": HeldOut,
     "n_train": int,
@@ -118,6 +135,7 @@ SHARED: Mapping[str, Any] = {
     "search": Search,
     "adapted": Adapted,
     "usual": Usual,
+    "supplied": Supplied,
 }
 """Types by name; those of a modality are in `Modality.evidence_types`."""
 

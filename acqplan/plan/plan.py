@@ -319,9 +319,21 @@ class Plan:
         Arguments, values and errors as of `reconstruct`; ``calibration``: options of the instrument's
         `Modality.completed`. Coil maps that are estimated share one phase reference.
         """
+        for _, image in self.reconstruct_each(scan, assume_plan=assume_plan, knob=knob, **calibration):
+            yield image
+
+    def reconstruct_each(
+        self,
+        scan: Scan,
+        *,
+        assume_plan: bool = False,
+        knob: Sequence[float] | None = None,
+        **calibration: Any,
+    ) -> Iterator[tuple[Acquisition, npt.NDArray[Any]]]:
+        """As `reconstruct_scan`, with the acquisition that each image is of, completed by its maps."""
         given = {name: value for name, value in calibration.items() if value is not None}
         for acquisition in self.modality.completed(scan, self, **given).acquisitions:
-            yield self.reconstruct(acquisition, assume_plan=assume_plan, knob=knob)
+            yield acquisition, self.reconstruct(acquisition, assume_plan=assume_plan, knob=knob)
 
     def planned_only(self, acquisition: Acquisition) -> Acquisition:
         """What ``acquisition`` holds of the units that this plan measures, in the order of acquisition.

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 import acqplan
+from acqplan.core.errors import OutputError
 from acqplan.core.following import Follower, unfollowed
 from acqplan.formats.contracts import Result
 from acqplan.formats.results import check_output, default_part, part_of, write_images
@@ -19,6 +20,7 @@ from acqplan.plan.plan import Plan
 from acqplan.plan.verification import Finding
 from acqplan.sensing.acquisition import Geometry, Scan
 from acqplan.workflow.inputs import PlanOrFile, ScanOrFile, plan_of, scan_of
+from acqplan.workflow.supplied import SuppliedMaps
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +40,9 @@ class Reconstruction:
         only assumed.
     findings
         How the acquired data differ from the plan, and this machine from the plan's; none of them is an error.
+    supplied, supplied_shares
+        float32[n, rows, columns]: magnitude of what isn't in what was measured of each image, and its share of the
+        image's energy; None unless asked for (`acqplan.reconstructors.supplied`).
     """
 
     images: npt.NDArray[Any]
@@ -45,6 +50,8 @@ class Reconstruction:
     geometry: Geometry | None
     stamp: dict[str, Any]
     findings: list[Finding]
+    supplied: npt.NDArray[np.float32] | None = None
+    supplied_shares: tuple[float, ...] | None = None
 
     @property
     def plan_is_assumed(self) -> bool:
@@ -72,6 +79,7 @@ def reconstruct(
     settings: Mapping[str, Any] | None = None,
     assume_plan: bool = False,
     use_planned: bool = False,
+    supplied: str | Path | bool = False,
     overwrite: bool = False,
     progress: Follower = unfollowed,
 ) -> Reconstruction:
@@ -99,6 +107,8 @@ def reconstruct(
         Accept data that don't say which pattern they were acquired with; the stamp records it.
     use_planned
         Of data that hold more than was planned, take only what was planned; the stamp records it.
+    supplied
+        Tell what the network supplied beyond what was measured; a file to write a map of it to.
     progress
         Told what is being done, and how many images are done.
 
@@ -114,6 +124,11 @@ def reconstruct(
     target = None if output is None else Path(output)
     if target is not None:
         check_output(target, as_format, part=part, overwrite=overwrite)
+    map_target = None if isinstance(supplied, bool) else Path(supplied)
+    if map_target is not None:
+        if target is not None and map_target.resolve() == target.resolve():
+            raise OutputError(f"{target} is named for the image and for what was supplied.", "Name two files.")
+        check_output(map_target, overwrite=overwrite)
     plan = plan_of(plan)
     if knob is not None:
         knob = plan.checked_knob(knob)
@@ -129,6 +144,8 @@ def reconstruct(
     n_images = len(scan.acquisitions)
     if target is not None:
         check_output(target, as_format, part=part, n_images=n_images, needs_stamp=is_assumed, overwrite=overwrite)
+    if map_target is not None:
+        check_output(map_target, n_images=n_images, needs_stamp=is_assumed, overwrite=overwrite)
     chosen = part or _default_part(plan, target, as_format)
     stamp = _stamp(plan, _name(acquired), chosen, is_assumed) | plan.modality.image_facts(plan, scan)
     if pixel_size_um is not None:
@@ -138,11 +155,18 @@ def reconstruct(
     stamp |= {name: str(value) for name, value in (settings or {}).items()}
     if use_planned and held is not None:
         stamp["readings_held"], stamp["readings_used"] = len(held), len(scan.acquisitions[0].readings)
-    images = _images(plan, scan, chosen, progress, assume_plan=assume_plan, knob=knob, **(settings or {}))
+    gathered = SuppliedMaps(plan, n_images) if supplied is not False else None
+    images = _images(plan, scan, chosen, progress, gathered, assume_plan=assume_plan, knob=knob, **(settings or {}))
     if target is not None:
         progress(f"writing {target}", 0, 0)
         write_images(Result(images, stamp, scan.geometry), target, as_format, overwrite=overwrite)
-    return Reconstruction(images, chosen, scan.geometry, stamp, findings)
+    if gathered is None:
+        return Reconstruction(images, chosen, scan.geometry, stamp, findings)
+    if map_target is not None:
+        shown = stamp | {"part": "magnitude", "shows": "what the network supplied"}
+        shown["supplied_shares"] = ",".join(f"{share:.4g}" for share in gathered.shares)
+        write_images(Result(gathered.maps, shown, scan.geometry), map_target, overwrite=overwrite)
+    return Reconstruction(images, chosen, scan.geometry, stamp, findings, gathered.maps, tuple(gathered.shares))
 
 
 def _name(acquired: ScanOrFile) -> str:
@@ -168,12 +192,16 @@ def _stamp(plan: Plan, acquired: str, part: str, is_assumed: bool) -> dict[str, 
     }
 
 
-def _images(plan: Plan, scan: Scan, part: str, progress: Follower, **settings: Any) -> npt.NDArray[Any]:
+def _images(
+    plan: Plan, scan: Scan, part: str, progress: Follower, supplied: SuppliedMaps | None, **settings: Any
+) -> npt.NDArray[Any]:
     """[n, rows, columns]: that part of each image; of the rest, one image is held at a time."""
     shape = (len(scan.acquisitions), *plan.sensing.image_shape)
     images = np.empty(shape, np.complex64 if part == "complex" else np.float32)
     progress("reconstructing", 0, len(images))
-    for i, image in enumerate(plan.reconstruct_scan(scan, **settings)):
+    for i, (acquisition, image) in enumerate(plan.reconstruct_each(scan, **settings)):
         images[i] = part_of(image, part)
+        if supplied is not None:
+            supplied.add(i, acquisition, image)
         progress("reconstructing", i + 1, len(images))
     return images
