@@ -25,7 +25,7 @@ class SeveralValues(TyperCommand):
     """A command whose flags of images take all the words up to the next flag: ``--images a b c``."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override, unused-ignore]
-        for flag in ("--images", "--test-images"):
+        for flag in ("--images", "--test-images", "--train-only"):
             args = repeat_flag(args, flag)
         return super().parse_args(ctx, args)
 

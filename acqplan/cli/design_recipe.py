@@ -14,7 +14,16 @@ from acqplan.plan.recipe import Recipe, with_preset
 from acqplan.plan.recipe_text import from_toml
 
 _OPEN = {
-    *("adapt_from", "seed", "images.paths", "images.fit", "images.slices", "images.binning", "images.held_out"),
+    *(
+        "adapt_from",
+        "seed",
+        "images.paths",
+        "images.fit",
+        "images.slices",
+        "images.binning",
+        "images.held_out",
+        "images.train_only",
+    ),
     *("training.minutes", "training.steps", "training.threads", "training.device", "training.noise_range"),
 }
 """What may be said of the adaptation of a plan, beside the noise that it is for."""

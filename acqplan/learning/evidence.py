@@ -105,6 +105,12 @@ def base_warnings(problem: Problem, base: Plan | None) -> list[str]:
     if base is None:
         return []
     here, there = problem.recipe, base.recipe
+    trained_on = sorted(set(here.images.paths) & set(there.images.train_only or []))
+    if trained_on:
+        return [
+            f"Training started from the network of plan {base.plan_id[:12]}, which was trained on all images of "
+            f"{', '.join(trained_on)}: it has seen the held-out ones, and these numbers aren't evidence."
+        ]
     shared = sorted(set(here.images.paths) & set(there.images.paths))
     split_here, split_there = ((each.seed, each.images.held_out, each.images.validation) for each in (here, there))
     if not shared or split_here == split_there:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from acqplan.core.errors import RecipeError
 from acqplan.core.following import Follower, unfollowed
@@ -16,28 +17,50 @@ from acqplan.plan.recipe import Recipe, ResolvedImages, ResolvedRecipe
 
 
 def read_images(recipe: Recipe, preparing: Follower = unfollowed) -> list[ImageStack]:
-    """The stacks that a recipe names."""
+    """The stacks that a recipe names, those that are only trained on as well."""
     chosen = recipe.images.slices
     if chosen is not None and len(chosen) != 2:
         raise RecipeError(f"slices is {chosen}, expected the first and the last slice.", "Give two numbers.")
     slices = None if chosen is None else (chosen[0], chosen[1] + 1)
     takes_intensities = modality_named(recipe.modality).takes_intensities
-    return load_stacks(recipe.images.paths, slices=slices, require_non_negative=takes_intensities, progress=preparing)
+    return load_stacks(
+        recipe.images.all_paths, slices=slices, require_non_negative=takes_intensities, progress=preparing
+    )
 
 
 def training_images(
     recipe: Recipe, settings: ResolvedImages, stacks: list[ImageStack], preparing: Follower = unfollowed
 ) -> TrainingImages:
     """Split and prepare the stacks as the recipe says, with its image settings decided."""
+    own, others = _told_apart(stacks, recipe)
     parts = split(
-        stacks,
+        own,
         settings.held_out,
         settings.validation,
         stream_seed(recipe.seed, "split"),
         tile_size=(settings.size[0], settings.size[1]) if settings.fit == "crop" else None,
         binning=settings.binning,
     )
+    parts = replace(parts, train=(*parts.train, *others))
     return _prepared(recipe, settings, parts, modality_named(recipe.modality).preparation(recipe), progress=preparing)
+
+
+def _told_apart(stacks: list[ImageStack], recipe: Recipe) -> tuple[list[ImageStack], list[ImageStack]]:
+    """The stacks that are split by subject, and those of other subjects, which are only trained on.
+
+    Copies of one image are of one subject by now (`load_stacks`): none gets into training beside a held-out one.
+    """
+    if not recipe.images.train_only:
+        return stacks, []
+    named = [path if is_sample(path) else Path(path).resolve() for path in recipe.images.paths]
+
+    def is_named(stack: ImageStack) -> bool:
+        source = stack.source if is_sample(stack.source) else Path(stack.source).resolve()
+        return any(source == path or (isinstance(source, Path) and path in source.parents) for path in named)
+
+    subjects = {stack.subject for stack in stacks if is_named(stack)}
+    own = [stack for stack in stacks if stack.subject in subjects]
+    return own, [stack for stack in stacks if stack.subject not in subjects]
 
 
 def evaluation_images(

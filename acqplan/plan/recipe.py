@@ -34,8 +34,9 @@ class ImageSettings:
     """Which images, and how they are brought to size.
 
     ``fit``: ``resample`` keeps the field of view (k-space crop), ``pad`` is the same with margins of zeros around
-    images that are smaller, ``crop`` keeps the pixels (tiles). ``slices``:
-    first and last slice of each volume to use, counted from 0, both included.
+    images that are smaller, ``crop`` keeps the pixels (tiles). ``slices``: first and last slice of each volume to use,
+    counted from 0, both included. ``train_only``: images that are trained on beside those of ``paths``, without a part
+    in their split: public ones beside a lab's own. A subject that is among both follows the split.
     """
 
     paths: Annotated[
@@ -76,6 +77,15 @@ class ImageSettings:
         Fraction, Flag("--held-out", IMAGES, "Share of the subjects kept for the test (default 0.2).")
     ] = 0.2
     validation: Fraction = 0.1
+    train_only: Annotated[
+        list[str] | None,
+        Flag("--train-only", IMAGES, "Further images, which are trained on and never held out.", "PATH..."),
+    ] = None
+
+    @property
+    def all_paths(self) -> list[str]:
+        """Of all images, whatever they are for."""
+        return [*self.paths, *(self.train_only or [])]
 
 
 @dataclass(frozen=True)

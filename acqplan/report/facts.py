@@ -60,6 +60,7 @@ def facts(plan: Plan) -> list[tuple[str, str]]:
         ("Reconstructor", with_settings(network.kind, _without_defaults(network.spec())) + parameters),
         ("Training", f"{training.steps} steps of {training.batch_size} images, seed {recipe.seed}"),
         ("Images", ", ".join(recipe.images.paths) or "not named"),
+        *([("Trained on as well", ", ".join(recipe.images.train_only))] if recipe.images.train_only else []),
         ("Plan id", plan.plan_id),
         ("Pattern digest", plan.pattern.digest),
     ]

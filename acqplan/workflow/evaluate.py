@@ -166,7 +166,7 @@ def measured(
 
 def trained_on(name: str, plan: Plan, paths: Sequence[str]) -> list[str]:
     """One warning if a plan was trained on some of these images."""
-    where = ", ".join(shared_places(paths, plan.recipe.images.paths))
+    where = ", ".join(shared_places(paths, plan.recipe.images.all_paths))
     return [f"{name} was trained on images from {where}: these numbers aren't evidence."] if where else []
 
 

@@ -19,7 +19,16 @@ from acqplan.plan.recipe_text import from_dict, from_toml, to_toml
 FULL = Recipe(
     "dmd",
     seed=7,
-    images=ImageSettings(["fields/ä b", 'quote".tif'], [64, 32], "crop", 2, [3, 9], held_out=0.25, validation=0.125),
+    images=ImageSettings(
+        ["fields/ä b", 'quote".tif'],
+        [64, 32],
+        "crop",
+        2,
+        [3, 9],
+        held_out=0.25,
+        validation=0.125,
+        train_only=["public/"],
+    ),
     sensing=Component("hadamard_dmd"),
     budget=BudgetSettings("2min30s", 4, 5e-05),
     noise=Component("poisson_gaussian", {"photons": 200.0, "dark_e": 0.5}),

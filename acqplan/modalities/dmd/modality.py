@@ -112,6 +112,7 @@ class DMD(Modality):
         *(
             "images.binning",
             "images.held_out",
+            "images.train_only",
             "training.loss",
             "training.minutes",
             "training.steps",

@@ -137,6 +137,7 @@ class MRI(Modality):
         ),
         *("pattern.partial_fourier", "pattern.partial_fourier_side", "pattern.shutter", "pattern.one_of_conjugates"),
         *("pattern.forbidden", "pattern.required", "recipe", "images.fit", "images.slices", "images.held_out"),
+        "images.train_only",
         *("training.loss", "training.minutes", "training.steps", "training.noise_range", "training.base"),
         *("training.compact", "seed", "training.device", "training.threads"),
     )
