@@ -45,6 +45,7 @@ _HOMES = {
     "Reconstruction": "workflow.reconstruct",
     "Scan": "sensing.acquisition",
     "Simulation": "workflow.simulate",
+    "SmallestBudget": "workflow.target",
     "Stressed": "workflow.stress",
     "TrainingSettings": "plan.recipe",
     "calibrate": "workflow.calibrate",
@@ -58,6 +59,7 @@ _HOMES = {
     "prove": "workflow.prove",
     "reconstruct": "workflow.reconstruct",
     "simulate": "workflow.simulate",
+    "smallest_budget": "workflow.target",
     "stress": "workflow.stress",
     "verify": "workflow.verify",
 }
@@ -90,6 +92,7 @@ __all__ = [
     "Reconstruction",
     "Scan",
     "Simulation",
+    "SmallestBudget",
     "Stressed",
     "TrainingSettings",
     "calibrate",
@@ -103,6 +106,7 @@ __all__ = [
     "prove",
     "reconstruct",
     "simulate",
+    "smallest_budget",
     "stress",
     "verify",
 ]
@@ -137,6 +141,7 @@ if TYPE_CHECKING:
     from acqplan.workflow.reconstruct import Reconstruction, reconstruct
     from acqplan.workflow.simulate import Simulation, simulate
     from acqplan.workflow.stress import Stressed, stress
+    from acqplan.workflow.target import SmallestBudget, smallest_budget
     from acqplan.workflow.verify import verify
 
 

@@ -10,7 +10,7 @@ import typer
 
 from acqplan.cli import console
 from acqplan.cli.arguments import SeveralValues, examples
-from acqplan.cli.design_flags import command
+from acqplan.cli.design_flags import OF_A_RUN, OF_A_TARGET, command
 from acqplan.cli.interruption import StopBetweenSteps, given_command
 from acqplan.core import measures, registry
 from acqplan.core.errors import OutputError, RecipeError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from acqplan.plan.plan import Plan
     from acqplan.plan.recipe import Recipe
     from acqplan.reconstructors.reconstructor import Reconstructor
+    from acqplan.workflow.target import SmallestBudget
 
 _COPIES = 4  # of each weight in training: itself, its gradient, and two of the optimiser
 
@@ -37,6 +38,9 @@ def design_plan(
     resume: bool,
     keep: bool,
     dry_run: bool,
+    target: str | None = None,
+    confidence: float | None = None,
+    test_images: list[str] | None = None,
 ) -> None:
     """Make the plan that the flags say, or print its recipe."""
     from acqplan.cli.design_recipe import recipe_from
@@ -45,7 +49,13 @@ def design_plan(
     device = recipe.training.device
     if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
         raise RecipeError(f"There is no device {device!r}.", "Use --device cpu or --device cuda.")
+    if target is None and (confidence is not None or test_images):
+        raise RecipeError("--confidence or --test-images is given without --target.", "Add --target, or leave it out.")
+    if target is not None and (typed["adapt_from"] or typed["pattern_from"]):
+        raise RecipeError("--target is given with another plan's pattern.", "Leave one of them out.")
     if dry_run:
+        if target is not None:
+            recipe = _smallest(recipe, target, confidence, test_images, None).recipe
         _dry_run(recipe)
         return
     from acqplan.core.files import check_writable
@@ -63,6 +73,10 @@ def design_plan(
     from acqplan.learning.resolve import designer_for
     from acqplan.learning.training import design
 
+    found = None
+    if target is not None:
+        found = _smallest(recipe, target, confidence, test_images, output)
+        recipe = found.recipe
     designer = registry.find("designers", designer_for(recipe).kind)
     learns = designer.is_learned or designer.searches
     stopping = StopBetweenSteps(checkpoint, given_command(ctx.obj))
@@ -84,10 +98,39 @@ def design_plan(
     plan.save(output, overwrite=overwrite)
     checkpoint.unlink(missing_ok=True)
     _report(plan, output)
+    if found is not None:
+        with console.working("measuring"):
+            stated = found.stated(plan)
+        console.stdout().print(stated.text, markup=False)
+
+
+def _smallest(
+    recipe: Recipe, target: str, confidence: float | None, test_images: list[str] | None, output: Path | None
+) -> SmallestBudget:
+    """The budget that reaches the target, and what was tried on the way to it."""
+    import acqplan
+    from acqplan.core.files import check_writable
+
+    given = {} if confidence is None else {"confidence": confidence}
+    base_file = None if output is None else output.with_suffix(".acqbase")
+    if recipe.training.base is None and base_file is not None:
+        check_writable(base_file, overwrite=False)
+    with console.following() as follow:
+        found = acqplan.smallest_budget(
+            recipe, target, test_images=test_images or (), base_file=base_file, preparing=follow, **given
+        )
+    console.warn(found.warnings)
+    rows = [[str(each.count), found.target.text(each.mean), found.target.text(each.bound)] for each in found.trials]
+    console.table(["tried", "mean", f"at worst ({found.confidence:.0%})"], rows)
+    for note in (found.text, *found.notes):
+        console.note(note)
+    return found
 
 
 for _kind, _modality in registry.kinds("modalities").items():
-    app.command(_kind, cls=SeveralValues, epilog=examples(*_modality.examples))(command(_modality, design_plan))
+    app.command(_kind, cls=SeveralValues, epilog=examples(*_modality.examples))(
+        command(_modality, design_plan, own={**OF_A_RUN, **OF_A_TARGET})
+    )
 
 
 def _dry_run(recipe: Recipe) -> None:

@@ -16,7 +16,7 @@ import typer
 
 from acqplan.plan.modality import Modality, OptionFlag
 from acqplan.plan.recipe import BudgetSettings, ImageSettings, PatternSettings, Recipe, TrainingSettings
-from acqplan.plan.settings import GOAL, PATTERN, RUN, TRAINING, Flag, Setting, settings_of
+from acqplan.plan.settings import GOAL, IMAGES, PATTERN, RUN, TRAINING, Flag, Setting, settings_of
 
 SECTIONS = {"images": ImageSettings, "budget": BudgetSettings, "pattern": PatternSettings, "training": TrainingSettings}
 
@@ -63,7 +63,7 @@ OTHERS: dict[str, tuple[type, Flag]] = {
     "recipe": (Path, Flag("--recipe", GOAL, "TOML recipe; flags override what it says.", "FILE")),
 }
 
-_RUN: dict[str, tuple[Any, Any]] = {
+OF_A_RUN: dict[str, tuple[Any, Any]] = {
     "output": (
         Annotated[
             Path | None,
@@ -99,6 +99,46 @@ _RUN: dict[str, tuple[Any, Any]] = {
             typer.Option("--dry-run", rich_help_panel=RUN, help="Check everything and print the recipe; don't train."),
         ],
         False,
+    ),
+}
+
+
+OF_A_TARGET: dict[str, tuple[Any, Any]] = {
+    "target": (
+        Annotated[
+            str | None,
+            typer.Option(
+                "--target",
+                metavar="MEASURE VALUE",
+                rich_help_panel=GOAL,
+                help="In place of --budget: the smallest one that gives 'psnr 36', 'ssim 0.95', 'nrmse 0.05' …",
+            ),
+        ],
+        None,
+    ),
+    "confidence": (
+        Annotated[
+            float | None,
+            typer.Option(
+                "--confidence",
+                metavar="SHARE",
+                rich_help_panel=GOAL,
+                help="With which the mean over subjects shall reach the --target (default 0.9).",
+            ),
+        ],
+        None,
+    ),
+    "test_images": (
+        Annotated[
+            list[str] | None,
+            typer.Option(
+                "--test-images",
+                metavar="PATH...",
+                rich_help_panel=IMAGES,
+                help="Choose the --target's budget by these, in place of subjects of --images.",
+            ),
+        ],
+        None,
     ),
 }
 
@@ -176,7 +216,7 @@ def command(
     ``without``: keys whose flags it doesn't have; their values are None. ``own``: the annotations and default values of
     its other flags, by the name of the argument of ``run``; by default those of a design.
     """
-    own = _RUN if own is None else own
+    own = OF_A_RUN if own is None else own
     given = [each for each in flags_of(modality) if each.key not in without]
 
     def design(ctx: typer.Context, **values: Any) -> None:

@@ -109,6 +109,23 @@ def bootstrap_interval(values: Any, subjects: Any, *, confidence: float = CONFID
     return _interval(_resampled(means), names.size, confidence)
 
 
+def lower_bound(values: Any, subjects: Any, confidence: float) -> float | None:
+    """What the mean over subjects of values[n] exceeds with a confidence; None of fewer than `least_subjects`.
+
+    The low end of the interval that leaves out as much on either side (`bootstrap_interval`).
+    """
+    means, names = of_subjects(values, subjects)
+    if names.size < least_subjects(confidence):
+        return None
+    return _interval(_resampled(means), names.size, 2 * confidence - 1)[0]
+
+
+def least_subjects(confidence: float) -> int:
+    """The fewest that can give a bound: that all of n lie on one side has a probability of 2⁻ⁿ, which may not exceed
+    1 − confidence."""
+    return max(2, math.ceil(-math.log2(1 - confidence) - 1e-9))
+
+
 def of_subjects(values: Any, subjects: Any) -> tuple[Floats, npt.NDArray[Any]]:
     """Means[m, n_subjects] of values[n] (m = 1) or [m, n] of each subject, and the subjects' names in that order."""
     table = np.atleast_2d(np.asarray(values, dtype=np.float64))

@@ -11,7 +11,6 @@ import numpy as np
 from acqplan.core import registry
 from acqplan.core.errors import RecipeError
 from acqplan.designers.searching import SearchingDesigner
-from acqplan.learning.base import base_of
 from acqplan.learning.critic import NetworkCritic
 from acqplan.learning.evaluation import Scene
 from acqplan.learning.pace import Stopwatch
@@ -19,8 +18,6 @@ from acqplan.learning.problem import Problem, build_reconstructor
 from acqplan.learning.progress import Listener
 from acqplan.learning.search import search
 from acqplan.learning.state import TrainingState
-from acqplan.plan.plan import Plan
-from acqplan.plan.recipe import Recipe
 from acqplan.reconstructors.reconstructor import Reconstructor
 
 _TRIES = 16, 400  # of a search, least and most
@@ -63,20 +60,6 @@ def chosen(problem: Problem, tries: int, listener: Listener | None = None) -> Ch
     designer = state.designer
     found = designer.found() if isinstance(designer, SearchingDesigner) and designer.rounds_taken else {}
     return Choice(problem, Scene(problem.sensing, state.pattern, problem.noise), network, found)
-
-
-def serving_base(recipe: Recipe) -> Plan:
-    """The base of a recipe; `RecipeError` unless there is one, whose network serves many patterns and budgets."""
-    base = base_of(recipe)
-    if base is None:
-        raise RecipeError("No base is named.", "Add --base FILE, made by acqplan base.")
-    if not registry.find("designers", base.recipe.designer.kind).keeps_drawing:
-        raise RecipeError(
-            f"{recipe.training.base} was trained for one pattern of {base.budget.n_readings} of "
-            f"{base.budget.n_units} {base.sensing.unit_name}s: its network tells nothing of other budgets.",
-            "Train a base with acqplan base, and pass that.",
-        )
-    return base
 
 
 def tries_in(seconds: float, problems: Sequence[Problem]) -> int:

@@ -28,6 +28,19 @@ def read_images(recipe: Recipe, preparing: Follower = unfollowed) -> list[ImageS
     )
 
 
+def with_shares_of(recipe: Recipe, stacks: list[ImageStack], least_subjects: int) -> Recipe:
+    """The recipe with shares that hold out, and validate by, so many subjects at least; as it is without enough."""
+    own, _ = _told_apart(stacks, recipe)
+    n_subjects, settings = len({stack.subject for stack in own}), recipe.images
+    if least_subjects == 1 or n_subjects < 2 * least_subjects + 1:
+        return recipe
+    least = least_subjects / n_subjects
+    held_out, validation = max(settings.held_out, least), max(settings.validation, least)
+    return recipe.with_settings(
+        "images", held_out=min(held_out, 1 - validation - 1 / n_subjects), validation=validation
+    )
+
+
 def training_images(
     recipe: Recipe, settings: ResolvedImages, stacks: list[ImageStack], preparing: Follower = unfollowed
 ) -> TrainingImages:

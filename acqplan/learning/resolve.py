@@ -16,7 +16,7 @@ from acqplan.images import ImageStack, TrainingImages
 from acqplan.learning.base import with_base
 from acqplan.learning.energy import mean_energy, typical_electrons
 from acqplan.learning.extent import extent_of
-from acqplan.learning.image_sets import read_images, training_images
+from acqplan.learning.image_sets import read_images, training_images, with_shares_of
 from acqplan.learning.problem import (
     Problem,
     build_order,
@@ -89,8 +89,12 @@ def resolve(asked: Recipe, preparing: Follower = unfollowed) -> Problem:
     return grounds_of(asked, preparing).problem()
 
 
-def grounds_of(asked: Recipe, preparing: Follower = unfollowed) -> Grounds:
-    """Read the images and decide what doesn't depend on the budget; errors as of `resolve`."""
+def grounds_of(asked: Recipe, preparing: Follower = unfollowed, least_subjects: int = 1) -> Grounds:
+    """Read the images and decide what doesn't depend on the budget; errors as of `resolve`.
+
+    ``least_subjects``: the shares of subjects held out and validated by are raised to so many each, where there are
+    enough to train on some as well.
+    """
     asked.check()
     modality = modality_named(asked.modality)
     recipe = _with_defaults(with_base(asked), modality)
@@ -112,6 +116,7 @@ def grounds_of(asked: Recipe, preparing: Follower = unfollowed) -> Grounds:
             extent_of(recipe, early, None)
     stacks = read_images(recipe, preparing)
     recipe, notes = modality.decide_by_images(recipe, stacks, asked)
+    recipe = with_shares_of(recipe, stacks, least_subjects)
     settings = _image_settings(recipe, modality, stacks)
     sensing = sensing_of(settings.size)
     images = training_images(recipe, settings, stacks, preparing)

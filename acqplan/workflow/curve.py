@@ -20,15 +20,14 @@ from acqplan.learning.base import with_base
 from acqplan.learning.curve_points import Check, Course, Point, Quality, knee_of, spread_over_subjects
 from acqplan.learning.evaluation import evaluate
 from acqplan.learning.evidence import base_warnings
-from acqplan.learning.frozen import Choice, chosen, serving_base, tries_in
+from acqplan.learning.frozen import Choice, chosen, tries_in
 from acqplan.learning.image_sets import evaluation_images
 from acqplan.learning.pace import Stopwatch
 from acqplan.learning.problem import Problem
-from acqplan.learning.progress import Progress
-from acqplan.learning.resolve import Grounds, grounds_of
-from acqplan.learning.training import fine_tuned, on_threads, trained
+from acqplan.learning.resolve import Grounds
+from acqplan.learning.serving import served, told
+from acqplan.learning.training import fine_tuned, on_threads
 from acqplan.learning.tuned_solver import check_solver, classical, tuned_solver
-from acqplan.plan.base_recipe import base_recipe
 from acqplan.plan.components import Component
 from acqplan.plan.modality import Modality, modality_named
 from acqplan.plan.plan import Plan
@@ -179,7 +178,9 @@ def curve(
         check_solver(solver)
     with tempfile.TemporaryDirectory(prefix="acqplan-") as folder, on_threads(recipe.training.threads):
         where = Path(folder) / "trained.acqbase" if base_file is None else Path(base_file)
-        grounds, base = _grounds(recipe, budgets, compared, where, minutes, watch, preparing)
+        first = replace(recipe.with_settings("budget", amount=budgets[0]), designer=compared[0])
+        first = first.with_settings("training", minutes=minutes, steps=None)
+        grounds, base = served(first, where, _BASE_SHARE * minutes, watch, preparing)
         run = _Run(grounds, base, modality, test_images, limit, preparing, kept)
         # Every budget and designer is resolved before any takes its time: a mistake is told at once.
         problems = [_ordered(run, budgets, designer) for designer in compared]
@@ -222,7 +223,7 @@ class _Run:
             stacks = load_stacks(paths, require_non_negative=modality.takes_intensities, progress=preparing)
             prepared = evaluation_images(problem.recipe, stacks)
             records, self._warnings = prepared.test, [*self._warnings, *prepared.warnings]
-            if seen := shared_places(paths, [*own, *base.recipe.images.paths]):
+            if seen := shared_places(paths, [*problem.recipe.images.all_paths, *base.recipe.images.all_paths]):
                 self._warnings.append(f"The base was trained on images from {', '.join(seen)}: this is no evidence.")
         else:
             records = grounds.images.test
@@ -243,7 +244,7 @@ class _Run:
         for amount, problem in problems:
             count = f"{problem.design.budget.n_readings} {problem.sensing.unit_name}s"
             self._preparing(f"{designer}, {count}", 0, 0)
-            choice = chosen(problem, self.tries, _told(f"{designer}, {count}: searching", self._preparing))
+            choice = chosen(problem, self.tries, told(f"{designer}, {count}: searching", self._preparing))
             rows = evaluate(choice.scene, {NETWORK: choice.network}, self.records).rows
             choices.append((amount, choice))
             points.append(self._point(amount, choice, Quality.of(rows, NETWORK), found=choice.found))
@@ -279,7 +280,7 @@ class _Run:
             network, taken = fine_tuned(
                 problem,
                 choice.scene.pattern,
-                progress=_told(f"fine-tuning at {amount}", self._preparing),
+                progress=told(f"fine-tuning at {amount}", self._preparing),
                 preparing=self._preparing,
             )
             rows = evaluate(choice.scene, {NETWORK: network}, self.records).rows
@@ -333,39 +334,8 @@ class _Run:
         )
 
 
-def _told(what: str, preparing: Follower) -> Callable[[Progress], None]:
-    """Tells of a training in per cent: the number of its steps changes with its clock."""
-    return lambda progress: preparing(what, round(100 * progress.step / max(1, progress.n_steps)), 100)
-
-
 def _component(named: str | Component) -> Component:
     return Component(named) if isinstance(named, str) else named
-
-
-def _grounds(
-    recipe: Recipe,
-    budgets: Sequence[str],
-    designers: Sequence[Component],
-    where: Path,
-    minutes: float,
-    watch: Stopwatch,
-    preparing: Follower,
-) -> tuple[Grounds, Plan]:
-    """The images, read once, and the base: the recipe's, or one that is trained on them first."""
-    recipe = recipe.with_settings("training", minutes=minutes, steps=None)
-    if recipe.training.base is not None:
-        base = serving_base(recipe)
-        recipe = replace(recipe.with_settings("budget", amount=budgets[0]), designer=designers[0])
-        return grounds_of(recipe, preparing), base
-    recipe = recipe.with_settings("training", minutes=_BASE_SHARE * minutes)
-    grounds = grounds_of(base_recipe(recipe.with_settings("budget", amount="")), preparing)
-
-    told = _told("training a base", preparing)
-    base = trained(grounds.problem(), watch, progress=told, preparing=preparing)
-    base.save(where)
-    settings: dict[str, Any] = {"base": str(where), "base_id": base.plan_id, "noise_range": None}
-    recipe = grounds.recipe.with_settings("training", **settings, minutes=minutes)
-    return replace(grounds, recipe=replace(recipe, designer=designers[0])), base
 
 
 def _ordered(run: _Run, budgets: Sequence[str], designer: Component) -> list[tuple[str, Problem]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,11 @@ def make_recipe(
             **{"steps": STEPS, "batch_size": 2, "joint_share": JOINT / STEPS, "threads": 1, **settings}
         ),
     )
+
+
+def from_base(recipe: Recipe, base: Path, **training: Any) -> Recipe:
+    """The recipe that starts from a base of its own, its designer left open, for as long as it is told."""
+    return replace(recipe.with_settings("training", **{"base": str(base), "steps": None, **training}), designer=None)
 
 
 class Stop(Exception):

@@ -67,6 +67,15 @@ def plans(tmp_path_factory, scans, cells):
 
 
 @pytest.fixture(scope="session")
+def lines_base(tmp_path_factory, scans):
+    """A base for lines."""
+    path = tmp_path_factory.mktemp("base") / "lab.acqbase"
+    words = ("base", "mri", "--images", scans, "--size", MRI_SIZE, "--pattern", "lines", "--steps", 2, "--threads", 1)
+    assert main([str(word) for word in (*words, "-o", path)]) == 0
+    return path
+
+
+@pytest.fixture(scope="session")
 def knob_plan(tmp_path_factory, plans):
     """A hyper plan on the points plan's pattern, with an acquisition."""
     folder = tmp_path_factory.mktemp("knob")

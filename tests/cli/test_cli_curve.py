@@ -6,19 +6,9 @@ from xml.etree import ElementTree
 import pytest
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory, scans):
-    from acqplan.cli import main
-
-    path = tmp_path_factory.mktemp("base") / "lab.acqbase"
-    words = ("base", "mri", "--images", scans, "--size", "16x16", "--pattern", "lines", "--steps", 2, "--threads", 1)
-    assert main([str(word) for word in (*words, "-o", path)]) == 0
-    return path
-
-
 @pytest.fixture
-def words(base, scans):
-    common = ("--images", scans, "--size", "16x16", "--pattern", "lines", "--base", base, "--threads", 1)
+def words(lines_base, scans):
+    common = ("--images", scans, "--size", "16x16", "--pattern", "lines", "--base", lines_base, "--threads", 1)
     return ("curve", "mri", *common, "--budgets", "4x,2x", "--designers", "low-pass", "--limit", 2)
 
 

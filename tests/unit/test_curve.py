@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from builders.trainings import blobs, make_recipe
+from builders.trainings import blobs, from_base
 
 from acqplan.core.errors import AcqplanError, RecipeError
 from acqplan.images import ImageRecord
@@ -29,43 +29,12 @@ from acqplan.report.curve_page import curve_page
 from acqplan.workflow.curve import Curve, curve
 from acqplan.workflow.results import json_ready
 
-LINES = {"encoding": "lines", "budget": "8"}
-N_SUBJECTS = 14
-
 
 @pytest.fixture(scope="module")
-def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("curve") / "people"
-    folder.mkdir()
-    for i in range(N_SUBJECTS):
-        np.save(folder / f"subject{i:02}.npy", blobs(i))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def recipe(people: Path) -> Recipe:
-    """Of a base: six of the subjects are held out."""
-    made = make_recipe(people, designer="any-pattern", **LINES)
-    return replace(made.with_settings("images", held_out=0.43), budget=BudgetSettings("8", frame_time_s=0.5))
-
-
-@pytest.fixture(scope="module")
-def base(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("base") / "lab.acqbase"
-    design(recipe).save(path)
-    return path
-
-
-def from_base(recipe: Recipe, base: Path, **settings: Any) -> Recipe:
-    recipe = recipe.with_settings("training", base=str(base), **{"steps": None, **settings})
-    return replace(recipe, designer=None)
-
-
-@pytest.fixture(scope="module")
-def found(recipe: Recipe, base: Path) -> Curve:
+def found(family: Recipe, family_base: Path) -> Curve:
     kept: list[Curve] = []
     made = curve(
-        from_base(recipe, base),
+        from_base(family, family_base),
         ["2x", "8", "4x"],
         designers=["variable-density", "density"],
         solvers=["zero-filled", Component("tv", {"weight": 0.02, "iterations": 3})],
@@ -83,18 +52,18 @@ def found(recipe: Recipe, base: Path) -> Curve:
     return made
 
 
-def test_its_points_are_what_a_design_from_the_base_chooses(found: Curve, recipe: Recipe, base: Path) -> None:
+def test_its_points_are_what_a_design_from_the_base_chooses(found: Curve, family: Recipe, family_base: Path) -> None:
     assert [course.name for course in found.courses] == [
         "variable-density, network",
         "density, network",
         "variable-density, zero-filled",
         "variable-density, tv",
     ]
-    network = Plan.load(base).reconstructor
+    network = Plan.load(family_base).reconstructor
     for course in found.courses[:2]:
         assert [point.budget.n_readings for point in course.points] == [4, 8]  # 2x and 8 are the same
         point = course.points[0]
-        planned = from_base(recipe, base, steps=16)
+        planned = from_base(family, family_base, steps=16)
         plan = design(replace(planned, budget=BudgetSettings("4x"), designer=Component(course.designer)))
         assert plan.pattern.digest == point.pattern.digest
         scene = Scene(plan.sensing, plan.pattern, plan.noise)
@@ -125,9 +94,15 @@ def test_ends_are_checked_by_fine_tuning(found: Curve) -> None:
         assert after == pytest.approx(check.quality.means["psnr_db"])
 
 
-def test_the_same_settings_give_the_same_curve(found: Curve, recipe: Recipe, base: Path) -> None:
+def test_the_same_settings_give_the_same_curve(found: Curve, family: Recipe, family_base: Path) -> None:
     again = curve(
-        from_base(recipe, base), ["4x"], designers=["density"], solvers=(), limit=6, tries=found.tries, check_steps=0
+        from_base(family, family_base),
+        ["4x"],
+        designers=["density"],
+        solvers=(),
+        limit=6,
+        tries=found.tries,
+        check_steps=0,
     )
     assert again.courses[0].points[0].spec() == found.courses[1].points[0].spec()
 
@@ -155,29 +130,29 @@ def test_table_picture_and_page_hold_all_of_it(found: Curve) -> None:
             assert f"<td>{point.quality.means['psnr_db']:.2f}</td>" in page
 
 
-def test_few_subjects_give_points_without_intervals_and_say_how_many_it_takes(recipe: Recipe, base: Path) -> None:
-    few = from_base(recipe.with_settings("images", held_out=0.2), base)
+def test_of_few_subjects_it_says_how_many_an_interval_takes(family: Recipe, family_base: Path) -> None:
+    few = from_base(family.with_settings("images", held_out=0.2), family_base)
     found = curve(few, ["4x"], designers=["low-pass"], solvers=(), check_steps=0)
     assert found.courses[0].points[0].quality.intervals["psnr_db"] is None
     assert any("of 3 subjects: an interval takes at least 6" in warning for warning in found.warnings)
     assert any("may have seen the held-out ones" in warning for warning in found.warnings)
 
 
-def test_other_images_may_be_judged_by(recipe: Recipe, base: Path, tmp_path: Path) -> None:
+def test_other_images_may_be_judged_by(family: Recipe, family_base: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "other.npy", blobs(99))
-    planned = from_base(recipe, base)
+    planned = from_base(family, family_base)
     found = curve(
         planned, ["4x"], designers=["low-pass"], solvers=(), check_steps=0, test_images=tmp_path / "other.npy"
     )
     assert found.subjects == ("other.npy",)
     assert found.n_images == len(blobs(99))
-    seen = curve(planned, ["4x"], designers=["low-pass"], solvers=(), check_steps=0, test_images=recipe.images.paths)
+    seen = curve(planned, ["4x"], designers=["low-pass"], solvers=(), check_steps=0, test_images=family.images.paths)
     assert any("this is no evidence" in warning for warning in seen.warnings)
     assert not any("this is no evidence" in warning for warning in found.warnings)
 
 
-def test_without_a_base_one_is_trained_first(recipe: Recipe, tmp_path: Path) -> None:
-    planned = replace(recipe.with_settings("training", steps=None, minutes=0.01), designer=None)
+def test_without_a_base_one_is_trained_first(family: Recipe, tmp_path: Path) -> None:
+    planned = replace(family.with_settings("training", steps=None, minutes=0.01), designer=None)
     kept = tmp_path / "lab.acqbase"
     found = curve(planned, ["4x"], designers=["low-pass"], solvers=(), base_file=kept)
     plan = Plan.load(kept)
@@ -200,23 +175,27 @@ def test_without_a_base_one_is_trained_first(recipe: Recipe, tmp_path: Path) -> 
     ],
 )
 def test_what_cant_be_is_told_before_anything_is_measured(
-    recipe: Recipe, base: Path, settings: dict[str, Any], problem: str
+    family: Recipe, family_base: Path, settings: dict[str, Any], problem: str
 ) -> None:
     asked = {"budgets": ["4x"], "designers": ["low-pass"], "solvers": (), "check_steps": 0, **settings}
     with pytest.raises(AcqplanError, match=re.escape(problem)):
-        curve(from_base(recipe, base), asked.pop("budgets"), kept=lambda so_far: pytest.fail("measured"), **asked)
+        curve(
+            from_base(family, family_base), asked.pop("budgets"), kept=lambda so_far: pytest.fail("measured"), **asked
+        )
 
 
-def test_a_plan_for_one_pattern_is_no_base_of_a_curve(recipe: Recipe, base: Path, tmp_path: Path) -> None:
+def test_a_plan_for_one_pattern_is_no_base_of_a_curve(family: Recipe, family_base: Path, tmp_path: Path) -> None:
     path = tmp_path / "one.acqplan"
-    design(replace(from_base(recipe, base, steps=1), designer=Component("low-pass"))).save(path)
+    design(replace(from_base(family, family_base, steps=1), designer=Component("low-pass"))).save(path)
     with pytest.raises(RecipeError, match=re.escape("was trained for one pattern of 8 of 16 lines")):
-        curve(from_base(recipe, path), ["4x"])
+        curve(from_base(family, path), ["4x"])
 
 
 @pytest.mark.parametrize(("amount", "designer"), [("4x", "low-pass"), ("12", "swaps"), ("2x", "learned")])
-def test_one_reading_of_the_images_serves_every_budget(recipe: Recipe, base: Path, amount: str, designer: str) -> None:
-    asked = from_base(recipe, base, steps=4)
+def test_one_reading_of_the_images_serves_every_budget(
+    family: Recipe, family_base: Path, amount: str, designer: str
+) -> None:
+    asked = from_base(family, family_base, steps=4)
     wanted = resolve(replace(asked.with_settings("budget", amount=amount), designer=Component(designer)))
     first = replace(asked, designer=Component("low-pass" if designer != "learned" else "learned"))
     problem = grounds_of(first).problem(amount, Component(designer))
@@ -225,9 +204,9 @@ def test_one_reading_of_the_images_serves_every_budget(recipe: Recipe, base: Pat
     assert np.array_equal(problem.design.calibration, wanted.design.calibration)
 
 
-def test_a_solver_gets_the_weight_that_suits(recipe: Recipe) -> None:
-    problem = resolve(recipe)
-    scene = Scene(problem.sensing, design(recipe).pattern, problem.noise)
+def test_a_solver_gets_the_weight_that_suits(family: Recipe) -> None:
+    problem = resolve(family)
+    scene = Scene(problem.sensing, design(family).pattern, problem.noise)
     asked = Component("tv", {"iterations": 20})
     tuned = tuned_solver(asked, scene, problem.images.validation)
 

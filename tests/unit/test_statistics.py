@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from acqplan.core.statistics import LEAST_SUBJECTS, bootstrap_interval, effect, of_subjects, subjects_needed
+from acqplan.core.statistics import (
+    LEAST_SUBJECTS,
+    bootstrap_interval,
+    effect,
+    least_subjects,
+    lower_bound,
+    of_subjects,
+    subjects_needed,
+)
 
 
 @pytest.mark.parametrize("n_subjects", [7, 12, 40])
@@ -93,3 +101,15 @@ def test_so_many_subjects_do_show_it() -> None:
     ]
     assert 0.7 <= np.mean(shown) <= 0.9
     assert subjects_needed(np.array([1e-6, 1, -1, 2, -2.0])) is None
+
+
+@pytest.mark.parametrize(("confidence", "least"), [(0.5, 2), (0.75, 2), (0.8, 3), (0.9, 4), (0.95, 5), (0.99, 7)])
+def test_a_bound_holds_as_often_as_it_says_from_the_fewest_subjects_on(confidence: float, least: int) -> None:
+    assert least_subjects(confidence) == least
+    assert lower_bound(np.arange(least - 1.0), np.arange(least - 1), confidence) is None
+    random, hits = np.random.default_rng(0), 0
+    for _ in range(300):
+        bound = lower_bound(random.normal(1.0, 2.0, size=least), np.arange(least), confidence)
+        assert bound is not None
+        hits += bound <= 1.0
+    assert hits / 300 == pytest.approx(confidence, abs=0.06)
