@@ -16,7 +16,7 @@ from acqplan.core.seeding import stream_seed, torch_generator
 from acqplan.images import ImageRecord
 from acqplan.plan.modality import modality_of
 from acqplan.reconstructors.reconstructor import Reconstructor
-from acqplan.reconstructors.supplied import Shares, shares
+from acqplan.reconstructors.supplied import Shares, measured_part, shares
 from acqplan.reconstructors.zero_filled import ZeroFilled
 from acqplan.sensing.measurement import Spoil, measure
 from acqplan.sensing.model import SensingModel
@@ -44,7 +44,7 @@ class Evaluation:
     """Metrics per image and reconstructor.
 
     ``supplied``: of each image (of several coils, of at most `_MOST_PROJECTED`), its place and what the reconstruction
-    ``plan`` supplied, where that was asked for.
+    ``plan`` supplied, where that was asked for; its magnitude is among ``images``, by this name, if they are few.
     ``rows``: subject, index, data_range, and per reconstructor a table of `Modality.measures`. ``images``: the same
     reconstructors' images[n, H, W], in the units of prepared images, not part of `summary`.
     """
@@ -134,6 +134,7 @@ def evaluate(
     counts = torch.from_numpy(scene.pattern.counts.astype(np.float32))[None]
     parts: dict[str, list[torch.Tensor]] = {name: [] for name in everyone}
     supplied: dict[int, Shares] = {}
+    maps: list[torch.Tensor] = []
     with torch.inference_mode():
         first = 0
         for truth, coefficients, sensing in _measured(records, scene, seed, batch_size):
@@ -141,10 +142,16 @@ def evaluate(
                 parts[name].append(reconstructor(coefficients, counts, sensing))
             every = 1 if sensing.is_unitary else -(-len(records) // _MOST_PROJECTED)
             if with_supplied and any((first + i) % every == 0 for i in range(len(truth))):
-                found = enumerate(shares(parts["plan"][-1], truth, counts, sensing), first)
+                image = parts["plan"][-1]
+                rest = image - measured_part(image, counts, sensing)
+                found = enumerate(shares(image, rest, truth, counts, sensing), first)
                 supplied |= {place: each for place, each in found if place % every == 0}
+                if len(records) <= _MOST_PROJECTED:
+                    maps.append(rest.abs())
             first += len(truth)
     images = {name: torch.cat(each).numpy() / scale for name, each in parts.items()}
+    if maps:
+        images["supplied"] = torch.cat(maps).numpy() / scale
     rows, names = [], modality_of(scene.sensing).measures
     for i, record in enumerate(records):
         row: dict[str, Any] = {

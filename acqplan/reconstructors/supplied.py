@@ -58,9 +58,10 @@ def measured_part(image: torch.Tensor, counts: torch.Tensor, sensing: SensingMod
     return conjugate_gradient(normal, right, _ITERATIONS)
 
 
-def shares(image: torch.Tensor, truth: torch.Tensor, counts: torch.Tensor, sensing: SensingModel) -> list[Shares]:
-    """Of images x[B, *image_shape] and the truth, in the same units; counts as for `measured_part`."""
-    supplied = image - measured_part(image, counts, sensing)
+def shares(
+    image: torch.Tensor, supplied: torch.Tensor, truth: torch.Tensor, counts: torch.Tensor, sensing: SensingModel
+) -> list[Shares]:
+    """Of images x[B, *image_shape], their x − Px and the truth, in the same units; counts as for `measured_part`."""
     missing = truth - measured_part(truth, counts, sensing)
     of_image, of_truth, of_supplied, of_missing, of_rest = (
         _energy(each) for each in (image, truth, supplied, missing, supplied - missing)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from acqplan.report import page
+from acqplan.report import facts, page
 from acqplan.report.figures import error_colours, error_gain, grey
 from acqplan.workflow.cases import SHOWN, Case, Cases
 
@@ -41,5 +41,18 @@ def _row(case: Case) -> list[str]:
         worth = case.measures[who]
         lines = [f"PSNR {worth['psnr_db']:.2f} dB", f"SSIM {worth['ssim']:.4f}"]
         figures.append(page.figure(pictures, _TITLES[who], lines, is_ours=who == "plan"))
+    figures.append(_supplied(case, brightest))
     title = f"{case.name.capitalize()}: image {record.index} of {record.subject}"
     return [page.heading(title, 3), page.cards(figures), page.error_legend(brightest, white, gain)]
+
+
+def _supplied(case: Case, brightest: float) -> str:
+    lines = [
+        f"{facts.percent(case.shares.supplied)} of the energy, of which {facts.percent(case.shares.right)} is right",
+        "In the colours of the errors.",
+    ]
+    pictures = [
+        page.image(error_colours(case.supplied, brightest), "what the network supplied"),
+        page.blank("What isn't in what was measured: the plan's network supplied it."),
+    ]
+    return page.figure(pictures, "supplied", lines)

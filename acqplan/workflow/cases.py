@@ -13,6 +13,7 @@ from acqplan.learning.evaluation import evaluate
 from acqplan.learning.stresses import scene_of
 from acqplan.learning.tuned_solver import classical, tuned_solver
 from acqplan.plan.components import Component
+from acqplan.reconstructors.supplied import Shares
 from acqplan.workflow.evaluate import Measured, evenly
 
 SHOWN = ("zero_filled", "solver", "plan")
@@ -32,12 +33,17 @@ class Case:
         The truth.
     images, measures
         Reconstructions [H, W] in the truth's units and what they are worth, by the names in `SHOWN`.
+    supplied, shares
+        Magnitude [H, W] of what isn't in what was measured of the plan's image, and how much that is
+        (`acqplan.reconstructors.supplied`).
     """
 
     name: str
     record: ImageRecord
     images: dict[str, npt.NDArray[Any]]
     measures: dict[str, dict[str, float]]
+    supplied: npt.NDArray[Any]
+    shares: Shares
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +68,15 @@ def cases_of(measured: Measured) -> Cases:
     scene = scene_of(measured.plan)
     solver = classical(tuned_solver(_SOLVER, scene, evenly(records, _TUNED_ON)))
     judged = {"plan": measured.plan.reconstructor, "solver": solver}
-    found = evaluate(scene, judged, [record for _, record in shown], seed=measured.seed)
+    found = evaluate(scene, judged, [record for _, record in shown], seed=measured.seed, with_supplied=True)
     cases = [
         Case(
             name,
             record,
             {who: found.images[who][i] for who in SHOWN},
             {who: found.rows[i][who] for who in SHOWN},
+            found.images["supplied"][i],
+            found.supplied[i],
         )
         for i, (name, record) in enumerate(shown)
     ]

@@ -55,7 +55,14 @@ def test_a_plans_page_shows_cases_and_stress(run, points, more_scans, tmp_path):
     outcome = run("show", points, "--html", page, "--images", more_scans, "--limit", 4, "--stress", table)
     assert outcome.code == 0
     html = page.read_text()
-    for words in ("Point-spread function", "Best: image", "Median: image", "Worst: image", "Under stress"):
+    for words in (
+        "Point-spread function",
+        "Best: image",
+        "Median: image",
+        "Worst: image",
+        "<b>supplied</b>",
+        "Under stress",
+    ):
         assert words in html
     loss = json.loads(table.read_text())["stresses"]["noise-4x"]["loss_db"]
     assert f"{loss:+.2f}" in html

@@ -17,7 +17,7 @@ from acqplan.core.errors import OutputError
 from acqplan.core.seeding import torch_generator
 from acqplan.learning.training import design
 from acqplan.modalities.mri.coils.simulated import simulated_maps
-from acqplan.reconstructors.supplied import LEAST_GAIN, measured_part, shares
+from acqplan.reconstructors.supplied import LEAST_GAIN, Shares, measured_part, shares
 from acqplan.report.facts import facts, percent
 from acqplan.sensing.model import SensingModel
 from acqplan.workflow.supplied import supplied_part
@@ -74,6 +74,10 @@ def test_shares_by_hand() -> None:
     sensing = mri("lines", 4, 4)
     counts = torch.tensor([[1.0, 1, 0, 1]])
 
+    def found(image: torch.Tensor, counts: torch.Tensor = counts) -> Shares:
+        (each,) = shares(image, image - measured_part(image, counts, sensing), truth, counts, sensing)
+        return each
+
     def of_lines(*amplitudes: complex) -> torch.Tensor:
         """An image whose ky lines have these energies, squared, one sample each."""
         kspace = torch.zeros(1, 1, 4, 4, dtype=torch.complex64)
@@ -81,19 +85,19 @@ def test_shares_by_hand() -> None:
         return sensing.adjoint(sensing.from_grid(kspace))
 
     truth = of_lines(1, 0, 2, 1)
-    (right,) = shares(of_lines(1, 0, 1, 1), truth, counts, sensing)
+    right = found(of_lines(1, 0, 1, 1))
     assert (right.supplied, right.missing, right.right, right.recovered) == pytest.approx((1 / 3, 2 / 3, 1, 0.75))
-    (wrong,) = shares(of_lines(1, 0, 2j, 1), truth, counts, sensing)
+    wrong = found(of_lines(1, 0, 2j, 1))
     assert (wrong.right, wrong.recovered) == pytest.approx((0, -1), abs=1e-6)
-    (opposite,) = shares(of_lines(1, 0, -2, 1), truth, counts, sensing)
+    opposite = found(of_lines(1, 0, -2, 1))
     assert (opposite.right, opposite.recovered) == pytest.approx((0, -3), abs=1e-6)
-    (half,) = shares(of_lines(0, 0, 1 + 1j, 0), truth, counts, sensing)
+    half = found(of_lines(0, 0, 1 + 1j, 0))
     assert (half.supplied, half.right) == pytest.approx((1, 0.5))
-    (nothing,) = shares(of_lines(1, 0, 0, 1), truth, counts, sensing)
+    nothing = found(of_lines(1, 0, 0, 1))
     assert (nothing.supplied, nothing.right, nothing.recovered) == pytest.approx((0, 0, 0), abs=1e-6)
-    (all_there,) = shares(truth, truth, torch.ones(1, 4), sensing)
+    all_there = found(truth, torch.ones(1, 4))
     assert (all_there.supplied, all_there.right, all_there.recovered) == pytest.approx((0, 0, 0), abs=1e-9)
-    assert max(all_there.missing, shares(0 * truth, truth, counts, sensing)[0].supplied) < 1e-9
+    assert max(all_there.missing, found(0 * truth).supplied) < 1e-9
 
 
 @pytest.mark.parametrize("modality", ["mri", "dmd"])
