@@ -15,7 +15,7 @@ from typing import Annotated, Any, get_args, get_origin
 import typer
 
 from acqplan.plan.modality import Modality, OptionFlag
-from acqplan.plan.recipe import BudgetSettings, ImageSettings, PatternSettings, Recipe, TrainingSettings
+from acqplan.plan.recipe import BudgetSettings, ImageSettings, PatternSettings, TrainingSettings
 from acqplan.plan.settings import GOAL, IMAGES, PATTERN, RUN, TRAINING, Flag, Setting, settings_of
 
 SECTIONS = {"images": ImageSettings, "budget": BudgetSettings, "pattern": PatternSettings, "training": TrainingSettings}
@@ -180,8 +180,7 @@ def flags_of(modality: type[Modality]) -> list[Given]:
         elif key in OTHERS:
             hint, other = OTHERS[key]
             if key == "designer":
-                usual = modality().usual_designer(Recipe(modality.kind))
-                other = replace(other, help=f"{other.help} (default {usual}).")
+                other = replace(other, help=f"{other.help} (default {modality().usual_designer_words()}).")
             found.append(Given(key, hint, other))
         elif key in extra:
             found.append(Given(key, str, extra[key]))

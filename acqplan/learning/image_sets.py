@@ -65,10 +65,12 @@ def _told_apart(stacks: list[ImageStack], recipe: Recipe) -> tuple[list[ImageSta
     """
     if not recipe.images.train_only:
         return stacks, []
-    named = [path if is_sample(path) else Path(path).resolve() for path in recipe.images.paths]
+    named = [
+        path if is_sample(path) else Path(path).absolute() for path in recipe.images.paths
+    ]  # links aren't followed
 
     def is_named(stack: ImageStack) -> bool:
-        source = stack.source if is_sample(stack.source) else Path(stack.source).resolve()
+        source = stack.source if is_sample(stack.source) else Path(stack.source).absolute()
         return any(source == path or (isinstance(source, Path) and path in source.parents) for path in named)
 
     subjects = {stack.subject for stack in stacks if is_named(stack)}

@@ -141,6 +141,10 @@ class Modality(InUse, ABC):
         """Kind of the designer, unless a recipe names one, where a network is trained that sees the truth."""
         return "swaps"
 
+    def usual_designer_words(self) -> str:
+        """The same for a person, whatever else the recipe says."""
+        return self.usual_designer(Recipe(self.kind))
+
     def compared_designers(self, recipe: Recipe) -> tuple[str, ...]:
         """Kinds of the designers that a curve compares unless it is told: usual practice first."""
         return "variable-density", self.usual_designer(recipe)

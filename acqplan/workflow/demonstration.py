@@ -32,6 +32,7 @@ from acqplan.reconstructors.zero_filled import ZeroFilled
 from acqplan.sensing.acquisition import Acquisition
 from acqplan.workflow.virtual_instrument import acquire_virtually
 
+_SEARCHED = "swaps"  # what is demonstrated, also where a usual pattern is the default
 WAVELET_WEIGHTS = (0.001, 0.002, 0.004, 0.008, 0.016)
 
 PAGE = "index.html"
@@ -123,6 +124,7 @@ def demonstrate(
         setup.sensing,
         BudgetSettings(setup.budget),
         setup.noise,
+        Component(_SEARCHED),
         training=training,
     )
     learned = made(recipe, "learned pattern")

@@ -42,8 +42,8 @@ def test_everything_is_decided_and_written(scans: Path, modality: str) -> None:
     assert set(table) == {each.name for each in fields(Recipe)} - {"instrument"}
     roles = {"sensing": "sensing", "noise": "noise", "designer": "designers", "reconstructor": "reconstructors"}
     for name, role in roles.items():
-        # What a search comes to is the trained network's.
-        assert set(table[name]) == {"kind", *option_names(role, table[name]["kind"])} - {"rounds"}
+        # What a search or a tuned parameter comes to is the trained network's.
+        assert set(table[name]) == {"kind", *option_names(role, table[name]["kind"])} - {"rounds", "power"}
     assert table["budget"]["calibration"] > 0
     assert table["training"]["batch_size"] > 0
 
@@ -53,8 +53,10 @@ def test_the_usual_designer_is_one_that_can_judge_patterns(scans: Path, modality
     recipe = open_recipe(scans, modality).with_settings("images", size=[SIDE, SIDE])
     blind = recipe.with_settings("training", loss={"data-consistency": 1.0, "tv": 0.005})
     unjudged = {"mri": "variable-density", "dmd": "low-pass"}[modality]
+    lines = replace(recipe, sensing=Component("cartesian_mri", {"encoding": "lines"}))
     for each, designer in (
-        (recipe, "swaps"),
+        (recipe, {"mri": "poisson-disc", "dmd": "swaps"}[modality]),
+        *([(lines, "swaps")] if modality == "mri" else []),
         (replace(recipe, reconstructor=Component("hqsnet")), unjudged),  # never sees the truth
         (blind, unjudged),
         (replace(recipe, reconstructor=Component("wavelet")), unjudged),

@@ -53,6 +53,13 @@ def test_images_that_are_named_twice_follow_the_split(scans: Path) -> None:
     assert resolve(recipe_of(scans, scans)).images.fingerprint == resolve(recipe_of(scans)).images.fingerprint
 
 
+def test_a_folder_of_links_is_as_good_as_one_of_files(scans: Path, public: Path, tmp_path: Path) -> None:
+    for path in scans.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    here, there = (resolve(recipe_of(folder, public)).images for folder in (scans, tmp_path))
+    assert here.fingerprint == there.fingerprint
+
+
 def test_a_plan_knows_that_it_was_trained_on_them(scans: Path, public: Path) -> None:
     base = design(recipe_of(scans, public))
     (warning,) = evaluate(base, public, limit=1).seen
