@@ -16,28 +16,31 @@ from acqplan.core.statistics import Effect, effect
 from acqplan.designers.designer import Designer
 from acqplan.designers.searching import SearchingDesigner
 from acqplan.designers.tuned import TunedDesigner
-from acqplan.learning.base import base_of
 from acqplan.learning.critic import NetworkCritic
 from acqplan.learning.evaluation import Evaluation, Scene, evaluate
 from acqplan.learning.evidence import HARDLY_TRAINED
 from acqplan.learning.problem import Problem
 from acqplan.learning.state import TrainingState
-from acqplan.reconstructors.reconstructor import Reconstructor
 from acqplan.sensing.pattern import Pattern
 
 _MOST_IMAGES = 36  # held out, that both patterns are judged on
 
 
 def usual_pattern(state: TrainingState, problem: Problem) -> dict[str, Any] | None:
-    """JSON-ready: the best usual pattern beside the frozen one, both with the same network, that knows many patterns.
+    """JSON-ready: the best usual pattern beside the frozen one, both with the network that the search judged by.
 
     Its kind and parameter are chosen by training and validation images, as the search was; then both patterns are
     measured on held-out images, which choose nothing. Called at the freeze, before the network is trained on one of
-    them. None where there is no such network (`_judge`), or the pattern is a usual one itself.
+    them. None where no network of a family judged: the pattern wasn't searched for, is a usual one itself, or the
+    network had hardly been trained.
     """
-    kinds, network = problem.modality.usual_designers, _judge(state, problem)
-    if network is None or state.pattern is None:
+    designer, kinds = state.designer, problem.modality.usual_designers
+    if not isinstance(designer, SearchingDesigner) or isinstance(designer, TunedDesigner) or state.pattern is None:
         return None
+    is_untrained = state.network.n_parameters > 0 and problem.recipe.training.base is None
+    if not designer.rounds_taken or (is_untrained and state.step < HARDLY_TRAINED):
+        return None
+    network = state.network if state.device.type == "cpu" else copy.deepcopy(state.network).cpu()
     was_training = network.training
     network.eval()
     try:
@@ -57,25 +60,10 @@ def usual_pattern(state: TrainingState, problem: Problem) -> dict[str, Any] | No
         effects = compared(measured(pattern), measured(state.pattern))
     finally:
         network.train(was_training)
-    judge = "search" if isinstance(state.designer, SearchingDesigner) else "base"
-    found: dict[str, Any] = {"designer": chosen.kind, "n_images": len(shown), "judge": judge}
+    found: dict[str, Any] = {"designer": chosen.kind, "n_images": len(shown)}
     if isinstance(chosen, TunedDesigner):
         found |= {"parameter": chosen.parameter, "value": chosen.present}
     return found | {"measures": {name: each.spec() for name, each in effects.items()}}
-
-
-def _judge(state: TrainingState, problem: Problem) -> Reconstructor | None:
-    """The network that a search judged by, unless it had hardly been trained; of a learned pattern, the base's."""
-    designer, recipe = state.designer, problem.recipe
-    if isinstance(designer, SearchingDesigner):
-        is_untrained = state.network.n_parameters > 0 and recipe.training.base is None and state.step < HARDLY_TRAINED
-        if isinstance(designer, TunedDesigner) or not designer.rounds_taken or is_untrained:
-            return None
-        return state.network if state.device.type == "cpu" else copy.deepcopy(state.network).cpu()
-    base = base_of(recipe) if designer.is_learned else None
-    if base is None or not registry.find("designers", base.recipe.designer.kind).keeps_drawing:
-        return None
-    return base.reconstructor
 
 
 def compared(first: Evaluation, second: Evaluation) -> dict[str, Effect]:

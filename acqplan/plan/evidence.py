@@ -103,7 +103,6 @@ class Usual(TypedDict):
     designer: str
     n_images: int
     measures: ShownOf
-    judge: NotRequired[Literal["search", "base"]]
     parameter: NotRequired[str]
     value: NotRequired[float | str]
 

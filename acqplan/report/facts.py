@@ -151,9 +151,8 @@ def usual_text(found: dict[str, Any]) -> str:
     name = f"a {found['designer'].replace('-', ' ')}"
     name += f" of {found['parameter']} {found['value']}" if "parameter" in found else ""
     effects = {measure: Effect.of(each) for measure, each in found["measures"].items()}
-    judge = "of the base" if found.get("judge") == "base" else "that the search judged by"
     told = sentence(name, "this pattern", effects)
-    return f"{told[0].upper()}{told[1:]} Both with the network {judge}."
+    return f"{told[0].upper()}{told[1:]} Both with the network that the search judged by."
 
 
 def beside_the_plan(plan: Plan) -> dict[str, str]:

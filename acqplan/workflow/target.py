@@ -38,6 +38,7 @@ _FINEST = 100  # counts that are looked at lie a hundredth apart, or a reading
 _LOOKED_BELOW = 2
 _BASE_SHARE = 0.5
 _LEAST_MINUTES = 1.0
+_TYPICAL = {"psnr_db": 36, "ssim": 0.95, "nrmse": 0.05, "hfen": 0.2, "frc": 0.3}
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Target:
             It can't be understood, or no image has such a value.
         """
         words = {MEASURES[name].word.split()[0].lower(): name for name in measures}
-        known = ", ".join(f"{word} {'36' if word == 'psnr' else '0.2'}" for word in words)
+        known = ", ".join(f"{word} {_TYPICAL[name]}" for word, name in words.items())
         found = re.fullmatch(r"\s*([a-z]+)\s*(?:[<>]?=?)\s*(\d+(?:\.\d*)?|\.\d+)\s*(?:db)?\s*", text.lower())
         if found is None or found[1] not in words:
             raise RecipeError(f"The target {text!r} can't be understood.", f"Write a measure and a value: {known}.")
@@ -228,7 +229,7 @@ def smallest_budget(
         choosing, kept_back, warnings = _divided(grounds, base, test_images, preparing)
         _check_subjects(choosing, confidence)
         search = _Search(grounds, wanted, confidence, spread_over_subjects(choosing, _JUDGED), preparing)
-        found = search.smallest(*_range(grounds, base))
+        found = search.smallest(*counts_of(grounds, base))
     known = grounds.recipe
     resolved = recipe.with_settings("budget", amount=str(found.count)).with_settings(
         "images", held_out=known.images.held_out, validation=known.images.validation
@@ -321,7 +322,7 @@ def first_reaching(n: int, reaches: Callable[[int], bool]) -> int:
     return min([place for place in below if reaches(place)], default=reaching)
 
 
-def _range(grounds: Grounds, base: Plan) -> tuple[list[int], int]:
+def counts_of(grounds: Grounds, base: Plan) -> tuple[list[int], int]:
     """Counts that are possible and looked at, ascending; and the largest that the base was trained for."""
     design, options = grounds.problem().design, base.recipe.designer.options
     per_shot, n_units = design.budget.readings_per_shot, design.sensing.n_units

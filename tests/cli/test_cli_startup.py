@@ -9,6 +9,7 @@ COMMANDS = [
     ["demo"],
     ["design", "mri"],
     ["design", "dmd"],
+    ["curve", "mri"],
     ["show"],
     ["list"],
     ["export"],

@@ -20,7 +20,7 @@ from acqplan.learning.training import design
 from acqplan.plan.components import Component
 from acqplan.plan.plan import Plan
 from acqplan.plan.recipe import BudgetSettings, Recipe
-from acqplan.workflow.target import SmallestBudget, Target, first_reaching, smallest_budget
+from acqplan.workflow.target import SmallestBudget, Target, counts_of, first_reaching, smallest_budget
 
 MEASURES = ("psnr_db", "ssim", "nrmse", "hfen")
 
@@ -188,3 +188,23 @@ def test_without_a_base_one_is_trained_and_kept(planned: Recipe, tmp_path: Path)
     assert plan.recipe.training.base_id == base.plan_id
     assert (plan.recipe.designer.kind, plan.budget.n_readings) == ("low-pass", found.chosen.count)
     assert set(found.subjects) == {record.subject for record in resolve(plan.recipe).images.validation}
+
+
+def test_only_counts_that_the_instrument_can_measure_are_looked_at(planned: Recipe, family_base: Path) -> None:
+    base = Plan.load(family_base)
+    grounds = grounds_of(planned.with_settings("budget", amount="8"))
+    assert counts_of(grounds, base) == (list(range(1, 17)), 8)
+    trains = planned.with_settings("budget", amount="8").with_settings("pattern", echo_train=3, partial_fourier=0.75)
+    counts, _ = counts_of(grounds_of(trains.with_settings("budget", amount="6")), base)
+    assert counts == [3, 6, 9, 12]
+    required = planned.with_settings("budget", amount="8").with_settings("pattern", required="0-4")
+    assert counts_of(grounds_of(required), base)[0][0] >= 5
+
+
+def test_many_units_are_looked_at_in_steps_of_a_hundredth(planned: Recipe, family_base: Path) -> None:
+    points = planned.with_settings("budget", amount="64").with_settings("training", base=None, steps=1)
+    counts, _ = counts_of(grounds_of(replace(points, sensing=Component("cartesian_mri"))), Plan.load(family_base))
+    assert (counts[0], counts[-1]) == (16, 256)
+    steps = np.diff(counts)
+    assert steps[0] == 1
+    assert (steps <= np.maximum(1, np.array(counts[:-1]) // 100)).all()

@@ -86,20 +86,6 @@ def test_a_network_that_was_hardly_trained_judges_nothing(scans: Path) -> None:
     assert usual_pattern(state, replace(problem, recipe=with_base)) is not None
 
 
-def test_a_learned_pattern_is_judged_with_the_network_of_its_base(scans: Path, tmp_path: Path) -> None:
-    """That of a base knows other patterns too; a plan's network knows its own best."""
-    lines = {"encoding": "lines", "budget": "8", "steps": 2}
-    for designer in ("any-pattern", "low-pass"):
-        design(make_recipe(scans, designer=designer, **lines)).save(tmp_path / f"{designer}.acqplan")  # type: ignore[arg-type]
-        recipe = make_recipe(scans, designer="learned", **lines)  # type: ignore[arg-type]
-        plan = design(recipe.with_settings("training", base=str(tmp_path / f"{designer}.acqplan")))
-        if designer == "any-pattern":
-            assert plan.evidence["usual"]["judge"] == "base"
-            assert usual_text(plan.evidence["usual"]).endswith("Both with the network of the base.")
-        else:
-            assert "usual" not in plan.evidence
-
-
 def test_a_count_that_no_usual_pattern_has_is_passed_over(scans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state, problem = searched(scans)
     monkeypatch.setattr(type(problem.modality), "usual_designers", ("cake-cutting", "variable-density"))
