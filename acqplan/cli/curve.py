@@ -10,6 +10,7 @@ import typer
 from acqplan.cli import console
 from acqplan.cli.arguments import SeveralValues, examples, listed
 from acqplan.cli.design_flags import command
+from acqplan.cli.interruption import stopping_at_signals
 from acqplan.core import registry
 from acqplan.plan.modality import Modality
 from acqplan.plan.settings import GOAL, IMAGES, RUN
@@ -100,7 +101,7 @@ def _curve(
     recipe = recipe_from(modality, typed)
     so_far: list[Curve] = []
     try:
-        with console.following() as follow:
+        with stopping_at_signals(), console.following() as follow:
             found = acqplan.curve(
                 recipe,
                 listed(budgets) if budgets is not None else BUDGETS,
@@ -116,7 +117,8 @@ def _curve(
             )
     except KeyboardInterrupt:
         if not so_far:
-            raise
+            console.note("Stopped before the first point; nothing was written.")
+            raise typer.Exit(_INTERRUPTED) from None
         found = so_far[0]
         console.note("Stopped: what follows are the points so far.")
     console.warn(found.warnings)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -12,6 +14,8 @@ from typing import Any
 import typer
 
 from acqplan.cli import console
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopBetweenSteps:
@@ -28,8 +32,6 @@ class StopBetweenSteps:
         The command that started it; --resume or --keep goes on from there.
     """
 
-    _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
     def __init__(self, checkpoint: Path, command: str) -> None:
         self._checkpoint = checkpoint
         self._command = command
@@ -39,7 +41,7 @@ class StopBetweenSteps:
 
     def __enter__(self) -> StopBetweenSteps:
         try:
-            for number in self._SIGNALS:
+            for number in _SIGNALS:
                 self._before[number] = signal.signal(number, self._on_signal)
         except ValueError:  # not in the main thread: signals stay as they are
             self._before.clear()
@@ -70,6 +72,24 @@ class StopBetweenSteps:
         self._received = number
         if not (self._has_begun and is_first):
             raise KeyboardInterrupt
+
+
+@contextmanager
+def stopping_at_signals() -> Iterator[None]:
+    """Within it a termination signal, too, raises `KeyboardInterrupt`: what there is so far can be kept."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = {number: signal.signal(number, stop) for number in _SIGNALS}
+    except ValueError:  # not in the main thread: signals stay as they are
+        before = {}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def given_command(arguments: list[str] | None) -> str:

@@ -1,6 +1,7 @@
 """curve: the outputs, an interrupted run, and what is typed wrongly."""
 
 import json
+import signal
 from xml.etree import ElementTree
 
 import pytest
@@ -39,21 +40,27 @@ def test_json_alone_goes_to_standard_output(run, words):
     assert [len(each["points"]) for each in json.loads(outcome.out)["curves"]] == [2]
 
 
-def test_an_interrupted_curve_keeps_its_points(run, words, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("number", "n_points"), [(signal.SIGINT, 1), (signal.SIGTERM, 1), (signal.SIGTERM, 0)])
+def test_an_interrupted_curve_keeps_its_points(run, words, tmp_path, monkeypatch, number, n_points):
     from acqplan.workflow import curve
 
-    measured = []
+    measured, before = [], signal.getsignal(number)
 
     def stopping(*given, **named):
+        if len(measured) == n_points:
+            signal.raise_signal(number)
         measured.append(1)
-        if len(measured) == 2:
-            raise KeyboardInterrupt
         return evaluate(*given, **named)
 
     evaluate = curve.evaluate
     monkeypatch.setattr(curve, "evaluate", stopping)
     outcome = run(*words, "--check-steps", 0, "--json", tmp_path / "curve.json")
     assert outcome.code == 130
+    assert signal.getsignal(number) is before
+    if not n_points:
+        assert "nothing was written" in outcome.err
+        assert not (tmp_path / "curve.json").exists()
+        return
     assert "the points so far" in outcome.err
     table = json.loads((tmp_path / "curve.json").read_text())
     assert not table["complete"]
