@@ -10,8 +10,9 @@ from acqplan.core.measures import MEASURES
 from acqplan.learning.curve_points import Course, Point
 from acqplan.workflow.curve import NETWORK, Curve
 
-_WIDTH, _HEIGHT = 920, 540
-_LEFT, _RIGHT, _TOP, _BOTTOM = 74, 210, 74, 74
+_PLOT, _HEIGHT = 710, 540  # up to where the names begin, and from top to bottom
+_LEFT, _TOP, _BOTTOM = 74, 74, 74
+_LEAST_BESIDE, _PER_LETTER = 210, 7.8  # for names at the right
 _NETWORKS = ("#16467f", "#b8480c", "#17704f", "#7b3f98", "#8a6d00")
 _SOLVERS = ("#7a8594", "#a4743f", "#5f8f8a", "#9a6b8f")
 _INK, _SOFT, _RULE = "#1c2430", "#5a6675", "#dde2e8"
@@ -40,11 +41,13 @@ def curve_figure(found: Curve, measure: str = "psnr_db") -> str:
         for check in found.checks
     ]
     parts += _names(frame, found, measure)
+    longest_name = max(len(course.name) for course in found.courses)
+    width = _PLOT + max(_LEAST_BESIDE, 20 + round(_PER_LETTER * longest_name))
     title = f"{MEASURES[measure].word} against the number of {found.unit_name}s measured"
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {_HEIGHT}" role="img" '
         f'font-family="system-ui, sans-serif" font-size="13"><title>{escape(title)}</title>'
-        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#fff"/>{"".join(parts)}</svg>\n'
+        f'<rect width="{width}" height="{_HEIGHT}" fill="#fff"/>{"".join(parts)}</svg>\n'
     )
 
 
@@ -59,7 +62,7 @@ class _Frame:
         self.ticks = _nice(min(finite), max(finite))
 
     def x(self, count: float) -> float:
-        return _LEFT + (math.log(count) - self._low) / self._span * (_WIDTH - _LEFT - _RIGHT)
+        return _LEFT + (math.log(count) - self._low) / self._span * (_PLOT - _LEFT)
 
     def y(self, value: float) -> float:
         least, most = self.ticks[0], self.ticks[-1]
@@ -91,7 +94,7 @@ def _grid(frame: _Frame, measure: str) -> list[str]:
     parts = []
     for tick in frame.ticks:
         y = frame.y(tick)
-        parts.append(_line(_LEFT, y, _WIDTH - _RIGHT, y, _RULE))
+        parts.append(_line(_LEFT, y, _PLOT, y, _RULE))
         parts.append(_text(_LEFT - 8, y + 4, f"{tick:.4g}", anchor="end"))
     middle = (_TOP + _HEIGHT - _BOTTOM) / 2
     label = escape(MEASURES[measure].label)
@@ -113,11 +116,11 @@ def _budgets(frame: _Frame, points: Sequence[Point], unit_name: str) -> list[str
         if point.costs:
             parts.append(_line(x, _TOP, x, _TOP - 5, _SOFT))
             parts.append(_text(x, _TOP - 10, short_number(point.costs[0].value)))
-    middle = (_LEFT + _WIDTH - _RIGHT) / 2
+    middle = (_LEFT + _PLOT) / 2
     parts.append(_text(middle, bottom + 58, f"{unit_name}s measured (acceleration)", colour=_INK, bold=True))
-    parts.append(_line(_LEFT, bottom, _WIDTH - _RIGHT, bottom, _SOFT))
+    parts.append(_line(_LEFT, bottom, _PLOT, bottom, _SOFT))
     if points[0].costs:
-        parts.append(_line(_LEFT, _TOP, _WIDTH - _RIGHT, _TOP, _SOFT))
+        parts.append(_line(_LEFT, _TOP, _PLOT, _TOP, _SOFT))
         parts.append(_text(middle, _TOP - 34, points[0].costs[0].label, colour=_INK, bold=True))
     return parts
 
@@ -156,7 +159,7 @@ def _diamond(x: float, y: float, colour: str) -> str:
 def _names(frame: _Frame, found: Curve, measure: str) -> list[str]:
     """Each course's name beside its last point, apart from the others'; what bars and diamonds are below."""
     wanted = sorted((frame.y(each.points[-1].quality.means[measure]), each.name, each) for each in found.courses)
-    parts, last, end = [], -math.inf, _WIDTH - _RIGHT
+    parts, last, end = [], -math.inf, _PLOT
     for y, name, course in wanted:
         last = max(y + 4, last + _LABEL_GAP)
         colour = _colour(found, course)

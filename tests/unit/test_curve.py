@@ -122,6 +122,10 @@ def test_table_picture_and_page_hold_all_of_it(found: Curve) -> None:
         rises = np.diff([point.quality.means[measure] for point in found.courses[0].points])
         assert (np.diff(heights) < 0).tolist() == (rises > 0).tolist()
         words = [each.text for each in drawn.findall(".//{*}text")]
+        width = float((drawn.get("viewBox") or "").split()[2])
+        long = replace(found.courses[0], designer="variable-density (power 3.5, rounds 8)")
+        wider = ElementTree.fromstring(curve_figure(replace(found, courses=(long,), checks=()), measure))
+        assert float((wider.get("viewBox") or "").split()[2]) > width  # names are never cut
         assert {"scan time / s", "density, network", "after fine-tuning", "bars: 95 % over subjects"} <= set(words)
     page = curve_page(found)
     assert page.count("<svg") == 2
