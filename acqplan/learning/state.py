@@ -61,6 +61,11 @@ class TrainingState:
         self.is_between_steps = True
 
     @property
+    def precision(self) -> torch.dtype:
+        """In which the network convolves while it is trained."""
+        return torch.bfloat16 if self._problem.recipe.training.precision == "bfloat16" else torch.float32
+
+    @property
     def is_trainable(self) -> bool:
         """Whether there is anything for a step to move."""
         return self.network.n_parameters > 0 or self.designer.is_learned

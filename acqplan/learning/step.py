@@ -10,6 +10,7 @@ from acqplan.learning.batches import Batches
 from acqplan.learning.objective import Objective
 from acqplan.learning.state import TrainingState
 from acqplan.reconstructors.losses import Target
+from acqplan.reconstructors.precision import convolving_in
 from acqplan.reconstructors.reconstructor import Reconstructor
 
 _LONGEST_GRADIENT = 1.0  # of the network's weights together
@@ -21,7 +22,8 @@ def take_step(state: TrainingState, batches: Batches, objective: Objective) -> f
     target = batches.draw(state)
     if state.is_joint and state.designer.wants_errors():
         update_designer(state.designer, state.network, target, batches.image_scale)
-    loss = objective(state.network, target, state.generators["criterion"])
+    with convolving_in(state.precision):
+        loss = objective(state.network, target, state.generators["criterion"])
     for optimiser in state.optimisers.values():
         optimiser.zero_grad(set_to_none=True)
     if loss.requires_grad:

@@ -159,6 +159,8 @@ class TrainingSettings:
     ``hold_back``: share of the measured units that the loss ``held-back`` hides from the network. ``noise_range``:
     least and most of the factor by which the noise of each step, in relation to the signal, differs from the plan's;
     drawn evenly in the logarithm.
+    ``precision``: of the convolutions in training, whose weights are float32 all the same; a plan's network is float32
+    whatever it was trained in. A plan without it was trained in float32.
     """
 
     minutes: Annotated[Positive | None, Flag("--minutes", TRAINING, "How long to train (default 10).")] = None
@@ -198,6 +200,15 @@ class TrainingSettings:
     ] = None
     batch_size: Count | None = None
     learning_rate: Positive = 2e-3
+    precision: Annotated[
+        Literal["float32", "bfloat16"] | None,
+        Flag(
+            "--precision",
+            TRAINING,
+            "Of convolutions in training (default: bfloat16 where the processor is quick at it and the network can).",
+            "float32|bfloat16",
+        ),
+    ] = None
     joint_share: Annotated[float, Meta(ge=0, le=1)] = 0.6
     pace: list[Whole] | None = None
     stop_at: Count | None = None

@@ -64,40 +64,37 @@ def _kept(details: torch.Tensor, threshold: float) -> torch.Tensor:
 
 def _analysed(image: torch.Tensor, shift: tuple[int, int]) -> torch.Tensor:
     """Wavelets [parts, 16, blocks] of image[B, H, W], the coarse mean first; the parts are real and imaginary."""
-    height, width = image.shape[-2:]
-    padded = pad(image, -height % BLOCK, -width % BLOCK)
-    index = _blocks(height, width, shift, image.device)[0]
-    pixels = padded.flatten(1).index_select(1, index)
+    padded = pad(image, -image.shape[-2] % BLOCK, -image.shape[-1] % BLOCK)
+    pixels = padded.flatten().index_select(0, _blocks(image.shape, shift, image.device)[0])
     pixels = torch.view_as_real(pixels) if image.is_complex() else pixels
     n_parts = 1 + image.is_complex()
-    wavelets = _haar(image.is_complex(), pixels.dtype, image.device) @ pixels.reshape(-1, _PIXELS * n_parts).mT
+    wavelets = _haar(image.is_complex(), pixels.dtype, image.device) @ pixels.view(-1, _PIXELS * n_parts).mT
     return wavelets.view(n_parts, _PIXELS, -1)
 
 
 def _synthesised(details: torch.Tensor, like: torch.Tensor, shift: tuple[int, int]) -> torch.Tensor:
     """The inverse of `_analysed`."""
-    height, width = like.shape[-2:]
-    index = _blocks(height, width, shift, like.device)[1]
     pixels = details.flatten(0, 1).mT @ _haar(like.is_complex(), details.dtype, like.device)
     if like.is_complex():
         pixels = torch.view_as_complex(pixels.view(-1, 2))
-    return pixels.view(like.shape[0], -1).index_select(1, index).view(like.shape)
+    return pixels.flatten().index_select(0, _blocks(like.shape, shift, like.device)[1]).view(like.shape)
 
 
 @lru_cache(maxsize=64)
-def _blocks(height: int, width: int, shift: tuple[int, int], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where each pixel of the rolled blocks is in the padded image, and where each pixel of the image is in the blocks.
+def _blocks(shape: torch.Size, shift: tuple[int, int], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where each pixel of rolled blocks is in padded images[B, height, width], and each of the images in the blocks.
 
-    int64[padded pixels] and int64[height · width], flat.
+    int64[B · padded pixels] and int64[B · height · width], flat: of a whole batch at once, a third as long as by image.
     """
+    n, height, width = shape
     rows, columns = height + -height % BLOCK, width + -width % BLOCK
     with torch.inference_mode(False):  # kept for training too, whoever asks first
-        places = torch.arange(rows * columns).view(rows, columns)
-        rolled = places.roll(shift, dims=(0, 1))
-        blocks = rolled.view(rows // BLOCK, BLOCK, columns // BLOCK, BLOCK).transpose(1, 2).flatten()
+        places = torch.arange(n * rows * columns).view(n, rows, columns)
+        rolled = places.roll(shift, dims=(1, 2))
+        blocks = rolled.view(n, rows // BLOCK, BLOCK, columns // BLOCK, BLOCK).transpose(2, 3).flatten()
         back = torch.empty_like(blocks)
-        back[blocks] = torch.arange(rows * columns)
-        return blocks.to(device), back.view(rows, columns)[:height, :width].flatten().to(device)
+        back[blocks] = torch.arange(n * rows * columns)
+        return blocks.to(device), back.view(n, rows, columns)[:, :height, :width].flatten().to(device)
 
 
 @lru_cache(maxsize=8)

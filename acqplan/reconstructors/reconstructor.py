@@ -36,6 +36,8 @@ class Reconstructor(nn.Module, ABC):
     is_trained: ClassVar[bool] = True
     knows_noise: bool = False
     """Whether it makes use of `SensingModel.noise_level`."""
+    trains_in_less: ClassVar[bool] = False
+    """Whether it convolves in less than float32 where training asks for it (`precision.convolving_in`)."""
     presets: ClassVar[Mapping[str, Preset]] = MappingProxyType({})
     """Settings to choose by name, such as a paper's: ``--reconstructor KIND:PRESET``."""
 

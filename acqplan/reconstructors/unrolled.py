@@ -12,6 +12,7 @@ from acqplan.core.errors import RecipeError
 from acqplan.core.registry import register
 from acqplan.reconstructors.data_consistency import START_PENALTY, DataConsistency, raw_of
 from acqplan.reconstructors.pixels import gather_pixels, local_mean, spread_pixels
+from acqplan.reconstructors.precision import convolutions
 from acqplan.reconstructors.reconstructor import Preset, Reconstructor, from_channels, image_scale, pad, to_channels
 from acqplan.reconstructors.sparse_start import sparse_start
 from acqplan.sensing.model import SensingModel
@@ -56,7 +57,16 @@ class Denoiser(nn.Module):
         blurred = local_mean(pixels, _DETAIL_WINDOW)
         detail = (pixels - blurred) / (5 * self.gain)
         padded = [pad(part, height % _BLOCK, width % _BLOCK) for part in (pixels, detail)]
-        features: torch.Tensor = self.enter(torch.cat([gather_pixels(part, _BLOCK) for part in padded], dim=1))
+        gathered = torch.cat([gather_pixels(part, _BLOCK) for part in padded], dim=1)
+        with convolutions(pixels.device):
+            correction, features = self._convolved(gathered, memory, noise)
+        correction = spread_pixels(correction.float(), _BLOCK)
+        return self.gain * correction[..., :height, :width], features
+
+    def _convolved(
+        self, gathered: torch.Tensor, memory: torch.Tensor | None, noise: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        features: torch.Tensor = self.enter(gathered)
         if self.told is not None and noise is not None:
             features += self.told(noise.reshape(-1, 1))[..., None, None]
         if memory is not None:
@@ -66,8 +76,7 @@ class Denoiser(nn.Module):
             features = self.coarser(features)
         for layer in self.layers:
             features = layer(features).add_(features).relu_()
-        correction = spread_pixels(self.leave(features), _BLOCK)
-        return self.gain * correction[..., :height, :width], features
+        return self.leave(features), features
 
 
 class Coarser(nn.Module):
@@ -88,7 +97,17 @@ class Coarser(nn.Module):
         if self.coarser is not None:
             coarse = self.coarser(coarse)
         coarse = self.after(coarse).add_(coarse).relu_()
-        return features + spread_pixels(self.up(coarse), 2)[..., :height, :width]
+        return features + self._spread(coarse)[..., :height, :width]
+
+    def _spread(self, coarse: torch.Tensor) -> torch.Tensor:
+        """``spread_pixels(self.up(coarse), 2)``, channels last: pixels are moved with all of their channels at once."""
+        n, _, height, width = coarse.shape
+        weight, bias = self.up.weight.flatten(1), self.up.bias
+        assert bias is not None
+        by_corner = torch.arange(len(weight), device=coarse.device).view(-1, 4).T.flatten()
+        corners = functional.linear(coarse.permute(0, 2, 3, 1), weight[by_corner], bias[by_corner])
+        rows = corners.reshape(n, height, width, 2, 2, -1).transpose(2, 3)
+        return rows.reshape(n, 2 * height, 2 * width, -1).permute(0, 3, 1, 2)
 
 
 def quietened(image: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
@@ -130,6 +149,7 @@ class Unrolled(Reconstructor):
     """
 
     summary = "sparse start, then an unrolled network with exact data consistency (the default)"
+    trains_in_less = True
     reference = "MoDL, arXiv 1712.02862; deep cascades, arXiv 1704.02422"
     presets = MappingProxyType(
         {

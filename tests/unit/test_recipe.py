@@ -46,6 +46,7 @@ FULL = Recipe(
         noise_range=[0.5, 4.0],
         batch_size=2,
         learning_rate=1e-3,
+        precision="bfloat16",
         joint_share=0.5,
         pace=[4] * 20 + [16] * 20,
         stop_at=399,

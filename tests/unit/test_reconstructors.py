@@ -15,9 +15,10 @@ from acqplan.core.registry import find
 from acqplan.modalities.dmd.sensing import HadamardDMD
 from acqplan.modalities.mri.sensing import CartesianMRI
 from acqplan.reconstructors.data_consistency import DataConsistency, conjugate_gradient, enforce_data
+from acqplan.reconstructors.pixels import spread_pixels
 from acqplan.reconstructors.reconstructor import from_channels, image_scale, to_channels
 from acqplan.reconstructors.unet import UNet
-from acqplan.reconstructors.unrolled import Unrolled
+from acqplan.reconstructors.unrolled import Coarser, Unrolled
 from acqplan.reconstructors.wavelet import Wavelet
 from acqplan.reconstructors.zero_filled import ZeroFilled
 from acqplan.sensing.measurement import measured
@@ -339,3 +340,10 @@ def test_the_coarse_part_is_never_shrunk() -> None:
     flat = torch.full((1, 16, 16), 7.0)
     result = Wavelet(10.0, 5, 2)(sensing.coefficients(flat), torch.ones(1, 256), sensing)
     torch.testing.assert_close(result, flat)
+
+
+def test_what_coarser_grids_say_is_spread_over_squares_of_pixels() -> None:
+    torch.manual_seed(0)
+    part = Coarser(6, 12, 1)
+    coarse = torch.randn(2, 12, 3, 5)
+    torch.testing.assert_close(part._spread(coarse), spread_pixels(part.up(coarse), 2))

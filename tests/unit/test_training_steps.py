@@ -10,7 +10,7 @@ import pytest
 import torch
 from builders.trainings import JOINT, SLICES, STEPS, SUBJECTS, make_recipe
 
-from acqplan.core.errors import PlanFileError
+from acqplan.core.errors import PlanFileError, RecipeError
 from acqplan.core.seeding import stream_seed, torch_generator
 from acqplan.images import ImageRecord
 from acqplan.learning import checkpoint
@@ -147,6 +147,37 @@ def test_no_subject_is_in_two_parts_and_the_evidence_is_of_the_test_part(scans: 
 
 
 # --- steps --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_steps_convolve_in_the_precision_of_the_recipe_and_weights_stay_float32(scans: Path, precision: str) -> None:
+    _, state, batches = started(make_recipe(scans, precision=precision))
+    problem = resolve(make_recipe(scans, precision=precision))
+    seen: list[torch.dtype] = []
+    for module in state.network.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(lambda module, given, result: seen.append(result.dtype))
+    take_step(state, batches, build_objective(problem))
+    assert set(seen) == {getattr(torch, precision)}
+    assert {weights.dtype for weights in state.network.parameters()} == {torch.float32}
+    seen.clear()
+    target = batches.draw(state)
+    state.network(target.coefficients, target.counts, target.sensing)
+    assert set(seen) == {torch.float32}, "only training convolves in less"
+
+
+def test_training_is_in_bfloat16_where_processor_and_network_are_made_for_it(
+    scans: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for is_quick, kind, expected in (
+        (True, "unrolled", "bfloat16"),
+        (False, "unrolled", "float32"),
+        (True, "unet", "float32"),
+    ):
+        monkeypatch.setattr("acqplan.reconstructors.precision.is_quick_in_bfloat16", lambda is_quick=is_quick: is_quick)
+        assert resolve(make_recipe(scans, reconstructor=kind)).recipe.training.precision == expected
+    with pytest.raises(RecipeError, match="isn't trained in bfloat16"):
+        resolve(make_recipe(scans, reconstructor="unet", precision="bfloat16"))
 
 
 def test_each_step_takes_the_rate_of_its_schedule(scans: Path) -> None:

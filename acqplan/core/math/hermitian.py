@@ -14,6 +14,8 @@ def apply_hermitian(operator: Callable[[torch.Tensor], torch.Tensor], x: torch.T
     Its gradient is the operator itself, so that nothing is kept for it and the operator may work in place on what is
     its own. Differentiable in ``x`` any number of times.
     """
+    if not (x.requires_grad and torch.is_grad_enabled()):
+        return operator(x)
     result: torch.Tensor = _Hermitian.apply(x, operator)  # type: ignore[no-untyped-call]
     return result
 

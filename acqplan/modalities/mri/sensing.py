@@ -86,13 +86,14 @@ class CartesianMRI(SensingModel):
         self.reading_shape = (n_coils, columns) if encoding == "lines" else (n_coils,)
         self.coefficient_shape = self.reading_shape
         self.is_unitary = maps is None
-        self.is_isometry = maps is None or _is_normalised(maps)
+        energy = torch.ones(1, 1) if maps is None else torch.view_as_real(maps).square().sum((-4, -1))
+        self.is_isometry = bool(torch.allclose(energy, torch.ones((), device=energy.device), atol=1e-4))
+        self._gain_bound: torch.Tensor
+        self.register_buffer("_gain_bound", energy.amax((-2, -1)), persistent=False)
 
     @property
     def gain_bound(self) -> torch.Tensor:
-        if self.coil_maps is None:
-            return torch.ones(())
-        bound: torch.Tensor = self.coil_maps.abs().square().sum(-3).amax((-2, -1))
+        bound = self._gain_bound
         return bound if bound.ndim == 0 else bound[:, None, None]
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -258,8 +259,3 @@ def coil_by_coil(
         combined = coil_image * conjugate if combined is None else combined.addcmul_(coil_image, conjugate)
     assert combined is not None
     return combined
-
-
-def _is_normalised(maps: torch.Tensor) -> bool:
-    energy = maps.abs().square().sum(-3)
-    return bool(torch.allclose(energy, torch.ones((), device=energy.device), atol=1e-4))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from acqplan.modalities.mri.coils.compression import principal_coils, virtual
+from acqplan.modalities.mri.coils.scaling import energy, scaled
 from acqplan.modalities.mri.coils.simulated import simulated_maps
 
 _COMPRESSED = 0.5  # share of the arrays
@@ -36,4 +37,4 @@ def drawn_maps(n_coils: int, image: torch.Tensor, generator: torch.Generator) ->
 
 def normalised(maps: torch.Tensor) -> torch.Tensor:
     """Maps[C, H, W] with Σ|S|² = 1, as far as they receive anything."""
-    return maps / torch.view_as_real(maps).square().sum((0, -1)).sqrt().clamp(min=_TINY)
+    return scaled(maps, energy(maps).sum(0).sqrt().clamp(min=_TINY).reciprocal())

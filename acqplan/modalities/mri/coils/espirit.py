@@ -17,6 +17,7 @@ import torch
 from scipy import ndimage
 
 from acqplan.core.errors import AcquisitionError
+from acqplan.modalities.mri.coils.scaling import energy, scaled
 from acqplan.modalities.mri.settings import MIN_WIDTH
 
 _NARROW = 14  # up to here a smaller kernel gives the better maps
@@ -83,18 +84,17 @@ def estimated_maps(
     width = min(*calibration.shape[2:], _WIDEST, *image_shape)
     top, left = (n // 2 - width // 2 for n in calibration.shape[2:])
     data = calibration.to(torch.complex64)[..., top : top + width, left : left + width]
-    data = data / _energy(data).amax((1, 2, 3), keepdim=True).sqrt().clamp(min=_TINY)
+    data = data / energy(data).amax((1, 2, 3), keepdim=True).sqrt().clamp(min=_TINY)
     if reference is None:
         reference = _principal(data)
     maps = _eigenvectors(_projected(_patches(data, _KERNEL_WIDTHS[width > _NARROW])), grid)
-    nothing = _energy(data).amax((1, 2, 3)) == 0
+    nothing = energy(data).amax((1, 2, 3)) == 0
     maps = torch.where(nothing[:, None, None, None] | ~maps.isfinite(), reference[:, :, None, None], maps)
     seen = (reference.conj()[:, :, None, None] * maps).sum(1, keepdim=True)
     maps = maps * torch.polar(torch.ones_like(seen.real), -seen.angle())  # sgn() would lose maps where it is zero
     rows, columns = (_interpolation(n, m).to(maps.device) for n, m in zip(image_shape, grid, strict=True))
     maps = rows @ maps @ columns.mT
-    unit: torch.Tensor = maps / _energy(maps).sum(1, keepdim=True).sqrt().clamp(min=1e-12)
-    return unit
+    return scaled(maps, energy(maps).sum(1, keepdim=True).sqrt().clamp(min=1e-12).reciprocal())
 
 
 def _principal(data: torch.Tensor) -> torch.Tensor:
@@ -167,13 +167,8 @@ def _eigenvectors(coefficients: torch.Tensor, grid: tuple[int, int]) -> torch.Te
     diagonal = matrices.diagonal(dim1=-2, dim2=-1).real
     largest = diagonal.argmax(-1)[..., None, None].expand(*matrices.shape[:-1], 1)
     found = matrices.gather(-1, largest)[..., 0]
-    unit: torch.Tensor = found / _energy(found).sum(-1, keepdim=True).sqrt()
+    unit: torch.Tensor = found / energy(found).sum(-1, keepdim=True).sqrt()
     return unit.movedim(-1, 1)
-
-
-def _energy(values: torch.Tensor) -> torch.Tensor:
-    """|values|², several times as quick as by the magnitude."""
-    return torch.view_as_real(values).square().sum(-1)
 
 
 def _trace(matrices: torch.Tensor) -> torch.Tensor:

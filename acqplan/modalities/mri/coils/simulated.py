@@ -8,6 +8,8 @@ from functools import lru_cache
 import torch
 from torch.nn import functional
 
+from acqplan.modalities.mri.coils.scaling import energy, scaled
+
 _SEGMENTS = 16  # straight pieces of a loop
 _GRID = 24  # positions along an axis at which fields are computed
 _WIRE = 0.15  # half fields of view: nearer to a wire the field doesn't grow
@@ -30,10 +32,10 @@ def simulated_maps(n_coils: int, shape: tuple[int, int], generator: torch.Genera
     size = (neighbours * (1 + 0.3 * uniform[:, 1])).clamp(0.3, 0.9)
     along = 0.6 * (uniform[:, 2] - 0.5)
     field = _loop_fields(angle, radius, 0.9 + 0.2 * stretch, size, along)
-    maps = _interpolation(shape[0]) @ field @ _interpolation(shape[1]).T
-    together = maps.abs().square().sum(0).clamp(min=1e-30).sqrt()
     phase = 2 * math.pi * uniform[:, 3, None, None]
-    return maps * (torch.polar(torch.ones_like(phase), phase) / together)
+    field = field * torch.polar(torch.ones_like(phase), phase)
+    maps = _interpolation(shape[0]) @ field @ _interpolation(shape[1]).T
+    return scaled(maps, energy(maps).sum(0).clamp(min=1e-30).rsqrt())
 
 
 @lru_cache(maxsize=8)
@@ -60,10 +62,11 @@ def _loop_fields(
     place = centre[:, None] + size[:, None, None] * ring
     n = _GRID + 2 * _MARGIN
     line = (torch.arange(n) - (n - 1) / 2) / (_GRID / 2)
-    grid = torch.stack([line[None].expand(n, n), line[:, None].expand(n, n), torch.zeros(n, n)], -1)
-    away = grid[None, None] - place[:, :, None, None]
-    pull = size[:, None, None, None] / (away.square().sum(-1) + _WIRE**2) ** 1.5
-    dl = current[:, :, None, None]
-    bx = ((dl[..., 1] * away[..., 2] - dl[..., 2] * away[..., 1]) * pull).sum(1)
-    by = ((dl[..., 2] * away[..., 0] - dl[..., 0] * away[..., 2]) * pull).sum(1)
+    # The plane is z = 0; rows are y, columns x: what depends on one of them only is kept as small as that.
+    x, y = (line - place[..., axis, None] for axis in (0, 1))  # [C, S, n]
+    z = -place[..., 2, None]
+    distance = x.square()[:, :, None, :] + (y.square() + z.square() + _WIRE**2)[..., None]
+    pull = distance.rsqrt_().pow_(3).mul_(size[:, None, None, None])
+    bx = torch.einsum("csyx,csy->cyx", pull, current[..., 1, None] * z - current[..., 2, None] * y)
+    by = torch.einsum("csyx,csx->cyx", pull, current[..., 2, None] * x - current[..., 0, None] * z)
     return torch.complex(bx, -by)
