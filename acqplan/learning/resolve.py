@@ -160,7 +160,8 @@ def _with_precision(recipe: Recipe) -> Recipe:
         raise RecipeError(f"The {kind} isn't trained in bfloat16.", "Leave out --precision, or give float32.")
     if training.precision is not None:
         return recipe
-    is_quicker = can and training.device == "cpu" and is_quick_in_bfloat16()
+    is_usual = can and training.device == "cpu" and modality_named(recipe.modality).trains_in_bfloat16
+    is_quicker = is_usual and is_quick_in_bfloat16()
     return recipe.with_settings("training", precision="bfloat16" if is_quicker else "float32")
 
 

@@ -205,7 +205,7 @@ class TrainingSettings:
         Flag(
             "--precision",
             TRAINING,
-            "Of convolutions in training (default: bfloat16 where the processor is quick at it and the network can).",
+            "Of convolutions in training (default: bfloat16 where the processor is quick and it was tested).",
             "float32|bfloat16",
         ),
     ] = None
