@@ -151,18 +151,13 @@ def _with_defaults(recipe: Recipe, modality: Modality) -> Recipe:
 
 
 def _with_precision(recipe: Recipe) -> Recipe:
-    """In which the network convolves while it is trained: with fewer digits where that is quicker."""
-    from acqplan.reconstructors.precision import is_quick_in_bfloat16
-
-    kind, training = recipe.reconstructor.kind, recipe.training
-    can = registry.find("reconstructors", kind).trains_in_less
-    if training.precision == "bfloat16" and not can:
-        raise RecipeError(f"The {kind} isn't trained in bfloat16.", "Leave out --precision, or give float32.")
-    if training.precision is not None:
-        return recipe
-    is_usual = can and training.device == "cpu" and modality_named(recipe.modality).trains_in_bfloat16
-    is_quicker = is_usual and is_quick_in_bfloat16()
-    return recipe.with_settings("training", precision="bfloat16" if is_quicker else "float32")
+    """In which the network convolves while it is trained: float32 unless the recipe asks for less."""
+    precision = recipe.training.precision or "float32"
+    if precision != "float32" and not registry.find("reconstructors", recipe.reconstructor.kind).trains_in_less:
+        raise RecipeError(
+            f"The {recipe.reconstructor.kind} isn't trained in {precision}.", "Leave out --precision, or give float32."
+        )
+    return recipe.with_settings("training", precision=precision)
 
 
 def _with_loss(recipe: Recipe) -> Recipe:

@@ -96,8 +96,6 @@ class Modality(InUse, ABC):
     usual_designers: ClassVar[tuple[str, ...]] = ("variable-density", "low-pass")
     """Designers of usual patterns, tuned, one of which stands beside a pattern that was searched for."""
     batch_size: ClassVar[int]
-    trains_in_bfloat16: ClassVar[bool] = False
-    """By default, where processor and network are made for it: only where it was measured to cost no quality."""
     """Images of a training step, unless a recipe says."""
     evidence_types: ClassVar[Mapping[str, Any]] = {}
     """Types of what it adds to a plan's evidence, by name (`acqplan.plan.evidence`)."""

@@ -25,8 +25,3 @@ def convolutions(device: torch.device) -> AbstractContextManager[object]:
     """Layers applied herein convolve as `convolving_in` says; what they give then isn't float32."""
     precision = _precision.get()
     return nullcontext() if precision == torch.float32 else torch.autocast(device.type, precision)
-
-
-def is_quick_in_bfloat16() -> bool:
-    """Whether this processor has matrix units for bfloat16 (AMX); without, it takes longer than in float32."""
-    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))

@@ -166,18 +166,9 @@ def test_steps_convolve_in_the_precision_of_the_recipe_and_weights_stay_float32(
     assert set(seen) == {torch.float32}, "only training convolves in less"
 
 
-def test_training_is_in_bfloat16_where_processor_and_network_are_made_for_it(
-    scans: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for is_quick, modality, kind, expected in (
-        (True, "mri", "unrolled", "bfloat16"),
-        (False, "mri", "unrolled", "float32"),
-        (True, "mri", "unet", "float32"),
-        (True, "dmd", "unrolled", "float32"),
-    ):
-        monkeypatch.setattr("acqplan.reconstructors.precision.is_quick_in_bfloat16", lambda is_quick=is_quick: is_quick)
-        recipe = make_recipe(scans, modality=modality, reconstructor=kind, designer="variable-density")
-        assert resolve(recipe).recipe.training.precision == expected
+def test_training_is_in_float32_unless_the_recipe_says_otherwise(scans: Path) -> None:
+    for precision, expected in ((None, "float32"), ("bfloat16", "bfloat16")):
+        assert resolve(make_recipe(scans, precision=precision)).recipe.training.precision == expected
     with pytest.raises(RecipeError, match="isn't trained in bfloat16"):
         resolve(make_recipe(scans, reconstructor="unet", precision="bfloat16"))
 

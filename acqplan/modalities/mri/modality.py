@@ -62,7 +62,6 @@ class MRI(Modality):
     fit = "resample"
     usual_designers = ("variable-density", "poisson-disc")
     batch_size, takes_intensities = 2, False
-    trains_in_bfloat16 = True
     evidence_types = MappingProxyType({"coils": in_use.CoilsUsed})
     words, image_suffix, setup = in_use.WORDS, ".nii.gz", in_use.SETUP
     use_flags, use_examples = in_use.FLAGS, in_use.EXAMPLES
