@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from acqplan.core.seeding import numpy_generator
 from acqplan.learning.evaluation import Scene
@@ -37,8 +36,7 @@ def shared_stresses(plan: Plan, seed: int = 0) -> tuple[Stress, ...]:
 
 def with_fewer(pattern: Pattern, reference: int | None, seed: int) -> Pattern | None:
     """The pattern without `SHARE` of its readings, at random; the calibration region and the reference unit stay."""
-    kept: npt.NDArray[np.integer] = np.union1d(pattern.calibration, [] if reference is None else [reference])
-    free = np.flatnonzero(~np.isin(pattern.order, kept))
+    free = np.flatnonzero(~np.isin(pattern.order, pattern.fixed(reference)))
     n = round(SHARE * pattern.n_readings)
     if n == 0 or n > free.size:
         return None

@@ -81,6 +81,11 @@ class Pattern:
         """bool[K]: whether each unit is measured at all."""
         return self.counts > 0
 
+    def fixed(self, reference: int | None) -> IntArray:
+        """int32[m]: what stays where readings are left out: the calibration region, and the unit that decodes all
+        others (`SensingModel.reference_unit`)."""
+        return np.union1d(self.calibration, [] if reference is None else [reference]).astype(np.int32)
+
     @property
     def digest(self) -> str:
         """SHA-256 over catalogue size, order and calibration (little-endian int32), in hexadecimal."""
