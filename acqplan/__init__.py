@@ -27,6 +27,7 @@ _HOMES = {
     "Component": "plan.components",
     "Curve": "workflow.curve",
     "Exploration": "workflow.explore",
+    "ErrorCalibration": "workflow.error_calibration",
     "Export": "workflow.export",
     "Finding": "plan.verification",
     "ImageError": "core.errors",
@@ -52,6 +53,7 @@ _HOMES = {
     "compare": "workflow.compare",
     "curve": "workflow.curve",
     "design": "learning.training",
+    "error_map": "workflow.error_map",
     "evaluate": "workflow.evaluate",
     "explore": "workflow.explore",
     "export": "workflow.export",
@@ -73,6 +75,7 @@ __all__ = [
     "Comparison",
     "Component",
     "Curve",
+    "ErrorCalibration",
     "Exploration",
     "Export",
     "Finding",
@@ -99,6 +102,7 @@ __all__ = [
     "compare",
     "curve",
     "design",
+    "error_map",
     "evaluate",
     "explore",
     "export",
@@ -134,6 +138,8 @@ if TYPE_CHECKING:
     from acqplan.workflow.calibrate import calibrate
     from acqplan.workflow.compare import Comparison, compare
     from acqplan.workflow.curve import Curve, curve
+    from acqplan.workflow.error_calibration import ErrorCalibration
+    from acqplan.workflow.error_map import error_map
     from acqplan.workflow.evaluate import Measured, evaluate
     from acqplan.workflow.explore import Exploration, explore
     from acqplan.workflow.export import Export, export

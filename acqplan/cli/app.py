@@ -24,6 +24,7 @@ from acqplan.cli import (
     curve,
     demo,
     design,
+    error_map,
     evidence,
     explore,
     plans,
@@ -56,6 +57,7 @@ _ORDER = (
     "evaluate",
     "compare",
     "stress",
+    "error-map",
 )
 
 
@@ -126,6 +128,7 @@ app.command("evaluate", cls=SeveralValues, epilog=evidence.EVALUATE_EXAMPLES, ri
 )
 app.command("compare", cls=SeveralValues, epilog=evidence.COMPARE_EXAMPLES, rich_help_panel=_EVIDENCE)(evidence.compare)
 app.command("stress", cls=SeveralValues, epilog=stress.EXAMPLES, rich_help_panel=_EVIDENCE)(stress.stress)
+app.command("error-map", cls=SeveralValues, epilog=error_map.EXAMPLES, rich_help_panel=_EVIDENCE)(error_map.error_map)
 app.command("test", epilog=prove.EXAMPLES, rich_help_panel=_EVIDENCE)(prove.prove)
 app.command("formats", rich_help_panel=_MEASURING)(catalogue.formats)
 app.command("list", epilog=catalogue.LIST_EXAMPLES, rich_help_panel=_PLANNING)(catalogue.list_kinds)

@@ -18,6 +18,7 @@ from acqplan.core.errors import RecipeError
 if TYPE_CHECKING:
     from acqplan.core.statistics import Effect
     from acqplan.workflow.compare import Comparison
+    from acqplan.workflow.error_calibration import MapCoverage
     from acqplan.workflow.evaluate import Measured
 
 EVALUATE_EXAMPLES = examples(
@@ -53,6 +54,10 @@ def evaluate(
     limit: Limit = None,
     binning: Binning = None,
     seed: NoiseSeed = 0,
+    error_calibration: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also tell what error maps hold here; what acqplan error-map wrote."),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Measure PSNR, SSIM, NRMSE and resolution of a plan on images that it hasn't seen."""
@@ -61,7 +66,9 @@ def evaluate(
 
     check_json(json_file, overwrite)
     with console.working("measuring"):
-        measured = acqplan.evaluate(plan, images, limit=limit, binning=binning, seed=seed)
+        measured = acqplan.evaluate(
+            plan, images, limit=limit, binning=binning, seed=seed, error_calibration=error_calibration
+        )
     console.warn(measured.warnings)
     if json_file != "-":
         means, names = measured.evaluation.means, measured.plan.modality.measures
@@ -71,6 +78,8 @@ def evaluate(
         ]
         console.table([f"mean of {len(measured.records)} images", *measures.columns(names)], rows)
         _per_subject(measured)
+        if measured.error_map is not None:
+            _show_coverage(measured.error_map)
         console.facts([("Count", facts.count(measured.plan)), ("Data range", "largest magnitude of each image")])
     write_json(measured.table(), json_file, overwrite)
 
@@ -159,6 +168,13 @@ def _per_subject(measured: Measured) -> None:
     names = measured.plan.modality.measures
     rows = [[subject, *measures.cells(means["plan"], names)] for subject, means in subjects.items()]
     console.table(["this plan, by subject", *measures.columns(names)], rows)
+
+
+def _show_coverage(found: MapCoverage) -> None:
+    head = f"within error maps of {100 * found.level:g} %"
+    rows = [[subject, f"{100 * value:.1f} %"] for subject, value in found.subjects.items()]
+    console.table([head, "pixels"], [*rows, ["mean over subjects", f"{100 * found.mean:.1f} %"]])
+    console.facts([("Width of the maps", f"{100 * found.width:.2g} % of the image's peak")])
 
 
 def _show(comparison: Comparison) -> None:

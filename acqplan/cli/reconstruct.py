@@ -66,6 +66,13 @@ def reconstruct(
             help="Also write a map of what the network supplied beyond what was measured, and say how much it is.",
         ),
     ] = None,
+    error_map: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write a map of how large the error may be; with --error-calibration."),
+    ] = None,
+    error_calibration: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What acqplan error-map wrote of this plan.")
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Reconstruct acquired data with the plan's network, after verifying them; one image after another."""
@@ -86,6 +93,8 @@ def reconstruct(
             assume_plan=assume_plan,
             use_planned=use_planned,
             supplied=supplied or False,
+            error_map=error_map or False,
+            error_calibration=error_calibration,
             overwrite=overwrite,
             progress=progress,
         )
@@ -99,3 +108,8 @@ def reconstruct(
         least, most = (percent(each) for each in (min(made.supplied_shares), max(made.supplied_shares)))
         share = least if least == most else f"{least} to {most}"
         console.note(f"Written: {supplied} ({share} of the image's energy isn't in what was measured).")
+    if made.error_level is not None:
+        console.note(
+            f"Written: {error_map} (at {100 * made.error_level:g} % of the object's pixels the error is at most the "
+            "map's, on average over subjects like those that it was calibrated on)."
+        )

@@ -137,7 +137,7 @@ def evaluate(
     maps: list[torch.Tensor] = []
     with torch.inference_mode():
         first = 0
-        for truth, coefficients, sensing in _measured(records, scene, seed, batch_size):
+        for truth, coefficients, sensing in measured_batches(records, scene, seed, batch_size):
             for name, reconstructor in everyone.items():
                 parts[name].append(reconstructor(coefficients, counts, sensing))
             every = 1 if sensing.is_unitary else -(-len(records) // _MOST_PROJECTED)
@@ -165,7 +165,7 @@ def evaluate(
     return Evaluation(rows, images, supplied)
 
 
-def _measured(
+def measured_batches(
     records: Sequence[ImageRecord], scene: Scene, seed: int, batch_size: int
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, SensingModel]]:
     """Batches of what `simulated` gives; of several coils made one after another: they are large."""

@@ -291,13 +291,8 @@ class Plan:
         self.check_acquisition(acquisition, assume_plan=assume_plan)
         acquisition = self.completed(acquisition)
         given = {} if knob is None else {"knob": torch.tensor([self.checked_knob(knob)], dtype=torch.float32)}
-        sensing = self.sensing.for_scan(acquisition)
         with torch.inference_mode():
-            coefficients, counts = coefficients_of(acquisition, self.pattern, sensing)
-            if self.reconstructor.knows_noise:
-                level = self.modality.noise_level(self, acquisition, sensing.adjoint(coefficients)[0])
-                sensing = sensing.with_noise_level(level)
-            image: npt.NDArray[Any] = self.reconstructor(coefficients, counts, sensing, **given)[0].numpy()
+            image: npt.NDArray[Any] = self.reconstructor(*self.network_input(acquisition), **given)[0].numpy()
         if not np.isfinite(image).all():
             largest = float(np.abs(acquisition.readings).max())
             raise AcquisitionError(
@@ -305,6 +300,15 @@ class Plan:
                 "Look for readings that are far too large, and acquire them again.",
             )
         return image
+
+    def network_input(self, acquisition: Acquisition) -> tuple[torch.Tensor, torch.Tensor, SensingModel]:
+        """Coefficients, counts and sensing model of a completed acquisition, as `Reconstructor.forward` takes them."""
+        sensing = self.sensing.for_scan(acquisition)
+        coefficients, counts = coefficients_of(acquisition, self.pattern, sensing)
+        if self.reconstructor.knows_noise:
+            level = self.modality.noise_level(self, acquisition, sensing.adjoint(coefficients)[0])
+            sensing = sensing.with_noise_level(level)
+        return coefficients, counts, sensing
 
     def reconstruct_scan(
         self,

@@ -17,6 +17,7 @@ from acqplan.learning.noisy_truth import noisy_truth_warnings
 from acqplan.plan.plan import Plan
 from acqplan.plan.verification import other_numbers
 from acqplan.sensing.noise import NoiseModel
+from acqplan.workflow.error_calibration import CalibrationOrFile, MapCoverage, calibration_of, map_coverage
 from acqplan.workflow.inputs import PlanOrFile, plan_of
 from acqplan.workflow.results import RESULT_FORMAT
 
@@ -38,6 +39,8 @@ class Measured:
         The images as prepared, all of them as test images.
     paths, seed
         Where the images come from, and the seed of the noise.
+    error_map
+        What the plan's error maps hold on these images, if a calibration of them was given.
     runs
         Of several plans that count as one, each on the same images; ``evaluation`` is their mean, ``plan`` the first.
     """
@@ -49,6 +52,7 @@ class Measured:
     paths: list[str]
     seed: int = 0
     runs: tuple[Measured, ...] = ()
+    error_map: MapCoverage | None = None
 
     @property
     def records(self) -> tuple[ImageRecord, ...]:
@@ -61,6 +65,7 @@ class Measured:
         return [
             *self.seen,
             *self.elsewhere,
+            *(() if self.error_map is None else self.error_map.warnings),
             *noisy_truth_warnings(self.evaluation, self.records),
             *self.images.warnings,
         ]
@@ -97,6 +102,7 @@ class Measured:
             "image_fingerprint": self.images.fingerprint,
             "n_images": len(self.records),
             **self.evaluation.summary(),
+            **({} if self.error_map is None else {"error_map": self.error_map.spec()}),
         }
 
     def table(self) -> dict[str, Any]:
@@ -119,6 +125,7 @@ def evaluate(
     limit: int | None = None,
     binning: int | None = None,
     seed: int = 0,
+    error_calibration: CalibrationOrFile | None = None,
 ) -> Measured:
     """Measure PSNR, SSIM, NRMSE and resolution of a plan on images that it hasn't seen, and of its zero-filled images.
 
@@ -134,16 +141,25 @@ def evaluate(
         Of tiles: N x N pixels averaged into one; None: the images' own.
     seed
         Seed of the noise.
+    error_calibration
+        Of the plan's error maps (`acqplan.error_map`): also measure what they hold on these images.
 
     Raises
     ------
     PlanFileError, ImageError
         The plan or the images can't be used.
+    RecipeError
+        ``error_calibration`` is none, or of another plan.
     """
     loaded, paths = plan_of(plan), paths_of(images)
+    calibration = None if error_calibration is None else calibration_of(loaded, error_calibration)
     chosen = evaluation_images(loaded.recipe, stacks_of(loaded, paths), binning=binning)
     part = replace(chosen, test=evenly(chosen.test, limit))
-    return measured(name or name_of(plan), loaded, loaded.noise, part, paths, seed)
+    made = measured(name or name_of(plan), loaded, loaded.noise, part, paths, seed)
+    if calibration is None:
+        return made
+    known = bool(shared_places(paths, calibration.paths))
+    return replace(made, error_map=map_coverage(loaded, calibration, part.test, seed=seed, known=known))
 
 
 def measured(

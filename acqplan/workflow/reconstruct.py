@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 import acqplan
-from acqplan.core.errors import OutputError
+from acqplan.core.errors import OutputError, RecipeError
 from acqplan.core.following import Follower, unfollowed
 from acqplan.formats.contracts import Result
 from acqplan.formats.results import check_output, default_part, part_of, write_images
@@ -19,6 +19,7 @@ from acqplan.plan import verification
 from acqplan.plan.plan import Plan
 from acqplan.plan.verification import Finding
 from acqplan.sensing.acquisition import Geometry, Scan
+from acqplan.workflow.error_calibration import CalibrationOrFile, ErrorCalibration, ErrorMaps, calibration_of
 from acqplan.workflow.inputs import PlanOrFile, ScanOrFile, plan_of, scan_of
 from acqplan.workflow.supplied import SuppliedMaps
 
@@ -43,6 +44,9 @@ class Reconstruction:
     supplied, supplied_shares
         float32[n, rows, columns]: magnitude of what isn't in what was measured of each image, and its share of the
         image's energy; None unless asked for (`acqplan.reconstructors.supplied`).
+    error_map, error_level
+        float32[n, rows, columns]: how large the error of each image's magnitude may be, and the level that it was
+        calibrated for; None unless asked for (`acqplan.workflow.error_map`).
     """
 
     images: npt.NDArray[Any]
@@ -52,6 +56,8 @@ class Reconstruction:
     findings: list[Finding]
     supplied: npt.NDArray[np.float32] | None = None
     supplied_shares: tuple[float, ...] | None = None
+    error_map: npt.NDArray[np.float32] | None = None
+    error_level: float | None = None
 
     @property
     def plan_is_assumed(self) -> bool:
@@ -80,6 +86,8 @@ def reconstruct(
     assume_plan: bool = False,
     use_planned: bool = False,
     supplied: str | Path | bool = False,
+    error_map: str | Path | bool = False,
+    error_calibration: CalibrationOrFile | None = None,
     overwrite: bool = False,
     progress: Follower = unfollowed,
 ) -> Reconstruction:
@@ -109,6 +117,8 @@ def reconstruct(
         Of data that hold more than was planned, take only what was planned; the stamp records it.
     supplied
         Tell what the network supplied beyond what was measured; a file to write a map of it to.
+    error_map, error_calibration
+        Tell how large the error may be, as `acqplan.error_map` calibrated it; a file to write the map to.
     progress
         Told what is being done, and how many images are done.
 
@@ -124,14 +134,15 @@ def reconstruct(
     target = None if output is None else Path(output)
     if target is not None:
         check_output(target, as_format, part=part, overwrite=overwrite)
-    map_target = None if isinstance(supplied, bool) else Path(supplied)
-    if map_target is not None:
-        if target is not None and map_target.resolve() == target.resolve():
-            raise OutputError(f"{target} is named for the image and for what was supplied.", "Name two files.")
-        check_output(map_target, overwrite=overwrite)
+    supplied_target, error_target = (None if isinstance(each, bool) else Path(each) for each in (supplied, error_map))
+    map_targets = [each for each in (supplied_target, error_target) if each is not None]
+    _refuse_twins([each for each in (target, *map_targets) if each is not None])
+    for each in map_targets:
+        check_output(each, overwrite=overwrite)
     plan = plan_of(plan)
     if knob is not None:
         knob = plan.checked_knob(knob)
+    calibration = _calibration(plan, error_map is not False, error_calibration, knob)
     progress(f"reading {_name(acquired)}", 0, 0)
     scan = scan_of(plan, acquired, acquired_format, options)
     held = scan.acquisitions[0].order
@@ -144,8 +155,8 @@ def reconstruct(
     n_images = len(scan.acquisitions)
     if target is not None:
         check_output(target, as_format, part=part, n_images=n_images, needs_stamp=is_assumed, overwrite=overwrite)
-    if map_target is not None:
-        check_output(map_target, n_images=n_images, needs_stamp=is_assumed, overwrite=overwrite)
+    for each in map_targets:
+        check_output(each, n_images=n_images, needs_stamp=is_assumed, overwrite=overwrite)
     chosen = part or _default_part(plan, target, as_format)
     stamp = _stamp(plan, _name(acquired), chosen, is_assumed) | plan.modality.image_facts(plan, scan)
     if pixel_size_um is not None:
@@ -155,18 +166,57 @@ def reconstruct(
     stamp |= {name: str(value) for name, value in (settings or {}).items()}
     if use_planned and held is not None:
         stamp["readings_held"], stamp["readings_used"] = len(held), len(scan.acquisitions[0].readings)
-    gathered = SuppliedMaps(plan, n_images) if supplied is not False else None
-    images = _images(plan, scan, chosen, progress, gathered, assume_plan=assume_plan, knob=knob, **(settings or {}))
+    told = SuppliedMaps(plan, n_images) if supplied is not False else None
+    errors = ErrorMaps(plan, calibration, n_images) if calibration is not None else None
+    followers = [each for each in (told, errors) if each is not None]
+    images = _images(plan, scan, chosen, progress, followers, assume_plan=assume_plan, knob=knob, **(settings or {}))
     if target is not None:
         progress(f"writing {target}", 0, 0)
         write_images(Result(images, stamp, scan.geometry), target, as_format, overwrite=overwrite)
-    if gathered is None:
-        return Reconstruction(images, chosen, scan.geometry, stamp, findings)
-    if map_target is not None:
-        shown = stamp | {"part": "magnitude", "shows": "what the network supplied"}
-        shown["supplied_shares"] = ",".join(f"{share:.4g}" for share in gathered.shares)
-        write_images(Result(gathered.maps, shown, scan.geometry), map_target, overwrite=overwrite)
-    return Reconstruction(images, chosen, scan.geometry, stamp, findings, gathered.maps, tuple(gathered.shares))
+    of_maps = stamp | {"part": "magnitude"}
+    if told is not None and supplied_target is not None:
+        shares = ",".join(f"{share:.4g}" for share in told.shares)
+        shown = of_maps | {"shows": "what the network supplied", "supplied_shares": shares}
+        write_images(Result(told.maps, shown, scan.geometry), supplied_target, overwrite=overwrite)
+    if errors is not None and error_target is not None:
+        shown = of_maps | {"shows": "how large the error may be", "error_level": errors.calibration.level}
+        write_images(Result(errors.maps, shown, scan.geometry), error_target, overwrite=overwrite)
+    return Reconstruction(
+        images,
+        chosen,
+        scan.geometry,
+        stamp,
+        findings,
+        None if told is None else told.maps,
+        None if told is None else tuple(told.shares),
+        None if errors is None else errors.maps,
+        None if calibration is None else calibration.level,
+    )
+
+
+def _refuse_twins(targets: Sequence[Path]) -> None:
+    resolved = [each.resolve() for each in targets]
+    for i, each in enumerate(targets):
+        if resolved[i] in resolved[:i]:
+            raise OutputError(f"{each} is named for two results: the image, or a map of it.", "Name a file for each.")
+
+
+def _calibration(
+    plan: Plan, wanted: bool, given: CalibrationOrFile | None, knob: Sequence[float] | None
+) -> ErrorCalibration | None:
+    if given is None and not wanted:
+        return None
+    if given is None or not wanted:
+        missing = "calibration" if given is None else "file to write it to"
+        raise RecipeError(
+            f"An error map is asked for without a {missing}.",
+            "Give --error-map FILE and --error-calibration FILE, which acqplan error-map writes of this plan.",
+        )
+    if knob is not None:
+        raise RecipeError(
+            "Error maps are calibrated in the middle of a knob, and hold nowhere else.", "Leave out --knob, or the map."
+        )
+    return calibration_of(plan, given)
 
 
 def _name(acquired: ScanOrFile) -> str:
@@ -193,7 +243,12 @@ def _stamp(plan: Plan, acquired: str, part: str, is_assumed: bool) -> dict[str, 
 
 
 def _images(
-    plan: Plan, scan: Scan, part: str, progress: Follower, supplied: SuppliedMaps | None, **settings: Any
+    plan: Plan,
+    scan: Scan,
+    part: str,
+    progress: Follower,
+    followers: Sequence[SuppliedMaps | ErrorMaps],
+    **settings: Any,
 ) -> npt.NDArray[Any]:
     """[n, rows, columns]: that part of each image; of the rest, one image is held at a time."""
     shape = (len(scan.acquisitions), *plan.sensing.image_shape)
@@ -201,7 +256,7 @@ def _images(
     progress("reconstructing", 0, len(images))
     for i, (acquisition, image) in enumerate(plan.reconstruct_each(scan, **settings)):
         images[i] = part_of(image, part)
-        if supplied is not None:
-            supplied.add(i, acquisition, image)
+        for follower in followers:
+            follower.add(i, acquisition, image)
         progress("reconstructing", i + 1, len(images))
     return images
