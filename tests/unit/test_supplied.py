@@ -133,7 +133,7 @@ def test_reconstruct_writes_a_map_and_says_how_much(tmp_path: Path) -> None:
     assert made.supplied_shares == pytest.approx([share], rel=1e-4)
     assert (tmp_path / "map.h5").exists()
     assert acqplan.reconstruct(plan, acqplan.Scan([acquisition], "scan")).supplied is None
-    with pytest.raises(OutputError, match="for the image and for what was supplied"):
+    with pytest.raises(OutputError, match="is named for two results"):
         acqplan.reconstruct(
             plan, acqplan.Scan([acquisition], "scan"), tmp_path / "a.h5", supplied=tmp_path / "." / "a.h5"
         )
