@@ -134,10 +134,13 @@ def adapted_text(found: dict[str, Any]) -> str:
 def supplied_text(found: dict[str, Any]) -> str:
     """``3.4 % of the energy isn't in what was measured; of it 87 % is right, …``: on held-out images."""
     mean = found["mean"]
+    recovered = f"{percent(mean['recovered'])} of what was missing is there"
+    if mean["recovered"] < 0:
+        recovered = "the image would be nearer to the truth without it"
     return (
         f"{percent(mean['supplied'])} of the image's energy isn't in what was measured (of the truth's "
         f"{percent(mean['missing'])}); of what the network supplied {percent(mean['right'])} is right, and "
-        f"{percent(mean['recovered'])} of what was missing is there ({found['n_images']} held-out images)"
+        f"{recovered} ({found['n_images']} held-out images)"
     )
 
 

@@ -18,7 +18,7 @@ from acqplan.core.seeding import torch_generator
 from acqplan.learning.training import design
 from acqplan.modalities.mri.coils.simulated import simulated_maps
 from acqplan.reconstructors.supplied import LEAST_GAIN, Shares, measured_part, shares
-from acqplan.report.facts import facts, percent
+from acqplan.report.facts import facts, percent, supplied_text
 from acqplan.sensing.model import SensingModel
 from acqplan.workflow.supplied import supplied_part
 
@@ -109,6 +109,16 @@ def test_a_plan_tells_what_its_network_supplied(scans: Path, modality: str) -> N
     assert 0 < found["mean"]["right"] < 1
     assert set(found["subjects"]) == set(plan.evidence["held_out"]["subjects"])
     assert f"{percent(found['mean']['right'])} is right" in dict(facts(plan))["Supplied"]
+
+
+def test_what_made_the_image_worse_is_said_in_words() -> None:
+    mean = {"supplied": 0.034, "missing": 0.04, "right": 0.87, "recovered": 0.8}
+    assert supplied_text({"mean": mean, "n_images": 9}) == (
+        "3.4 % of the image's energy isn't in what was measured (of the truth's 4 %); of what the network supplied "
+        "87 % is right, and 80 % of what was missing is there (9 held-out images)"
+    )
+    worse = supplied_text({"mean": {**mean, "recovered": -0.82}, "n_images": 9})
+    assert "and the image would be nearer to the truth without it (9" in worse
 
 
 def test_nothing_is_supplied_by_zero_filling() -> None:
