@@ -17,7 +17,6 @@ bootstrap interval: *processor* seconds, and *wall* in brackets; above 1 the oth
 * **deepinv**: its ``MoDL`` with its own denoiser and number of iterations, mean squared error, Adam. ``--deepinv``
   names a Python that has it, in which acqplan needn't be installed; without one it is left out.
 * ``--against TREE``: the same step by another source tree (of another commit), as far as it has the network.
-
 ``--quality STEPS`` trains by both trees, in pairs of the same seed, pattern settings and steps, and tells PSNR and SSIM
 of each on the images of ``--test`` and the differences.
 """
@@ -300,9 +299,8 @@ def one_setting(arguments: argparse.Namespace, stack: str, encoding: str, coils:
     workers = []
     for size in arguments.sizes:
         mine = {**how, "kind": "acqplan", "size": size}
-        workers.append(Worker(size, mine, root))
-        if arguments.float32:
-            workers.append(Worker(f"{size}, float32", {**mine, "precision": "float32"}, root))
+        for precision in arguments.precisions:
+            workers.append(Worker(f"{size}, {precision}", {**mine, "precision": precision}, root))
         if arguments.against:
             workers.append(Worker(f"{size}, {arguments.against.name}", mine, arguments.against.resolve()))
     if not arguments.no_others:
@@ -330,7 +328,10 @@ def one_setting(arguments: argparse.Namespace, stack: str, encoding: str, coils:
     for name, rows in taken.items():
         text = f"{name:<28}{1e3 * float(np.median([row['processor'] for row in rows])):>7.0f}"
         for size in arguments.sizes:
-            shares = [ratio([row[kind] for row in rows], [row[kind] for row in taken[size]]) for kind in KINDS]
+            shares = [
+                ratio([row[kind] for row in rows], [row[kind] for row in taken[f"{size}, {arguments.precisions[0]}"]])
+                for kind in KINDS
+            ]
             text += f"{f'{shares[0]} ({shares[1]})':>42}"
         print(text, flush=True)
 
@@ -339,7 +340,7 @@ KINDS = ("processor", "wall")
 
 
 def compare_quality(arguments: argparse.Namespace) -> None:
-    """Both trees (or both precisions), trained from the same seeds for as many steps."""
+    """Both trees, or a precision and float32, trained from the same seeds for as many steps."""
     root = HERE.parents[1]
     other = (arguments.against or root).resolve()
     for encoding in arguments.encodings:
@@ -350,7 +351,7 @@ def compare_quality(arguments: argparse.Namespace) -> None:
                 how |= {"coils": arguments.coils[0], "size": size, "threads": arguments.threads, "seed": seed}
                 how |= {"steps": arguments.quality, "n_test": arguments.n_test}
                 pair = []
-                for tree, precision in ((root, None), (other, None if arguments.against else "float32")):
+                for tree, precision in ((root, arguments.precisions[0]), (other, "float32")):
                     worker = Worker("", {**how, "precision": precision}, tree)
                     pair.append(worker.first)
                     worker.end()
@@ -371,7 +372,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=15)
     parser.add_argument("--steps", type=int, default=2, help="of each turn")
     parser.add_argument("--against", type=Path, help="another source tree")
-    parser.add_argument("--float32", action="store_true", help="time float32 as well")
+    parser.add_argument("--precisions", nargs="+", choices=["float32", "bfloat16"], default=["float32"])
     parser.add_argument("--no-others", action="store_true", help="neither LOUPE nor deepinv")
     parser.add_argument("--deepinv", help="a Python that has deepinv")
     parser.add_argument("--quality", type=int, metavar="STEPS", help="compare what is learned in so many steps instead")

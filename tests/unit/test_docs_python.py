@@ -49,6 +49,9 @@ def test_the_public_names_are_found_once_and_where_type_checkers_look() -> None:
 
 def test_a_command_without_a_function_is_said_to_have_none() -> None:
     without = {"demo", "show", "list", "formats"}
-    other_names = {"test": "prove", "error-map": "error_map"}  # pytest would collect a function whose name starts with test
+    other_names = {
+        "test": "prove",
+        "error-map": "error_map",
+    }  # pytest would collect a function whose name starts with test
     commands = {other_names.get(command.name or "", command.name) for command in app.registered_commands} | {"design"}
     assert commands - without <= set(acqplan.__all__)
