@@ -284,6 +284,9 @@ class Worker:
         self._process.stdout.close()
 
 
+KINDS = ("processor", "wall")
+
+
 def ratio(taken: list[float], own: list[float]) -> str:
     """Median of the ratios of each turn, with its bootstrap interval."""
     each = np.array(taken) / np.array(own)
@@ -293,8 +296,13 @@ def ratio(taken: list[float], own: list[float]) -> str:
 
 
 def one_setting(arguments: argparse.Namespace, stack: str, encoding: str, coils: int) -> None:
-    how = {"images": arguments.images, "stack": stack, "encoding": encoding, "coils": coils}
-    how["threads"] = arguments.threads
+    how = {
+        "images": arguments.images,
+        "stack": stack,
+        "encoding": encoding,
+        "coils": coils,
+        "threads": arguments.threads,
+    }
     root = HERE.parents[1]
     workers = []
     for size in arguments.sizes:
@@ -336,13 +344,9 @@ def one_setting(arguments: argparse.Namespace, stack: str, encoding: str, coils:
         print(text, flush=True)
 
 
-KINDS = ("processor", "wall")
-
-
 def compare_quality(arguments: argparse.Namespace) -> None:
     """Both trees, or a precision and float32, trained from the same seeds for as many steps."""
-    root = HERE.parents[1]
-    other = (arguments.against or root).resolve()
+    root, other = HERE.parents[1], (arguments.against or HERE.parents[1]).resolve()
     for encoding in arguments.encodings:
         for size in arguments.sizes:
             differences = []
