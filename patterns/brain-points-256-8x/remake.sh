@@ -5,7 +5,7 @@ images=$(cd "${1:?name the folder of training images}" && pwd)
 cd "$(dirname "$0")"
 ln -sfn "$images" images
 trap 'rm -f images' EXIT
-acqplan design mri --images images --budget 8x --base ../bases/brain-points.acqbase --size 256x256 --designer poisson-disc --seed 0 --steps 200 --threads 1 --fit pad --noise-range 0.5-2 --overwrite -o brain-points-256-8x.acqplan
+acqplan design mri --images images --budget 8x --base ../bases/brain-points.acqbase --size 256x256 --seed 0 --steps 150 --threads 1 --fit pad --noise-range 0.5-2 --compact --overwrite -o brain-points-256-8x.acqplan
 acqplan export brain-points-256-8x.acqplan --to numpy --overwrite -o numpy
 acqplan export brain-points-256-8x.acqplan --to table --overwrite -o table
 acqplan export brain-points-256-8x.acqplan --to bart --overwrite -o bart

@@ -5,7 +5,7 @@ images=$(cd "${1:?name the folder of training images}" && pwd)
 cd "$(dirname "$0")"
 ln -sfn "$images" images
 trap 'rm -f images' EXIT
-acqplan design dmd --images images --budget 12.5% --photons 20 --base ../bases/cells-64.acqbase --seed 0 --steps 300 --threads 1 --overwrite -o cells-64-12.5pct-20e.acqplan
+acqplan design dmd --images images --budget 12.5% --photons 20 --base ../bases/cells-64.acqbase --size 64x64 --seed 0 --steps 200 --threads 1 --compact --overwrite -o cells-64-12.5pct-20e.acqplan
 acqplan export cells-64-12.5pct-20e.acqplan --to numpy --overwrite -o numpy
 acqplan export cells-64-12.5pct-20e.acqplan --to table --overwrite -o table
 acqplan export cells-64-12.5pct-20e.acqplan --to dmd-tiff --device 1024x768 --overwrite -o dmd-tiff
