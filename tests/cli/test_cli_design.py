@@ -93,7 +93,7 @@ def interrupted_at(monkeypatch):
 
     def arrange(step, number=signal.SIGINT):
         def show(self, progress):
-            if progress.step == step:
+            if progress.step == step and progress.phase != "search":  # whose rounds are counted, too
                 signal.raise_signal(number)
 
         monkeypatch.setattr(TrainingDisplay, "__call__", show)

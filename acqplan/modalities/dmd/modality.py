@@ -119,6 +119,7 @@ class DMD(Modality):
             "training.noise_range",
             "training.base",
             "training.compact",
+            "training.precision",
             "seed",
             "training.device",
             "training.threads",

@@ -139,7 +139,7 @@ class MRI(Modality):
         *("pattern.forbidden", "pattern.required", "recipe", "images.fit", "images.slices", "images.held_out"),
         "images.train_only",
         *("training.loss", "training.minutes", "training.steps", "training.noise_range", "training.base"),
-        *("training.compact", "seed", "training.device", "training.threads"),
+        *("training.compact", "training.precision", "seed", "training.device", "training.threads"),
     )
 
     def decide(self, recipe: Recipe) -> Recipe:
